@@ -1,0 +1,1 @@
+"""The machinery of the book: claims, pages, runs, the gate and the command line."""

@@ -1,0 +1,1 @@
+"""Weights that prove the upper bounds."""

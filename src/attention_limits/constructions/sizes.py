@@ -1,0 +1,96 @@
+"""How small Theorem 2's unit can be: the least key dimension k and the least query bits p, found by search.
+
+Letters as in `attention_limits.constructions.sparse_averaging`.
+"""
+
+import math
+
+import torch
+from jaxtyping import Float, Int
+from scipy.stats import norm
+from torch import Tensor
+
+from attention_limits.constructions.keys import minimum_norm_certificates, random_sign_keys
+from attention_limits.constructions.sparse_averaging import softmax_scale
+from attention_limits.fixed_point import FixedPoint
+from attention_limits.hypotheses import require
+from attention_limits.problems.sparse_averaging import worst_case_error
+
+#: Share of random subsets that may miss the margin in `smallest_embed_dim`.
+FAILING_SHARE = 1e-3
+#: Relative resolution of the search for k.
+RESOLUTION = 1 / 60
+
+
+def predicted_embed_dim(num_tokens: int, sparsity: int) -> float:
+    """q (1 + 4z²) with z = Φ⁻¹(1 − 10⁻³/(N − q)): where a random subset misses the margin 1/2 once in a thousand.
+
+    Given y, an outsider's inner product with w_y is close to normal with variance ‖w_y‖²/k ≈ q/(k − q); the largest of
+    N − q of them passes 1/2 with probability at most (N − q)(1 − Φ(√((k − q)/q)/2)).
+    """
+    require(1 <= sparsity < num_tokens, f"sparsity q = {sparsity} needs 1 ≤ q < N = {num_tokens}")
+    return sparsity * (1 + 4 * norm.isf(FAILING_SHARE / (num_tokens - sparsity)) ** 2)
+
+
+def smallest_embed_dim(num_tokens: int, sparsity: int, *, num_subsets: int, generator: torch.Generator) -> int:
+    """The least k, to 1/60 of itself, at which minimum norm has margin 1/2 on all but 10⁻³ of random subsets.
+
+    The keys for k are the first k columns of one sign matrix and the subsets are the same for every k, so the search
+    is a bisection; the Gram matrix grows with the lower end instead of being computed anew.
+    """
+    # Half as much again as predicted leaves room to find that the prediction is wrong; failing that, the search goes on.
+    widest = math.ceil(1.5 * predicted_embed_dim(num_tokens, sparsity)) + 8
+    subsets = random_subsets(num_tokens, sparsity, num_subsets, generator=generator)
+
+    def grow(keys: Tensor, gram: Tensor, low: int, high: int) -> Tensor:
+        columns = keys[:, low:high]
+        return gram + columns @ columns.T  # float32: integers below 2²⁴ are exact
+
+    def enough(gram: Tensor) -> bool:
+        failing = (~minimum_norm_certificates(gram.double(), subsets).has_margin).double().mean().item()
+        return failing <= FAILING_SHARE
+
+    low, high = 0, widest
+    keys = random_sign_keys(num_tokens, high, generator=generator)
+    below = keys.new_zeros(num_tokens, num_tokens)
+    while not enough(above := grow(keys, below, low, high)):
+        more = random_sign_keys(num_tokens, high, generator=generator)
+        keys, below, low, high = torch.cat([keys, more], dim=1), above, high, 2 * high
+    while high - low > max(1, RESOLUTION * high):
+        middle = (low + high) // 2
+        between = grow(keys, below, low, middle)
+        if enough(between):
+            high = middle
+        else:
+            low, below = middle, between
+    return high
+
+
+def random_subsets(
+    num_tokens: int, sparsity: int, num_subsets: int, *, generator: torch.Generator
+) -> Int[Tensor, "num_subsets sparsity"]:
+    """Independent uniform q-subsets of N tokens, each sorted."""
+    ranks = torch.rand(num_subsets, num_tokens, generator=generator, device=generator.device)
+    return ranks.topk(sparsity, dim=1).indices.sort(dim=1).values
+
+
+def smallest_query_format(
+    keys: Float[Tensor, "tokens embed_dim"],
+    directions: Float[Tensor, "subsets embed_dim"],
+    subsets: Int[Tensor, "subsets sparsity"],
+    accuracy: float,
+) -> FixedPoint:
+    """The format of fewest fractional bits whose rounded queries keep the exact worst error on these subsets within ε.
+
+    Args:
+        keys: ±1.
+        directions: certificates of ``subsets`` at unit margin; queries are α w with half of ε left for rounding.
+    """
+    num_tokens, sparsity = len(keys), subsets.shape[1]
+    queries = softmax_scale(num_tokens, sparsity, accuracy / 2) * directions
+    for fraction_bits in range(1, 52):
+        form = FixedPoint.holding(queries.abs().max().item(), fraction_bits)
+        attention = torch.softmax(form.round(queries) @ keys.T.double(), dim=-1)
+        if worst_case_error(attention, subsets).max().item() <= accuracy:
+            return form
+    raise ValueError(f"no format of up to 52 bits reaches the accuracy ε = {accuracy} with these certificates")

@@ -1,0 +1,1 @@
+"""Who answers: attention as the paper defines it, and what it is compared with."""

@@ -1,0 +1,152 @@
+"""Self-attention as the paper defines it: no 1/√m scale, heads summed, arbitrary token-wise maps (Definitions 1 to 3).
+
+Letters: N tokens, d = model_dim, m = embed_dim (the paper's embedding dimension), d' = value_dim, H heads, D layers.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from attention_limits.hypotheses import require, require_integer
+
+
+class Attended(NamedTuple):
+    """An output together with its attention matrices: one tensor, or one for each layer of a transformer."""
+
+    output: Float[Tensor, "batch tokens output_dim"]
+    attention: Tensor | tuple[Tensor, ...]
+
+
+class Attending(nn.Module):
+    """A module whose call returns the output, and on request the attention too; `attend` computes both."""
+
+    def attend(self, tokens: Tensor) -> Attended:
+        """Output and attention."""
+        raise NotImplementedError
+
+    def forward(self, tokens: Float[Tensor, "batch tokens model_dim"], return_attention: bool = False) -> Tensor | Attended:
+        """The output (batch, tokens, d'), or with ``return_attention`` the pair (output, attention)."""
+        attended = self.attend(tokens)
+        return attended if return_attention else attended.output
+
+
+class SelfAttentionUnit(Attending):
+    """One unit, f(X) = softmax(X Q Kᵀ Xᵀ) X V (Definition 1), softmax over each row.
+
+    Q and K are (d, m), V is (d, d'). Entries start as independent normals of variance 1/d, drawn from ``generator``;
+    a construction passes its own matrices to `from_matrices` instead.
+    """
+
+    def __init__(
+        self,
+        model_dim: int,
+        embed_dim: int,
+        value_dim: int,
+        *,
+        generator: torch.Generator | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        super().__init__()
+        for name, size in (("model_dim", model_dim), ("embed_dim", embed_dim), ("value_dim", value_dim)):
+            require_integer(name, size, 1)
+
+        def normal(columns: int) -> nn.Parameter:
+            if generator is None:  # to be filled in by `from_matrices` or by a loaded state
+                return nn.Parameter(torch.zeros(model_dim, columns, dtype=dtype))
+            entries = torch.randn(model_dim, columns, generator=generator, device=generator.device, dtype=dtype)
+            return nn.Parameter(entries / model_dim**0.5)
+
+        self.query, self.key, self.value = normal(embed_dim), normal(embed_dim), normal(value_dim)
+
+    @classmethod
+    def from_matrices(
+        cls,
+        query: Float[Tensor, "model_dim embed_dim"],
+        key: Float[Tensor, "model_dim embed_dim"],
+        value: Float[Tensor, "model_dim value_dim"],
+    ) -> "SelfAttentionUnit":
+        """The unit with these Q, K and V, which are not trained."""
+        unit = cls(query.shape[0], query.shape[1], value.shape[1], dtype=query.dtype)
+        unit.query, unit.key, unit.value = (nn.Parameter(w.clone(), requires_grad=False) for w in (query, key, value))
+        return unit
+
+    @property
+    def embed_dim(self) -> int:
+        """m, the columns of Q and K."""
+        return self.query.shape[1]
+
+    def scores(self, tokens: Float[Tensor, "batch tokens model_dim"]) -> Float[Tensor, "batch tokens tokens"]:
+        """X Q Kᵀ Xᵀ: row i holds the scores of query i with every key."""
+        expected = self.query.shape[0]
+        require(tokens.shape[-1] == expected, f"tokens must have {expected} coordinates, got {tokens.shape[-1]}")
+        return (tokens @ self.query) @ (tokens @ self.key).transpose(-1, -2)
+
+    def attend(self, tokens: Float[Tensor, "batch tokens model_dim"]) -> Attended:
+        """Output (batch, tokens, d') and attention matrix (batch, tokens, tokens)."""
+        attention = torch.softmax(self.scores(tokens), dim=-1)
+        return Attended(attention @ (tokens @ self.value), attention)
+
+
+class MultiHeadAttention(Attending):
+    """One layer, L(X) = Σ_h f_h(X) (Definition 2): the heads are summed, not concatenated."""
+
+    def __init__(self, heads: Sequence[SelfAttentionUnit]) -> None:
+        super().__init__()
+        require(len(heads) >= 1, "a layer needs at least one head, got none")
+        self.heads = nn.ModuleList(heads)
+
+    def attend(self, tokens: Float[Tensor, "batch tokens model_dim"]) -> Attended:
+        """Output (batch, tokens, d') and attention matrices (batch, heads, tokens, tokens)."""
+        outputs, attentions = zip(*(head.attend(tokens) for head in self.heads), strict=True)
+        return Attended(torch.stack(outputs).sum(dim=0), torch.stack(attentions, dim=1))
+
+
+class Transformer(Attending):
+    """D layers with arbitrary token-wise maps before, between and after them (Definition 3).
+
+    ``maps`` has D + 1 entries, each a module or function on the last axis: T = φ_D ∘ L_D ∘ … ∘ φ_1 ∘ L_1 ∘ φ_0.
+    """
+
+    def __init__(self, layers: Sequence[MultiHeadAttention], maps: Sequence[Callable[[Tensor], Tensor]]) -> None:
+        super().__init__()
+        require(len(maps) == len(layers) + 1, f"{len(layers)} layers need {len(layers) + 1} maps, got {len(maps)}")
+        self.layers = nn.ModuleList(layers)
+        self.maps = nn.ModuleList(m if isinstance(m, nn.Module) else TokenwiseMap(m) for m in maps)
+
+    def attend(self, tokens: Float[Tensor, "batch tokens token_dim"]) -> Attended:
+        """The output and, for each layer, its attention matrices (batch, heads, tokens, tokens)."""
+        hidden, attentions = self.maps[0](tokens), []
+        for layer, token_map in zip(self.layers, self.maps[1:], strict=True):
+            attended = layer.attend(hidden)
+            hidden = token_map(attended.output)
+            attentions.append(attended.attention)
+        return Attended(hidden, tuple(attentions))
+
+
+class TokenwiseMap(nn.Module):
+    """A function on the last axis, as a module."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Apply the function to every token."""
+        return self.function(tokens)
+
+
+def multilayer_perceptron(dims: Sequence[int], *, generator: torch.Generator) -> nn.Sequential:
+    """A token-wise ReLU network through ``dims``; weights normal of variance 2/fan-in (1/fan-in at the end), biases 0."""
+    require(len(dims) >= 2, f"a network needs an input and an output dimension, got {list(dims)}")
+    stages: list[nn.Module] = []
+    for index, (fan_in, fan_out) in enumerate(zip(dims, dims[1:], strict=False)):
+        last = index == len(dims) - 2
+        linear = nn.utils.skip_init(nn.Linear, fan_in, fan_out, device=generator.device)
+        with torch.no_grad():
+            linear.weight.normal_(std=((1 if last else 2) / fan_in) ** 0.5, generator=generator)
+            linear.bias.zero_()
+        stages += [linear] if last else [linear, nn.ReLU()]
+    return nn.Sequential(*stages)

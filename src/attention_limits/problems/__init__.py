@@ -1,0 +1,1 @@
+"""What is asked: exact targets, samplers and encodings."""
