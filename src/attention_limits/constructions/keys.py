@@ -48,7 +48,9 @@ class Certificates(NamedTuple):
     by_maximum_margin: Bool[Tensor, " subsets"]
 
 
-def random_sign_keys(num_tokens: int, embed_dim: int, *, generator: torch.Generator) -> Float[Tensor, "tokens embed_dim"]:
+def random_sign_keys(
+    num_tokens: int, embed_dim: int, *, generator: torch.Generator
+) -> Float[Tensor, "tokens embed_dim"]:
     """N independent keys with k independent uniform signs each, as ±1 in float32.
 
     The paper divides them by √k; we leave that factor to the query, so that a coordinate of a key costs one sign.
@@ -145,12 +147,11 @@ def certify(keys: Float[Tensor, "tokens embed_dim"], subsets: Int[Tensor, "subse
     return Certificates(directions, fallback)
 
 
-def adversarial_subsets(
-    gram: Float[Tensor, "tokens tokens"], sparsity: int
-) -> Int[Tensor, "tokens sparsity"]:
+def adversarial_subsets(gram: Float[Tensor, "tokens tokens"], sparsity: int) -> Int[Tensor, "tokens sparsity"]:
     """For each token j, the q other tokens whose keys correlate most with key j: hard for minimum norm.
 
-    Such a subset pulls its outsider j up with it: ⟨key_j, w_y⟩ ≈ q √(2 ln(N/q)/k) instead of a random sum's q/√k · O(1).
+    Such a subset pulls its outsider j up with it: ⟨key_j, w_y⟩ ≈ q √(2 ln(N/q)/k), where a random subset
+    gives a sum of q random signs' size, √(q/k).
     """
     require(1 <= sparsity < len(gram), f"sparsity q = {sparsity} needs an outsider: 1 ≤ q < N = {len(gram)}")
     others = gram.clone().fill_diagonal_(-torch.inf)

@@ -38,7 +38,7 @@ def smallest_embed_dim(num_tokens: int, sparsity: int, *, num_subsets: int, gene
     The keys for k are the first k columns of one sign matrix and the subsets are the same for every k, so the search
     is a bisection; the Gram matrix grows with the lower end instead of being computed anew.
     """
-    # Half as much again as predicted leaves room to find that the prediction is wrong; failing that, the search goes on.
+    # Half as much again as predicted leaves room to find the prediction wrong; failing that, the search goes on.
     widest = math.ceil(1.5 * predicted_embed_dim(num_tokens, sparsity)) + 8
     subsets = random_subsets(num_tokens, sparsity, num_subsets, generator=generator)
 

@@ -103,7 +103,7 @@ class FixedPrecisionUnit(nn.Module):
     """The unit of Theorem 2. Build it with `fixed_precision_unit`.
 
     Token i is mapped to x_i = (z_i; u_i; α w_{y_i}) ∈ R^{d' + 2k}: its value, its position's key and its query, where w
-    is a certificate at unit margin. Q selects the last block, K the middle one and V the first one, so that Definition 1
+    is a certificate at unit margin. Q selects the last block, K the middle one and V the first one: Definition 1 then
     gives softmax(⟨α w_{y_i}, u_j⟩)_j · z. Calling it maps inputs to outputs (batch, tokens, d').
 
     Attributes:
@@ -182,7 +182,9 @@ class FixedPrecisionUnit(nn.Module):
         self.problem.check(inputs)
         values, pointers = inputs
         dtype = self.keys.dtype
-        require(values.dtype == dtype, f"values are {values.dtype} but the unit computes in {dtype}: convert one of them")
+        require(
+            values.dtype == dtype, f"values are {values.dtype} but the unit computes in {dtype}: convert one of them"
+        )
         queries = self.queries(pointers)  # first: it may draw the keys again
         return torch.cat([values, self.keys.expand(len(values), -1, -1), queries], dim=-1)
 
@@ -205,7 +207,7 @@ def fixed_precision_unit(
 ) -> FixedPrecisionUnit:
     """The unit of Theorem 2 for ``problem``: within ``accuracy`` of sparse averaging on every input.
 
-    Where we depart from the paper: keys are ±1 and the query carries the factor; a certificate is scaled to margin 1; and
+    Where we depart from the paper: keys are ±1 and the query carries the factor; certificates are scaled to margin 1;
     where minimum norm misses the margin 1/2, the maximum-margin certificate is used.
 
     Args:

@@ -14,7 +14,6 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from attention_limits.hypotheses import require, require_integer
 from attention_limits.models.attention import (
@@ -24,6 +23,7 @@ from attention_limits.models.attention import (
     multilayer_perceptron,
 )
 from attention_limits.problems.sparse_averaging import SparseAveraging, SparseAveragingInputs
+from attention_limits.runtime import progress
 
 State = dict[str, Tensor]
 
@@ -56,7 +56,9 @@ class Schedule:
         return self.peak * (1 + math.cos(math.pi * progress)) / 2
 
 
-def attention_model(problem: SparseAveraging, embed_dim: int, *, generator: torch.Generator, hidden_dim: int = 128) -> Transformer:
+def attention_model(
+    problem: SparseAveraging, embed_dim: int, *, generator: torch.Generator, hidden_dim: int = 128
+) -> Transformer:
     """One self-attention unit after an input network of one hidden layer: (z, y, i) → R^m, then Definition 1 on R^m."""
     network = multilayer_perceptron((problem.token_dim, hidden_dim, embed_dim), generator=generator)
     unit = SelfAttentionUnit(embed_dim, embed_dim, problem.value_dim, generator=generator)
@@ -131,9 +133,8 @@ def train(
     run = TrainingRun()
     optimiser = torch.optim.Adam(model.parameters(), lr=schedule.peak)
     losses: list[Tensor] = []
-    bar = tqdm(range(schedule.num_steps), desc=description, mininterval=0.5, disable=None)
-    with bar, _stop_on_interrupt() as stop:
-        for step in bar:
+    with _stop_on_interrupt() as stop, progress(range(schedule.num_steps), description) as steps:
+        for step in steps:
             if step in snapshot_steps:
                 run.snapshots[step] = _copy_state(model)
             for group in optimiser.param_groups:
@@ -190,9 +191,7 @@ class Evaluation(NamedTuple):
     attention_mass: float
 
 
-def evaluate(
-    model: Transformer, problem: SparseAveraging, inputs: SparseAveragingInputs
-) -> Evaluation:
+def evaluate(model: Transformer, problem: SparseAveraging, inputs: SparseAveragingInputs) -> Evaluation:
     """Relative error and attention mass of a model of one layer and one head on ``inputs``."""
     with torch.no_grad():
         output, attentions = model.attend(problem.encode(inputs))

@@ -3,8 +3,9 @@
 Letters: N tokens, d = model_dim, m = embed_dim (the paper's embedding dimension), d' = value_dim, H heads, D layers.
 """
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
+from typing import NamedTuple, cast
 
 import torch
 from jaxtyping import Float
@@ -27,7 +28,9 @@ class Attending(nn.Module):
         """Output and attention."""
         raise NotImplementedError
 
-    def forward(self, tokens: Float[Tensor, "batch tokens model_dim"], return_attention: bool = False) -> Tensor | Attended:
+    def forward(
+        self, tokens: Float[Tensor, "batch tokens model_dim"], return_attention: bool = False
+    ) -> Tensor | Attended:
         """The output (batch, tokens, d'), or with ``return_attention`` the pair (output, attention)."""
         attended = self.attend(tokens)
         return attended if return_attention else attended.output
@@ -100,7 +103,8 @@ class MultiHeadAttention(Attending):
 
     def attend(self, tokens: Float[Tensor, "batch tokens model_dim"]) -> Attended:
         """Output (batch, tokens, d') and attention matrices (batch, heads, tokens, tokens)."""
-        outputs, attentions = zip(*(head.attend(tokens) for head in self.heads), strict=True)
+        heads = cast(Iterable[SelfAttentionUnit], self.heads)
+        outputs, attentions = zip(*(head.attend(tokens) for head in heads), strict=True)
         return Attended(torch.stack(outputs).sum(dim=0), torch.stack(attentions, dim=1))
 
 
@@ -119,7 +123,8 @@ class Transformer(Attending):
     def attend(self, tokens: Float[Tensor, "batch tokens token_dim"]) -> Attended:
         """The output and, for each layer, its attention matrices (batch, heads, tokens, tokens)."""
         hidden, attentions = self.maps[0](tokens), []
-        for layer, token_map in zip(self.layers, self.maps[1:], strict=True):
+        layers = cast(Iterable[MultiHeadAttention], self.layers)
+        for layer, token_map in zip(layers, self.maps[1:], strict=True):
             attended = layer.attend(hidden)
             hidden = token_map(attended.output)
             attentions.append(attended.attention)
@@ -139,10 +144,10 @@ class TokenwiseMap(nn.Module):
 
 
 def multilayer_perceptron(dims: Sequence[int], *, generator: torch.Generator) -> nn.Sequential:
-    """A token-wise ReLU network through ``dims``; weights normal of variance 2/fan-in (1/fan-in at the end), biases 0."""
+    """A token-wise ReLU network through ``dims``: normal weights of variance 2/fan-in (last: 1/fan-in), biases 0."""
     require(len(dims) >= 2, f"a network needs an input and an output dimension, got {list(dims)}")
     stages: list[nn.Module] = []
-    for index, (fan_in, fan_out) in enumerate(zip(dims, dims[1:], strict=False)):
+    for index, (fan_in, fan_out) in enumerate(pairwise(dims)):
         last = index == len(dims) - 2
         linear = nn.utils.skip_init(nn.Linear, fan_in, fan_out, device=generator.device)
         with torch.no_grad():

@@ -119,10 +119,12 @@ class SparseAveraging:
         if not batch:
             return
         longest = values.double().norm(dim=-1).max().item()
-        require(longest <= 1 + 4 * torch.finfo(values.dtype).eps, f"values must lie in the unit ball, got norm {longest}")
+        require(
+            longest <= 1 + 4 * torch.finfo(values.dtype).eps, f"values must lie in the unit ball, got norm {longest}"
+        )
         low, high = pointers.min().item(), pointers.max().item()
         outside = low if low < 0 else high
-        require(0 <= low and high < self.num_tokens, f"pointers must lie in 0…{self.num_tokens - 1}, got {outside}")
+        require(low >= 0 and high < self.num_tokens, f"pointers must lie in 0…{self.num_tokens - 1}, got {outside}")
         ordered = pointers.sort(dim=-1).values
         repeated = ordered[..., 1:][ordered[..., 1:] == ordered[..., :-1]]
         require(repeated.numel() == 0, f"pointers of a token must differ, got {repeated[:1].tolist()} twice")

@@ -1,0 +1,170 @@
+"""Claims: statements that a page checks while it runs and leaves, as records, in its own executed notebook."""
+
+import html
+import math
+import operator
+import os
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any
+
+from attention_limits.hypotheses import require
+from attention_limits.runtime import PAGE_VARIABLE, PROFILE_VARIABLE
+
+#: The output type under which a record lies in the notebook.
+MIME_TYPE = "application/vnd.attention-limits.claim+json"
+#: Whose statement it is: the paper's; the paper's, with exact form and constants ours; or ours.
+SOURCES = {"P": "the paper's", "P~": "the paper's result, our constants", "N": "ours"}
+RELATIONS = {"<=": "≤", ">=": "≥", "<": "<", ">": ">", "==": "="}
+
+Number = int | float | Fraction | bool
+
+
+class ClaimError(AssertionError):
+    """A claim that does not hold."""
+
+
+def claim(
+    identifier: str,
+    measured: Any,
+    relation: str,
+    bound: Any,
+    *,
+    statement: str = "",
+    source: str = "N",
+    tolerance: float = 0.0,
+    note: str = "",
+    empirical: bool = False,
+) -> None:
+    """Check ``measured relation bound``, print it in one line, and store the record in the cell's output.
+
+    A theorem's claim that does not hold raises. An empirical one raises in the book and quick profiles only: at a
+    reader's own parameters it is reported.
+
+    Args:
+        identifier: "page.what", unique in the book; the line's anchor is "claim-" + identifier.
+        measured, bound: numbers: int, bool, Fraction, float or a tensor of one element.
+        relation: one of <= >= < > ==.
+        statement: what is claimed, in a sentence.
+        source: P (the paper's), P~ (the paper's with our constants) or N (ours).
+        tolerance: how far the comparison may miss; it needs a ``note``.
+        note: where the tolerance, or the bound, comes from.
+        empirical: true for what was observed, not proved.
+
+    Raises:
+        ClaimError: if it does not hold.
+        ValueError, TypeError: for a malformed claim: an unknown relation or source, a tolerance without a note, ==
+            between floats without a tolerance.
+
+    Example:
+        >>> claim("demo.count", 3, "==", 3, statement="Three is three.")
+        holds: demo.count: 3 = 3. Three is three. [N]
+    """
+    require(relation in RELATIONS, f"relation must be one of {' '.join(RELATIONS)}, got {relation!r}")
+    require(source in SOURCES, f"source must be one of {' '.join(SOURCES)}, got {source!r}")
+    require(tolerance >= 0, f"tolerance must be at least 0, got {tolerance}")
+    require(not tolerance or bool(note), f"claim {identifier}: a tolerance needs a note that says where it comes from")
+    left, right = _number(measured), _number(bound)
+    exact = not isinstance(left, float) and not isinstance(right, float)
+    if relation == "==" and not exact and not tolerance:
+        raise TypeError(f"claim {identifier}: == between floats needs a tolerance, got {left!r} and {right!r}")
+    record = {
+        "id": identifier,
+        "page": os.environ.get(PAGE_VARIABLE, ""),
+        "statement": statement,
+        "source": source,
+        "measured": _json(left),
+        "relation": relation,
+        "bound": _json(right),
+        "tolerance": tolerance,
+        "note": note,
+        "kind": "empirical" if empirical else "theorem",
+        "exact": exact,
+        "holds": _holds(left, relation, right, tolerance),
+    }
+    _show(record)
+    reported_only = empirical and os.environ.get(PROFILE_VARIABLE) not in ("book", "quick")
+    if not record["holds"] and not reported_only:
+        raise ClaimError(describe(record))
+
+
+def records(notebook: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The claims that an executed notebook carries, in order."""
+    return [
+        dict(output["data"][MIME_TYPE])
+        for cell in notebook["cells"]
+        for output in cell.get("outputs", [])
+        if MIME_TYPE in output.get("data", {})
+    ]
+
+
+def describe(record: Mapping[str, Any]) -> str:
+    """A record in one line of plain text."""
+    verdict = "holds" if record["holds"] else "DOES NOT HOLD"
+    statement = f" {record['statement']}" if record["statement"] else ""
+    return f"{verdict}: {record['id']}: {comparison(record)}.{statement} [{record['source']}]"
+
+
+def comparison(record: Mapping[str, Any]) -> str:
+    """The comparison alone, for example 0.00412 ≤ 0.01 (± 1e-12: rounding)."""
+    line = f"{format_number(record['measured'])} {RELATIONS[record['relation']]} {format_number(record['bound'])}"
+    tolerance = f"± {record['tolerance']:.1g}" if record["tolerance"] else ""
+    remark = ": ".join(part for part in (tolerance, record["note"]) if part)
+    return f"{line} ({remark})" if remark else line
+
+
+def format_number(value: Any) -> str:
+    """Integers and fractions in full, floats to four digits."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def anchor(identifier: str) -> str:
+    """The HTML id of a claim's line on its page."""
+    return f"claim-{identifier}"
+
+
+def _number(value: Any) -> Number:
+    value = value.item() if hasattr(value, "item") else value  # a tensor, an array or a numpy scalar of one element
+    if isinstance(value, bool | int | float | Fraction):
+        return value
+    raise TypeError(f"a claim compares numbers, got {value!r}")
+
+
+def _json(value: Number) -> bool | int | float | str:
+    # JSON has no nan and no infinity, and a Fraction has no float that equals it.
+    if isinstance(value, Fraction) or (isinstance(value, float) and not math.isfinite(value)):
+        return str(value)
+    return value
+
+
+def _holds(left: Number, relation: str, right: Number, tolerance: float) -> bool:
+    if any(isinstance(side, float) and math.isnan(side) for side in (left, right)):
+        return False
+    if not tolerance:  # stay exact
+        return bool(
+            {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt, "==": operator.eq}[relation](
+                left, right
+            )
+        )
+    gap = float(left) - float(right)
+    return {"<=": gap <= tolerance, "<": gap < tolerance, ">=": gap >= -tolerance, ">": gap > -tolerance}.get(
+        relation, abs(gap) <= tolerance
+    )
+
+
+def _show(record: dict[str, Any]) -> None:
+    from IPython import get_ipython
+    from IPython.display import display
+
+    line = describe(record)
+    if get_ipython() is None:
+        print(line)
+        return
+    verdict, css = ("holds", "holds") if record["holds"] else ("does not hold", "fails")
+    source = f'<abbr title="{SOURCES[record["source"]]}">[{record["source"]}]</abbr>'
+    markup = (
+        f'<p class="claim claim-{css}" id="{html.escape(anchor(record["id"]))}">'
+        f'<span class="claim-verdict">{verdict}</span> <code>{html.escape(record["id"])}</code> '
+        f"<strong>{html.escape(comparison(record))}</strong> {html.escape(record['statement'])} {source}</p>"
+    )
+    display({MIME_TYPE: record, "text/html": markup, "text/plain": line}, raw=True)

@@ -1,0 +1,198 @@
+"""The command line: ``attention-limits list | run | build | status``.
+
+Exit codes: 0 all went well; 1 a page failed, or the book may not be printed; 2 bad input, nothing was done.
+"""
+
+import ast
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from attention_limits.companion import gate, runner, status
+from attention_limits.companion.pages import Page, all_pages, find_root, get_page
+from attention_limits.hypotheses import require
+
+app = typer.Typer(
+    help="Run the pages of Attention Limits and print the book.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+#: The exit code that typer gives for Ctrl-C.
+INTERRUPTED = 130
+NO_DATE = datetime.fromtimestamp(0, UTC)
+
+
+@app.command("list")
+def list_pages(
+    parameters: Annotated[bool, typer.Option("--parameters", help="Show each page's parameters too.")] = False,
+) -> None:
+    """List the pages: title, last run, and whether it is fresh, stale, missing or failed."""
+    root = _root()
+    _table(("page", "title", "last run", "state"), status.page_rows(root))
+    if parameters:
+        rows = [
+            (page.name, p.name, p.type_name, repr(p.default), p.comment)
+            for page in all_pages(root)
+            for p in page.parameters.values()
+        ]
+        _table(("page", "parameter", "type", "default", "meaning"), rows)
+
+
+@app.command()
+def run(
+    pages: Annotated[
+        list[str] | None, typer.Argument(metavar="[PAGE]…", help="Pages by name; all of them by default.")
+    ] = None,
+    parameters: Annotated[
+        list[str] | None,
+        typer.Option("--parameter", "-p", metavar="NAME=VALUE", help="Change a parameter; may be repeated."),
+    ] = None,
+    profile: Annotated[str, typer.Option(help="book: what is published; quick: a minute at most, for tests.")] = "book",
+    device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N; default: CUDA if there is one.")] = None,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", metavar="N", help="Pages at a time; 0: one for each core.")] = 0,
+    cell_seconds: Annotated[
+        float, typer.Option(metavar="S", help="The most that one cell may take.")
+    ] = runner.CELL_SECONDS,
+    force: Annotated[bool, typer.Option("--force", help="Run pages that are fresh too.")] = False,
+) -> None:
+    """Run pages headless and keep their executed notebooks; pages that are fresh are not run again.
+
+    Results: _build/executed (book profile), _build/quick, _build/custom (your own parameters), _build/failed.
+
+    Example: attention-limits run thm-2-fixed-precision -p num_tokens=64 -p accuracy=1e-3
+    """
+    root = _root()
+    with _bad_input():
+        require(jobs >= 0, f"jobs must be at least 0, got {jobs}")
+        require(cell_seconds > 0, f"cell-seconds must be positive, got {cell_seconds}")
+        chosen: list[Page] = [get_page(root, name) for name in dict.fromkeys(pages)] if pages else all_pages(root)
+        overrides = dict(_parse_parameter(text) for text in parameters or [])
+        runs = [runner.plan(page, profile, overrides) for page in chosen]
+        if device is not None:
+            _resolve_device(device)  # refuse an unknown one even if there is nothing to run
+    with runner.exclusive(root):
+        wanted = [run for run in runs if force or not run.is_fresh]
+        for fresh in (run for run in runs if run not in wanted):
+            typer.echo(f"fresh {fresh.page.name}: {_shown(fresh.target)}", err=True)
+        outcomes = []
+        if wanted:
+            name, label = _resolve_device(device)
+            cores = jobs or os.cpu_count() or 1
+            outcomes = runner.execute(wanted, jobs=cores, device=name, device_label=label, cell_seconds=cell_seconds)
+    for outcome in outcomes:
+        typer.echo(_shown(outcome.run.failed_target if outcome.error else outcome.run.target))
+    if any(outcome.error for outcome in outcomes):
+        raise typer.Exit(1)
+
+
+@app.command()
+def build() -> None:
+    """Print the book from the executed pages: _build/html/index.html. Refused unless every page is fresh."""
+    root = _root()
+    with runner.exclusive(root):
+        found = gate.problems(root)
+        for problem in found:
+            typer.echo(f"refused: {problem}", err=True)
+        if found:
+            raise typer.Exit(1)
+        index, doctrees = root / "_build" / "html" / "index.html", root / "_build" / ".doctrees"
+        printed = datetime.fromtimestamp(index.stat().st_mtime, UTC) if index.exists() else NO_DATE
+        status.write_tables(root, printed)
+        command = [
+            str(Path(sys.executable).parent / "jupyter-book"),
+            "build",
+            str(root),
+            "-n",
+            "-W",
+            "--keep-going",
+            "-q",
+        ]
+        result = subprocess.run(command, capture_output=True, text=True)
+        if result.returncode:
+            # Sphinx counts a page with warnings as up to date: without this the next build would pass.
+            shutil.rmtree(doctrees, ignore_errors=True)
+            typer.echo(result.stdout + result.stderr, err=True)
+            raise typer.Exit(1)
+        index.touch()
+        typer.echo(f"the book: {_shown(index)}")
+
+
+@app.command("status")
+def show_status() -> None:
+    """Show each page's book run: state, profile, seconds, device, commit and claims; and what forbids printing."""
+    root = _root()
+    _table(("page", "state", "profile", "seconds", "device", "commit", "claims"), status.status_rows(root))
+    typer.echo(status.summary(root))
+    for problem in gate.problems(root):
+        typer.echo(f"  {problem}")
+
+
+@contextlib.contextmanager
+def _bad_input() -> Iterator[None]:
+    """Turn the ValueErrors of what is checked before anything is done into one line and exit code 2."""
+    try:
+        yield
+    except ValueError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(2) from error
+
+
+def _root() -> Path:
+    with _bad_input():
+        root = find_root()
+        for page in all_pages(root):
+            page.resolve("book", {})  # a page whose parameters cell is broken
+    return root
+
+
+def _parse_parameter(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    require(bool(equals) and name.isidentifier(), f"a parameter reads NAME=VALUE, got {text!r}")
+    try:
+        return name, ast.literal_eval(value.strip())
+    except (ValueError, SyntaxError):
+        return name, value  # a string, as it stands
+
+
+def _resolve_device(name: str | None) -> tuple[str, str]:
+    from attention_limits.runtime import device_name, select_device  # imports torch: seconds
+
+    device = select_device(name)
+    return str(device), device_name(device)
+
+
+def _shown(path: Path) -> str:
+    return os.path.relpath(path)
+
+
+def _table(header: tuple[str, ...], rows: Sequence[status.Row]) -> None:
+    table = Table(*header, box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        table.add_row(*row)
+    # Piped output is for other programs: don't fold it to a width that nobody has.
+    console = Console(highlight=False, markup=False)
+    console.print(table, width=None if console.is_terminal else 10_000, soft_wrap=not console.is_terminal)
+
+
+def main() -> None:
+    """Run the command line; a usage error is one line and exit code 2."""
+    try:
+        code = app(standalone_mode=False)
+    except typer.TyperException as error:
+        typer.echo(f"error: {error.format_message()}", err=True)
+        code = 2
+    if code == INTERRUPTED:
+        typer.echo("interrupted: what was finished is kept", err=True)
+    sys.exit(code)

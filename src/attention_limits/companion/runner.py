@@ -1,0 +1,306 @@
+"""Runs pages headless, several at a time, and puts each result where it belongs, whole or not at all.
+
+`_build/executed` holds only good runs of the book profile at default parameters. Quick and custom runs go to
+`_build/quick` and `_build/custom`, and what failed to `_build/failed`.
+"""
+
+import contextlib
+import importlib.metadata
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from filelock import FileLock, Timeout
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from attention_limits.companion import claims
+from attention_limits.companion.pages import Page, Parameters
+from attention_limits.runtime import DEVICE_VARIABLE, PAGE_VARIABLE, PROFILE_VARIABLE
+
+#: The notebook metadata under which a run describes itself.
+METADATA_KEY = "attention_limits"
+#: Seconds that a cell may take before its page fails.
+CELL_SECONDS = 900.0
+
+
+@dataclass(frozen=True)
+class Run:
+    """One page to run, with every parameter's value, and where its result goes."""
+
+    page: Page
+    profile: str
+    parameters: Parameters
+    #: True if the parameters are not the profile's own.
+    custom: bool
+
+    @property
+    def kind(self) -> str:
+        """The folder of `_build` for results of this kind: executed, quick or custom."""
+        return "custom" if self.custom else {"book": "executed"}.get(self.profile, self.profile)
+
+    @property
+    def target(self) -> Path:
+        """The executed notebook of a good run."""
+        return self.page.root / "_build" / self.kind / f"{self.page.name}.ipynb"
+
+    @property
+    def failed_target(self) -> Path:
+        """The notebook of a failed run, up to its failing cell."""
+        return self.page.root / "_build" / "failed" / self.kind / f"{self.page.name}.ipynb"
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether this very run, on this source, package and versions, was done and did not fail since."""
+        digests = self.page.digests(self.parameters)
+        done, failed = (read_run(path) for path in (self.target, self.failed_target))
+        return done is not None and done["digests"] == digests and (failed is None or failed["digests"] != digests)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended."""
+
+    run: Run
+    seconds: float
+    error: str | None
+    num_claims: int
+
+
+def plan(page: Page, profile: str, overrides: Mapping[str, Any]) -> Run:
+    """The run of ``page`` with these parameters; raises ValueError as `Page.resolve` does."""
+    parameters, usual = page.resolve(profile, overrides), page.resolve(profile, {})
+    return Run(page, profile, parameters, custom=parameters != usual)
+
+
+def read_run(path: Path) -> dict[str, Any] | None:
+    """What an executed notebook says about its run; None if there is no such notebook or it is not one of ours."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))["metadata"][METADATA_KEY]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+@contextlib.contextmanager
+def exclusive(root: Path) -> Iterator[None]:
+    """Hold this checkout's lock; whoever comes second says so and waits. The system frees it when a process dies."""
+    build = root / "_build"
+    build.mkdir(exist_ok=True)
+    lock = FileLock(build / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        print(
+            "another attention-limits command is at work in this checkout: waiting for it", file=sys.stderr, flush=True
+        )
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def execute(
+    runs: list[Run], *, jobs: int, device: str, device_label: str, cell_seconds: float = CELL_SECONDS
+) -> list[Outcome]:
+    """Run all of ``runs``, ``jobs`` at a time; a page that fails doesn't stop the others. Call it under `exclusive`.
+
+    Args:
+        device: handed to the pages, as `attention_limits.runtime.select_device` names it.
+        device_label: written into each result.
+        cell_seconds: the most that one cell may take.
+    """
+    if not runs:
+        return []
+    scratch = runs[0].page.root / "_build" / "running"
+    shutil.rmtree(scratch, ignore_errors=True)  # what a killed run left; the lock says that nobody is using it
+    scratch.mkdir(parents=True)
+    threads = max(1, (os.cpu_count() or 1) // min(jobs, len(runs)))
+    batch = _Batch(scratch, device, device_label, threads, cell_seconds)
+    outcomes = []
+    try:
+        with batch.display, ThreadPoolExecutor(min(jobs, len(runs))) as pool:
+            futures = [pool.submit(batch.run, run) for run in runs]
+            try:
+                for future in as_completed(futures):
+                    outcomes.append(future.result())
+                    batch.display.outcome(outcomes[-1])
+            except BaseException:  # Ctrl-C above all: stop the pages, keep nothing of them
+                pool.shutdown(wait=False, cancel_futures=True)
+                batch.stop()
+                raise
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return outcomes
+
+
+class _Batch:
+    """Pages running at the same time: what they share, and their processes."""
+
+    def __init__(self, scratch: Path, device: str, device_label: str, threads: int, cell_seconds: float) -> None:
+        self.scratch, self.cell_seconds = scratch, cell_seconds
+        self.device, self.device_label, self.threads = device, device_label, threads
+        self.display = _Display()
+        self.stopped = threading.Event()
+        self.children: list[subprocess.Popen[str]] = []
+        self.lock = threading.Lock()
+        # ipykernel warns about its transport at every start; its own configuration is the one place to silence that.
+        profile = scratch / "ipython" / "profile_default"
+        profile.mkdir(parents=True)
+        (profile / "ipython_kernel_config.py").write_text("c.IPKernelApp.log_level = 50\n", encoding="utf-8")
+
+    def stop(self) -> None:
+        """End all processes; their threads then return without publishing anything."""
+        with self.lock:
+            self.stopped.set()
+            for child in self.children:
+                child.terminate()
+
+    def run(self, run: Run) -> Outcome:
+        """Run one page in a process of its own and publish the result."""
+        start, name = time.perf_counter(), run.page.name
+        output, job = self.scratch / f"{name}.ipynb", self.scratch / f"{name}.json"
+        # Only what differs from the page's own values is injected, so that the book's pages show no injected cell.
+        injected = {k: v for k, v in run.parameters.items() if v != run.page.parameters[k].default}
+        order = {
+            "source": str(run.page.path),
+            "output": str(output),
+            "parameters": injected,
+            "cell_seconds": self.cell_seconds,
+        }
+        job.write_text(json.dumps(order), encoding="utf-8")
+        digests = run.page.digests(
+            run.parameters
+        )  # before it runs: an edit meanwhile makes the result stale, not fresh
+        child = self._start(run, job)
+        last: dict[str, Any] = {}
+        assert child.stdout is not None
+        with child:
+            for line in child.stdout:
+                with contextlib.suppress(json.JSONDecodeError):
+                    last = json.loads(line)
+                    self.display.event(run, last)
+        error = None if last.get("done") else last.get("error", f"its process ended with status {child.returncode}")
+        seconds, num_claims = time.perf_counter() - start, 0
+        if output.exists() and not self.stopped.is_set():
+            notebook = nbformat.read(output, 4)
+            num_claims = len(claims.records(notebook))
+            notebook.metadata.pop("papermill", None)
+            notebook.metadata[METADATA_KEY] = {
+                "page": name,
+                "profile": "custom" if run.custom else run.profile,
+                "parameters": run.parameters,
+                "digests": digests,
+                "seconds": round(seconds, 1),
+                "device": self.device_label,
+                "threads": self.threads,
+                "versions": {"python": platform.python_version(), **_versions("torch", "numpy", "scipy")},
+                "commit": commit(run.page.root),
+                "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+                "error": error,
+            }
+            publish(nbformat.writes(notebook), run.failed_target if error else run.target)
+            if not error:
+                run.failed_target.unlink(missing_ok=True)
+        return Outcome(run, seconds, error, num_claims)
+
+    def _start(self, run: Run, job: Path) -> subprocess.Popen[str]:
+        environment = {
+            **os.environ,
+            "IPYTHONDIR": str(self.scratch / "ipython"),
+            "OMP_NUM_THREADS": str(self.threads),
+            "OPENBLAS_NUM_THREADS": str(self.threads),
+            DEVICE_VARIABLE: self.device,
+            PAGE_VARIABLE: run.page.name,
+            PROFILE_VARIABLE: "custom" if run.custom else run.profile,
+        }
+        with self.lock:
+            if self.stopped.is_set():
+                raise KeyboardInterrupt
+            command = [sys.executable, "-m", "attention_limits.companion.worker", str(job)]
+            child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+            self.children.append(child)
+        self.display.started(run)
+        return child
+
+
+def publish(text: str, target: Path) -> None:
+    """Write a file aside, then rename it: a reader sees the old one or the new one, whole."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(target)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def commit(root: Path) -> str:
+    """The checkout's commit, with a plus sign if tracked files differ from it; "unknown" outside git."""
+    try:
+        describe = ["git", "-C", str(root), "describe", "--always", "--dirty=+", "--exclude=*"]
+        return subprocess.run(describe, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def _versions(*names: str) -> dict[str, str]:
+    return {name: importlib.metadata.version(name) for name in names}
+
+
+class _Display:
+    """Live bars, a page each, on a terminal; a line for each page's start and end elsewhere."""
+
+    def __init__(self) -> None:
+        self.console = Console(stderr=True, highlight=False, markup=False)
+        columns = (TextColumn("{task.description}"), BarColumn(20), MofNCompleteColumn(), TimeElapsedColumn())
+        self.progress = Progress(*columns, TextColumn("{task.fields[section]}"), console=self.console, transient=True)
+        self.tasks: dict[str, TaskID] = {}
+        self.lock = threading.Lock()
+
+    def __enter__(self) -> "_Display":
+        if self.console.is_terminal:
+            self.progress.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.progress.stop()
+
+    def started(self, run: Run) -> None:
+        with self.lock:
+            self.tasks[run.page.name] = self.progress.add_task(run.page.name, total=None, section="starting")
+        if not self.console.is_terminal:
+            self.console.print(f"run   {run.page.name} …")
+
+    def event(self, run: Run, event: Mapping[str, Any]) -> None:
+        if "cell" in event:
+            task = self.tasks[run.page.name]
+            self.progress.update(task, completed=event["cell"] - 1, total=event["of"], section=event["section"])
+
+    def outcome(self, outcome: Outcome) -> None:
+        with self.lock:
+            self.progress.remove_task(self.tasks.pop(outcome.run.page.name))
+        name = outcome.run.page.name
+        if outcome.error:
+            self.console.print(f"FAIL  {name}, {outcome.error}", soft_wrap=True)
+        else:
+            self.console.print(
+                f"ok    {name}  {outcome.seconds:.0f} s, {outcome.num_claims} claims hold", soft_wrap=True
+            )

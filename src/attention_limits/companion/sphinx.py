@@ -1,0 +1,74 @@
+"""The Sphinx side of the book: executed notebooks for .py pages, math without a network, no scripts left over.
+
+Named in _config.yml: `read` under nb_custom_formats, this module under extra_extensions.
+"""
+
+from importlib.util import find_spec
+from pathlib import Path
+from shutil import copy2
+from typing import Any
+
+import nbformat
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+from sphinx.errors import ExtensionError
+
+from attention_limits.companion import gate
+from attention_limits.companion.pages import all_pages
+
+MATHJAX = "tex-svg.js"  # one file, 2 MB, with its fonts inside
+_root = Path()
+
+
+def read(text: str) -> nbformat.NotebookNode:
+    """The executed copy of the page whose source is ``text`` (Sphinx hands over the text, not the path).
+
+    Raises:
+        ExtensionError: if that copy is missing, failed or outdated: the gate's reasons.
+    """
+    for page in all_pages(_root):
+        if page.text == text:
+            current = gate.state(page)
+            if current.name != "fresh":
+                raise ExtensionError(f"{page.name} is {current.name}: {current.reason}")
+            return nbformat.read(gate.book_run(page).target, 4)
+    raise ExtensionError(f"no page of _toc.yml has this source: {text[:60]!r}…")
+
+
+def changed_pages(
+    app: Sphinx, env: BuildEnvironment, added: set[str], changed: set[str], removed: set[str]
+) -> list[str]:
+    """Pages run again since Sphinx read them: their source is the same, their executed copy is not."""
+    runs = ((f"notebooks/{page.name}", gate.book_run(page).target) for page in all_pages(_root))
+    return [doc for doc, run in runs if doc in env.all_docs and run.stat().st_mtime_ns > env.all_docs[doc] * 1000]
+
+
+def copy_mathjax(app: Sphinx, exception: Exception | None) -> None:
+    """Put MathJax beside the pages."""
+    if exception is None and app.builder.format == "html":
+        package = find_spec("sphinx-mathjax-offline")
+        assert package is not None
+        assert package.origin is not None
+        target = Path(app.outdir, "_static", "mathjax")
+        target.mkdir(parents=True, exist_ok=True)
+        copy2(Path(package.origin).parent / "static" / "mathjax" / MATHJAX, target)
+
+
+def drop_thebe(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: object) -> None:
+    """Jupyter Book 1 declares Thebe's constants twice on each page, a JavaScript error; no page uses Thebe."""
+    context["script_files"] = [
+        script
+        for script in context["script_files"]
+        if "thebe" not in f"{script.filename} {script.attributes.get('body')}".lower()
+    ]
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Connect all of it."""
+    global _root
+    _root = Path(app.srcdir)
+    app.config.mathjax_path = f"mathjax/{MATHJAX}"
+    app.connect("env-get-outdated", changed_pages)
+    app.connect("build-finished", copy_mathjax)
+    app.connect("html-page-context", drop_thebe, priority=900)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,56 @@
+"""Where and how code runs: the device, and progress bars that stay out of headless runs.
+
+The runner tells a page's kernel about its run through the environment variables named here. torch is imported only
+where it is used: the command line reads this module too.
+"""
+
+import os
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, TypeVar
+
+from tqdm import tqdm
+
+from attention_limits.hypotheses import require
+
+if TYPE_CHECKING:
+    import torch
+
+Item = TypeVar("Item")
+
+#: The device that was asked for; unset outside the runner.
+DEVICE_VARIABLE = "ATTENTION_LIMITS_DEVICE"
+#: The page and the profile ("book", "quick" or "custom") of a headless run; unset when a reader runs the cells.
+PAGE_VARIABLE = "ATTENTION_LIMITS_PAGE"
+PROFILE_VARIABLE = "ATTENTION_LIMITS_PROFILE"
+
+
+def select_device(name: str | None = None) -> "torch.device":
+    """The device called ``name``: cpu, cuda or cuda:N. By default what the runner was told, else CUDA if there is one.
+
+    Raises:
+        ValueError: for any other name, and for a CUDA device that this machine does not have.
+    """
+    import torch
+
+    name = name or os.environ.get(DEVICE_VARIABLE)
+    count = torch.cuda.device_count()
+    if name is None:
+        return torch.device("cuda" if count else "cpu")
+    kind, _, index = name.partition(":")
+    known = name == "cpu" or (kind == "cuda" and (name == "cuda" or index.isdecimal()))
+    require(known, f"unknown device {name!r}: use cpu, cuda or cuda:N")
+    if kind == "cuda":
+        require(int(index or 0) < count, f"device {name!r} needs more CUDA devices than the {count} here")
+    return torch.device(name)
+
+
+def device_name(device: "torch.device") -> str:
+    """The device in words: the GPU's model, or cpu."""
+    import torch
+
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
+
+
+def progress(items: Iterable[Item], description: str) -> "tqdm[Item]":
+    """A progress bar over ``items``, in terminals and notebooks; silent in a headless run, to keep it off the page."""
+    return tqdm(items, desc=description, mininterval=0.5, disable=PAGE_VARIABLE in os.environ)
