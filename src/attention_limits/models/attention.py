@@ -127,7 +127,7 @@ class Transformer(Attending):
         for layer, token_map in zip(layers, self.maps[1:], strict=True):
             attended = layer.attend(hidden)
             hidden = token_map(attended.output)
-            attentions.append(attended.attention)
+            attentions.append(cast(Tensor, attended.attention))
         return Attended(hidden, tuple(attentions))
 
 

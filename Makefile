@@ -1,0 +1,40 @@
+# make help lists the targets.
+.DEFAULT_GOAL := help
+.PHONY: help book test check serve clean reference
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+help: ## List the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' | column -t -s '|'
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing the pinned versions into $(VENV): a minute or two"
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[book,test]'
+	@touch $@
+
+book: $(INSTALLED) ## Run the pages that are not fresh, then print the book: _build/html/index.html
+	@$(BIN)/attention-limits run
+	@$(BIN)/attention-limits build
+
+check: book ## Lint, format, types, and the book built with warnings as errors
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: check ## make check, then all tests (the first needs the book, so it is made too)
+	$(BIN)/pytest
+
+serve: book ## Serve the book on http://localhost:8000
+	@echo "http://localhost:8000/ (Ctrl-C ends)"
+	@$(BIN)/python -m http.server 8000 --bind 127.0.0.1 --directory _build/html
+
+reference: $(INSTALLED) ## Measure tests/reference/*.json anew, several seeds a page
+	$(BIN)/python -m tests.reference.measure
+
+clean: ## Remove what was built; the virtual environment stays
+	rm -rf _build
