@@ -1,4 +1,4 @@
-"""The Sphinx side of the book: executed notebooks for .py pages, math without a network, no scripts left over.
+"""The Sphinx side of the book: the gate, executed notebooks for .py pages, math without a network, no idle scripts.
 
 Named in _config.yml: `read` under nb_custom_formats, this module under extra_extensions.
 """
@@ -13,7 +13,7 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.errors import ExtensionError
 
-from attention_limits.companion import gate
+from attention_limits.companion import claims, gate
 from attention_limits.companion.pages import all_pages
 
 MATHJAX = "tex-svg.js"  # one file, 2 MB, with its fonts inside
@@ -23,16 +23,22 @@ _root = Path()
 def read(text: str) -> nbformat.NotebookNode:
     """The executed copy of the page whose source is ``text`` (Sphinx hands over the text, not the path).
 
-    Raises:
-        ExtensionError: if that copy is missing, failed or outdated: the gate's reasons.
+    The claims' records are left out: they are for programs, and each has an HTML line beside it.
     """
-    for page in all_pages(_root):
-        if page.text == text:
-            current = gate.state(page)
-            if current.name != "fresh":
-                raise ExtensionError(f"{page.name} is {current.name}: {current.reason}")
-            return nbformat.read(gate.book_run(page).target, 4)
-    raise ExtensionError(f"no page of _toc.yml has this source: {text[:60]!r}…")
+    page = next((page for page in all_pages(_root) if page.text == text), None)
+    if page is None:
+        raise ExtensionError(f"no page of _toc.yml has this source: {text[:60]!r}…")
+    notebook = nbformat.read(gate.book_run(page).target, 4)
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            output.get("data", {}).pop(claims.MIME_TYPE, None)
+    return notebook
+
+
+def refuse(app: Sphinx) -> None:
+    """Let the gate refuse before a page is read, whoever started Sphinx."""
+    if found := gate.problems(_root):
+        raise ExtensionError("the book is not printed:\n" + "\n".join(found))
 
 
 def changed_pages(
@@ -68,6 +74,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     global _root
     _root = Path(app.srcdir)
     app.config.mathjax_path = f"mathjax/{MATHJAX}"
+    app.connect("builder-inited", refuse)
     app.connect("env-get-outdated", changed_pages)
     app.connect("build-finished", copy_mathjax)
     app.connect("html-page-context", drop_thebe, priority=900)
