@@ -3,15 +3,18 @@
 Named in _config.yml: `read` under nb_custom_formats, this module under extra_extensions.
 """
 
+import re
 from importlib.util import find_spec
 from pathlib import Path
 from shutil import copy2
 from typing import Any
 
 import nbformat
+from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.errors import ExtensionError
+from sphinx_proof.nodes import unenumerable_node
 
 from attention_limits.companion import claims, gate
 from attention_limits.companion.pages import all_pages
@@ -69,6 +72,34 @@ def drop_thebe(app: Sphinx, pagename: str, templatename: str, context: dict[str,
     ]
 
 
+def name_statements(app: Sphinx, doctree: nodes.document) -> None:
+    """Give each proof a title to fold it by, and note the paper's number of each statement whose title has one.
+
+    sphinx-proof writes "Proof." into a proof's text and gives all proofs of a page the same id.
+    """
+    proofs = [node for node in doctree.findall(nodes.admonition) if "proof" in node["classes"]]
+    for number, proof in enumerate(proofs, 1):
+        opening = next(proof.findall(nodes.Text))
+        opening.parent.replace(opening, nodes.Text(opening.astext().removeprefix("Proof. ")))
+        proof["ids"] = [f"proof-{number}"]
+        proof.insert(0, nodes.title("", "Proof"))
+    for statement in doctree.findall(unenumerable_node):
+        if number_in_paper := re.match(r"\s*(\d+) of the paper", statement["title"]):
+            name = f"{statement['realtype'].title()} {number_in_paper[1]}"
+            app.env.proof_list[statement["label"]]["name"] = name
+
+
+def name_references(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """Let a reference to a statement that carries the paper's number say that number: Definition 4."""
+    statements = getattr(app.env, "proof_list", {})  # a book without statements has none
+    for reference in doctree.findall(nodes.reference):
+        label = reference.get("refid") or reference.get("refuri", "").partition("#")[2]
+        known = statements.get(label, {})
+        if "name" in known and reference.astext().strip() == known["realtype"].title():
+            reference.clear()
+            reference += nodes.Text(known["name"])
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Connect all of it."""
     global _root
@@ -76,6 +107,8 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.config.mathjax_path = f"mathjax/{MATHJAX}"
     app.connect("builder-inited", refuse)
     app.connect("env-get-outdated", changed_pages)
+    app.connect("doctree-read", name_statements)
+    app.connect("doctree-resolved", name_references)
     app.connect("build-finished", copy_mathjax)
     app.connect("html-page-context", drop_thebe, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
