@@ -9,6 +9,9 @@ from hypothesis import settings
 settings.register_profile("attention-limits", deadline=None, derandomize=True, database=None, max_examples=60)
 settings.load_profile("attention-limits")
 
+# Tensors here are small: a second thread costs more than it brings, and far more where the cores are busy.
+torch.set_num_threads(1)
+
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 
 

@@ -11,13 +11,15 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from attention_limits.constructions.keys import CertificateError, certify, random_sign_keys
-from attention_limits.fixed_point import FixedPoint
+from attention_limits.fixed_point import FixedPoint, SaturationError
 from attention_limits.hypotheses import require, require_accuracy, require_integer, require_sparse_averaging
 from attention_limits.models.attention import Attended, SelfAttentionUnit
 from attention_limits.problems.sparse_averaging import SparseAveraging, SparseAveragingInputs
 
 #: Draws of the keys before a subset without a certificate becomes an error.
 MAX_DRAWS = 8
+#: The finest accuracy of a float type, in its rounding steps at 1: the scores' own rounding was seen to cost up to 250.
+ROUNDING_STEPS = 2**9
 
 
 def default_embed_dim(num_tokens: int, sparsity: int) -> int:
@@ -43,6 +45,7 @@ def error_bound(
     """
     require_sparse_averaging(num_tokens, sparsity, 1)
     require(scale >= 0, f"scale α must be at least 0, got {scale}")
+    require(margin > 0, f"margin γ must be positive, got {margin}")
     require(score_error >= 0, f"score_error δ must be at least 0, got {score_error}")
     # 1/(1 + x) with x = (q/(N−q)) e^{αγ−2δ}, through its logarithm so that a large α cannot overflow.
     outsiders = num_tokens - sparsity
@@ -64,6 +67,8 @@ def softmax_scale(
     """
     require_sparse_averaging(num_tokens, sparsity, 1)
     require_accuracy(accuracy)
+    require(margin > 0, f"margin γ must be positive, got {margin}")
+    require(score_error >= 0, f"score_error δ must be at least 0, got {score_error}")
     if sparsity == num_tokens:
         return 0.0
     left = accuracy - _tilt(sparsity, score_error)
@@ -92,8 +97,8 @@ def sufficient_format(num_tokens: int, sparsity: int, embed_dim: int, accuracy: 
 def _integer_bits(num_tokens: int, sparsity: int, embed_dim: int, accuracy: float) -> int:
     """Integer bits that hold a query α w_y, taking 6 q/k as the largest entry of a unit-margin certificate.
 
-    The typical entry is below q/k times the inverse margin, at most 2; 6 q/k was never passed on our grids, and a
-    certificate that passes it is refused by `FixedPoint`, not clipped.
+    The typical entry is below q/k times the inverse margin, at most 2. About one draw in a thousand passes 6 q/k at
+    N = 4, q = 1, where two keys can differ in one sign: `FixedPoint` refuses it, and the unit draws its keys again.
     """
     scale = softmax_scale(num_tokens, sparsity, accuracy, score_error=accuracy / 2)
     return max(0, math.ceil(math.log2(max(scale, 1) * 6 * sparsity / embed_dim)))
@@ -156,25 +161,25 @@ class FixedPrecisionUnit(nn.Module):
     def queries(self, pointers: Int[Tensor, "batch tokens sparsity"]) -> Float[Tensor, "batch tokens embed_dim"]:
         """α w_{y_i} for every token, rounded to `format` if there is one, in the dtype of the unit.
 
-        Keys under which some of these subsets has no certificate are drawn again, at most `MAX_DRAWS` times in all.
+        Keys under which some of these subsets has no certificate, or one too long for `format`, are drawn again, at
+        most `MAX_DRAWS` times in all.
 
         Raises:
-            CertificateError: if every draw failed.
-            SaturationError: if a query leaves the range of `format`.
+            CertificateError: if the last draw left a subset without a certificate.
+            SaturationError: if the last draw gave a query outside the range of `format`.
         """
         if self.problem.sparsity == self.problem.num_tokens:  # everything is asked for: attend uniformly
             return self.keys.new_zeros(*pointers.shape[:2], self.embed_dim)
         subsets, inverse = pointers.sort(dim=-1).values.flatten(0, 1).unique(dim=0, return_inverse=True)
         for attempt in range(1, MAX_DRAWS + 1):
             try:
-                directions = certify(self.keys.float(), subsets).directions
+                queries = self.scale * certify(self.keys.float(), subsets).directions
+                rounded = queries if self.format is None else self.format.round(queries)
                 break
-            except CertificateError:
+            except (CertificateError, SaturationError):
                 if attempt == MAX_DRAWS:
                     raise
                 self.keys.copy_(self._draw_keys())
-        queries = self.scale * directions
-        rounded = queries if self.format is None else self.format.round(queries)
         return rounded[inverse].unflatten(0, pointers.shape[:2]).to(self.keys.dtype)
 
     def tokens(self, inputs: SparseAveragingInputs) -> Float[Tensor, "batch tokens model_dim"]:
@@ -184,6 +189,10 @@ class FixedPrecisionUnit(nn.Module):
         dtype = self.keys.dtype
         require(
             values.dtype == dtype, f"values are {values.dtype} but the unit computes in {dtype}: convert one of them"
+        )
+        finest = ROUNDING_STEPS * torch.finfo(dtype).eps
+        require(
+            self.accuracy >= finest, f"accuracy ε = {self.accuracy} is finer than the {finest:.1e} of {dtype}: widen it"
         )
         queries = self.queries(pointers)  # first: it may draw the keys again
         return torch.cat([values, self.keys.expand(len(values), -1, -1), queries], dim=-1)
