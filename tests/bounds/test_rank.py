@@ -116,6 +116,28 @@ def test_large_random_layers_collide_in_floats(
         assert collision.tolerance == pytest.approx(size * 2.0**-52, rel=1e-9)
 
 
+def test_short_rows_of_floats_collide_within_the_tolerance() -> None:
+    for num_tokens, value_dim in [(2, 1), (2, 2), (3, 1), (4, 1)]:
+        size = num_tokens * value_dim
+        for seed in range(300):
+            weights = torch.randn(1 + seed % (size - 1), size, generator=seeded(seed), dtype=torch.float64)
+            assert find_collision(SparseAveraging(num_tokens, 1, value_dim), weights).holds, f"seed {seed}"
+
+
+def test_random_square_layers_of_floats_are_refused() -> None:
+    for seed in range(50):
+        with pytest.raises(ValueError, match="rank N d' = 6: no collision"):
+            find_collision(SparseAveraging(6, 2, 1), torch.randn(6, 6, generator=seeded(seed)))
+
+
+def test_kernel_vectors_too_long_for_floats_still_give_inputs() -> None:
+    problem = SparseAveraging(40, 2, 1)
+    layer = find_collision(problem, as_fractions(torch.randn(39, 40, generator=seeded(1), dtype=torch.float64)))
+    assert max(abs(row[0]) for row in layer.values) > 10**400
+    problem.check(layer.inputs())
+    assert problem.target(layer.inputs())[0, 0].abs().item() == pytest.approx(layer.forced_error, rel=1e-9)
+
+
 def test_floats_read_as_fractions_collide_exactly() -> None:
     problem = SparseAveraging(6, 2, 2)
     weights = torch.randn(11, 12, generator=seeded(0), dtype=torch.float32)

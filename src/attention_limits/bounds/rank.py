@@ -64,9 +64,10 @@ class Collision:
         return self.difference <= self.tolerance and self.forced_error_squared >= least_forced_error(self.problem) ** 2
 
     def inputs(self, dtype: torch.dtype = torch.float64) -> SparseAveragingInputs:
-        """The two inputs, z first, in ``dtype``; shrunk by two roundings, so that they stay in the ball."""
-        shrink = (1 - 2 * torch.finfo(dtype).eps) / math.sqrt(self.radius_squared)
-        one = torch.tensor([[float(x) * shrink for x in row] for row in self.values], dtype=dtype)
+        """The two inputs, z first, in ``dtype``; shrunk by a few roundings, so that they stay in the ball."""
+        largest = max(abs(x) for row in self.values for x in row)  # integers may be too long for floats
+        scaled = torch.tensor([[float(x / largest) for x in row] for row in self.values], dtype=torch.float64)
+        one = (scaled / scaled.norm(dim=-1).max() * (1 - 4 * torch.finfo(dtype).eps)).to(dtype)
         pointers = torch.tensor(self.subset).expand(2, self.problem.num_tokens, -1)
         return SparseAveragingInputs(torch.stack([one, -one]), pointers)
 
@@ -96,7 +97,7 @@ def find_collision(problem: SparseAveraging, value_block: Rows | Tensor) -> Coll
     Example:
         >>> collision = find_collision(SparseAveraging(num_tokens=3, sparsity=2, value_dim=1), [[1, 3, 0], [1, 0, 3]])
         >>> [int(row[0]) for row in collision.values], collision.subset, collision.forced_error_squared
-        ([-3, 1, 1], (0, 1), Fraction(1, 9))
+        ([-3, 1, 1], (0, 2), Fraction(1, 9))
     """
     least_forced_error(problem)  # refuses q = N
     size = problem.num_tokens * problem.value_dim
@@ -141,12 +142,20 @@ def kernel_vector(rows: Rows) -> list[Fraction] | None:
 
 
 def float_kernel_vector(value_block: Tensor) -> list[Fraction]:
-    """The last right singular vector of W with rows scaled to norm 1, in float64; as fractions.
+    """The last right singular vector of W with rows scaled to norm 1, in float64, refined once; as fractions.
 
-    It is a kernel vector up to rounding if W has a kernel; scaling keeps a short row from being drowned.
+    It is a kernel vector up to rounding if W has a kernel. Scaling keeps a short row from being drowned. The refinement
+    removes W z, computed exactly, along the other singular vectors; what is left comes from rounding z itself.
     """
     scaled = torch.nn.functional.normalize(value_block.detach().double().cpu(), dim=1)
-    return [Fraction(x) for x in torch.linalg.svd(scaled, full_matrices=True).Vh[-1].tolist()]
+    left, singular, right = torch.linalg.svd(scaled, full_matrices=True)
+    vector = right[-1]
+    exact = [Fraction(x) for x in vector.tolist()]
+    left_over = torch.tensor([float(_inner(row, exact)) for row in as_fractions(scaled)], dtype=torch.float64)
+    kept = singular[: len(vector) - 1]
+    kept = kept[kept > len(vector) * torch.finfo(torch.float64).eps * singular[0]]
+    correction = (left.T[: len(kept)] @ left_over / kept) @ right[: len(kept)]
+    return [Fraction(x) for x in (vector - correction).tolist()]
 
 
 def as_fractions(weights: Tensor) -> list[list[Fraction]]:

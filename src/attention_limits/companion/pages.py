@@ -40,7 +40,7 @@ QUICK: dict[str, Parameters] = {
         "largest_rank": 16,
         "largest_integer_width": 2,
         "num_seeds": 2,
-        "num_steps": 300,
+        "num_steps": 200,
     },
     "learned-attention": {"num_seeds": 2},
 }
