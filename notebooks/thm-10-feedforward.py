@@ -41,10 +41,10 @@
 # **Pointers come last.** The pointers are part of the input, so they may be chosen when $W$ and $z$ are known: we pick the $q$ tokens
 # whose values point most in one direction. {numref}`fig-collision` shows such a pair.
 #
-# :::{prf:proof} of {prf:ref}`thm-feedforward-rank`, part 1
+# :::{prf:proof}
 # :class: dropdown
 #
-# Let $W_zz=0$ with $z\ne0$, scaled so that $\max_j\norm{z_j}=1$, attained at $j^*$. Put $c_j=\inner{z_j}{z_{j^*}}$, so that
+# *Part 1.* Let $W_zz=0$ with $z\ne0$, scaled so that $\max_j\norm{z_j}=1$, attained at $j^*$. Put $c_j=\inner{z_j}{z_{j^*}}$, so that
 # $c_{j^*}=1$ and $\abs{c_j}\le1$. If all tokens point to $y$, every output of $\qSA$ has a norm of at least
 # $\tfrac1q\abs{\sum_{j\in y}c_j}$. Suppose that $\abs{\sum_{j\in y}c_j}<s$ for every $q$-subset $y$, and let $\mu$ be the mean of
 # $c_j$ over the $N-1\ge q$ tokens $j\ne j^*$.
@@ -58,7 +58,7 @@
 # $\norm{a-\qSA(z)}+\norm{a+\qSA(z)}\ge2\norm{\qSA(z)}$. $\blacksquare$
 # :::
 #
-# :::{prf:proof} of {prf:ref}`thm-feedforward-rank`, parts 2 and 3
+# :::{prf:proof}
 # :class: dropdown
 #
 # *Part 2.* Let unit $(i,a)$ hold coordinate $a$ of $z_i$, and add $3\sum_{j\in y_i}2^{j}$ to unit $(i,1)$: a linear function of
