@@ -34,6 +34,14 @@ QUICK: dict[str, Parameters] = {
         "num_subsets": 1000,
         "largest_exhaustive": 8,
     },
+    "thm-10-feedforward": {
+        "num_layers": 20,
+        "largest_program": 7,
+        "largest_rank": 16,
+        "largest_integer_width": 2,
+        "num_seeds": 2,
+        "num_steps": 200,
+    },
     "learned-attention": {"num_seeds": 2},
 }
 
@@ -220,6 +228,26 @@ def _fixed_precision_conditions(values: Parameters) -> None:
         require_accuracy(accuracy)
 
 
+def _feedforward_conditions(values: Parameters) -> None:
+    _conditions(values)
+    size, sparsity, value_dim = values["num_tokens"], values["sparsity"], values["value_dim"]
+    require(
+        sparsity < size, f"sparsity q = {sparsity} makes all tokens ask for one mean: the bound needs q < N = {size}"
+    )
+    require(size <= 32, f"num_tokens must be at most 32 (N digits beside a value in float64), got {size}")
+    require(
+        size * value_dim <= 64, f"N d' = {size * value_dim} must be at most 64: the page computes in exact fractions"
+    )
+    for name, least, most in (
+        ("num_layers", 1, 10_000),
+        ("largest_program", 2, 11),  # a constraint for each subset, a program for each token
+        ("largest_rank", 2, 64),
+        ("largest_integer_width", 1, 3),  # 3^(width · N) layers
+    ):
+        require_integer(name, values[name], least)
+        require(values[name] <= most, f"{name} must be at most {most}, got {values[name]}")
+
+
 def _learned_attention_conditions(values: Parameters) -> None:
     _conditions(values)
     last, snapshot = values["num_steps"], values["snapshot_step"]
@@ -229,6 +257,7 @@ def _learned_attention_conditions(values: Parameters) -> None:
 #: A page's own conditions, where it has more than those of the parameters' names.
 CONDITIONS: dict[str, Callable[[Parameters], None]] = {
     "thm-2-fixed-precision": _fixed_precision_conditions,
+    "thm-10-feedforward": _feedforward_conditions,
     "learned-attention": _learned_attention_conditions,
 }
 

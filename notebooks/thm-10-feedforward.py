@@ -1,0 +1,669 @@
+# %% [markdown]
+# # Theorem 10: feed-forward networks need width N
+#
+# **The question.** A fully-connected network sees all tokens at once. How wide must its first layer be before the layers
+# after it, however many and however large, can average any $q$ tokens that the input names?
+#
+# ## The statement
+#
+# A *fully-connected network* is $f(X)=g(Wx+b)$. Here $x$ holds all coordinates of all tokens, values $z$ and pointers $y$ alike;
+# the number of rows of $W$ is the *first-layer width*; and $g$, all later layers together, may be any function at all.
+#
+# :::{prf:theorem} 10 of the paper (feed-forward networks)
+# :label: thm-feedforward
+# :nonumber:
+#
+# Let $q\le N/2$. A fully-connected network that approximates $\qSA$ ({prf:ref}`def-sparse-averaging`) has a first-layer
+# width of at least $Nd'/2$ {cite}`sanford2023representational`.
+# :::
+#
+# The self-attention unit of [Theorem 2](thm-2-fixed-precision.py) grows with $q\log N$ instead. How accurate the approximation
+# must be for the paper's bound is not known to us. Our own bound says it, doubles the width, and can't be improved:
+#
+# :::{prf:theorem} (the exact width, ours)
+# :label: thm-feedforward-rank
+#
+# Let $1\le q<N$ and $d'\ge1$. Write $W_z$ for the $Nd'$ columns of $W$ that the values meet.
+#
+# 1. If $W_z$ has rank less than $Nd'$, then every network $g(Wx+b)$ is off by at least $\frac1{2q-1}$ on some input.
+#    To $\eps$-approximate $\qSA$ with $\eps<\frac1{2q-1}$ therefore takes the first-layer width $Nd'$.
+# 2. Some network of width $Nd'$ is right on every input.
+# 3. Some network of width $Nd'-1$ is off by at most $\frac1{2q-1}$ on every input.
+# :::
+#
+# ## The idea
+#
+# **What the first layer forgets, no later layer can recall.** If $W_zz=0$ for some $z\ne0$, the values $z$ and the values $-z$ leave the
+# same numbers on the first layer, under any pointers and any bias. The network gives both inputs one answer, while the right answers
+# are $\qSA(z)$ and $-\qSA(z)$. One of them is missed by at least $\norm{\qSA(z)}$. We call such a pair a
+# *collision*, and $\norm{\qSA(z)}$ the error that it *forces*.
+#
+# **Pointers come last.** The pointers are part of the input, so they may be chosen when $W$ and $z$ are known: we pick the $q$ tokens
+# whose values point most in one direction. {numref}`fig-collision` shows such a pair.
+#
+# :::{prf:proof}
+# :class: dropdown
+#
+# *Part 1.* Let $W_zz=0$ with $z\ne0$, scaled so that $\max_j\norm{z_j}=1$, attained at $j^*$. Put $c_j=\inner{z_j}{z_{j^*}}$, so that
+# $c_{j^*}=1$ and $\abs{c_j}\le1$. If all tokens point to $y$, every output of $\qSA$ has a norm of at least
+# $\tfrac1q\abs{\sum_{j\in y}c_j}$. Suppose that $\abs{\sum_{j\in y}c_j}<s$ for every $q$-subset $y$, and let $\mu$ be the mean of
+# $c_j$ over the $N-1\ge q$ tokens $j\ne j^*$.
+#
+# * Some $q-1$ of these tokens have a sum of at least $(q-1)\mu$. With $j^*$ they make a $q$-subset, hence $1+(q-1)\mu<s$.
+# * Some $q$ of them have a sum of at most $q\mu$, and it is more than $-s$, hence $\mu>-s/q$.
+#
+# Together $1<s+(q-1)s/q=s\,(2q-1)/q$, that is $s>\frac q{2q-1}$. For $s=\frac q{2q-1}$ the supposition is therefore false: some $y$ has
+# $\norm{\qSA(z)}\ge\frac1{2q-1}$. Either sum is largest in size for the $q$ largest or for the $q$ smallest $c_j$, so one of these two is
+# such a $y$. The inputs $(z,y)$ and $(-z,y)$ give the same $Wx+b$ and so the same answer $a$, and
+# $\norm{a-\qSA(z)}+\norm{a+\qSA(z)}\ge2\norm{\qSA(z)}$. $\blacksquare$
+# :::
+#
+# :::{prf:proof}
+# :class: dropdown
+#
+# *Part 2.* Let unit $(i,a)$ hold coordinate $a$ of $z_i$, and add $3\sum_{j\in y_i}2^{j}$ to unit $(i,1)$: a linear function of
+# the pointers as zeros and ones. What the unit holds is within 1 of a multiple of 3. Rounding to that multiple gives
+# the code of $y_i$, whose binary digits are $y_i$, and the rest is the value. Later layers then take the mean.
+#
+# *Part 3.* Let $v$ have $v_1=e_1$ and $v_j=-\frac1{2q-1}e_1$ for $j\ge2$. A $q$-subset with token 1 has the sum
+# $1-\frac{q-1}{2q-1}=\frac q{2q-1}$ along $e_1$, one without it $-\frac q{2q-1}$: $\norm{\qSA(v)}=\frac1{2q-1}$ for *every* subset. The vector
+# $\hat z=z-z_{1,1}v$ has a 0 at coordinate $(1,1)$. The other $Nd'-1$ coordinates are linear in $z$; let the units hold them, scaled by
+# $2q-1$, and the codes beside them as before (with $4q+1$ for 3; for $d'=1$ one unit carries the
+# codes of two tokens, in digits of its own for each). The network answers $\qSA(\hat z)$. This is off by $\abs{z_{1,1}}\,\norm{\qSA(v)}\le\frac1{2q-1}$. $\blacksquare$
+# :::
+#
+# **Prerequisites and time.** Rank and kernel of a matrix, means. A minute on two cores.
+#
+# ## Parameters
+
+# %% tags=["parameters"]
+num_tokens: int = 12  # N, tokens
+sparsity: int = 3  # q, tokens that each token points to; below N
+value_dim: int = 1  # d', coordinates of a value
+seed: int = 0  # of every random draw on this page
+num_layers: int = 100  # random first layers for each width and q
+largest_program: int = 10  # N up to which linear programs find the least forced error
+largest_rank: int = 30  # N up to which ranks and determinants of pointers are computed
+largest_integer_width: int = 3  # width up to which all first layers with entries −1, 0, 1 are tried
+num_seeds: int = 3  # trained networks
+num_steps: int = 1000  # of training each, on fresh samples
+
+# %% [markdown]
+# ## The construction
+#
+# ### A collision
+#
+# `find_collision` takes the matrix $W_z$ and returns the two inputs, or refuses when the rank is $Nd'$. For integers and fractions the kernel
+# vector is computed exactly. For floats it is the last right singular vector, and "the same" means: the pre-activations of
+# the two inputs differ by no more than rounding may move two sums of $n=Nd'$ terms in float64, $2\gamma\norm w\norm z$ on a unit with the
+# row $w$, where $\gamma=nu/(1-nu)$ and $u=2^{-53}$. Subsets are compared exactly in both cases.
+
+# %%
+import itertools
+import math
+from fractions import Fraction
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+import torch
+from IPython.display import Markdown, display
+
+from attention_limits import figures
+from attention_limits.bounds.pointers import (
+    block_pointers,
+    consecutive_pointers,
+    fixed_forced_error,
+    least_error,
+    pointer_matrix,
+)
+from attention_limits.bounds.rank import (
+    as_fractions,
+    find_collision,
+    hardest_rows,
+    least_forced_error,
+)
+from attention_limits.companion.claims import claim
+from attention_limits.constructions.feedforward import exact_network, fixed_pointer_network, narrow_network
+from attention_limits.experiments.training import Schedule, fresh_batches, train
+from attention_limits.models.feedforward import feedforward_network
+from attention_limits.problems.sparse_averaging import SparseAveraging, SparseAveragingInputs
+from attention_limits.runtime import progress, select_device
+
+figures.use_style()
+device = select_device()
+generator = torch.Generator().manual_seed(seed)
+problem = SparseAveraging(num_tokens, sparsity, value_dim)
+size = num_tokens * value_dim
+threshold = least_forced_error(problem)
+
+# %%
+layer = torch.randint(-9, 10, (size - 1, size), generator=generator)
+collision = find_collision(problem, layer)
+display(
+    Markdown(
+        f"A first layer of width $Nd'-1={size - 1}$ with random digits as weights. Its kernel vector in coprime integers has entries of "
+        f"up to {len(str(max(abs(x.numerator) for row in collision.values for x in row)))} digits, and $W_zz$ is 0 exactly. When all tokens "
+        f"point to the {sparsity} tokens {', '.join(str(j + 1) for j in collision.subset)}, the collision forces an error of "
+        f"{collision.forced_error:.3f}; the theorem promises $1/(2q-1)={float(threshold):.3f}$."
+    )
+)
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-collision", "caption": "Two inputs that the first layer can't tell apart: the values z and −z, with all pointers on the orange tokens. The bars are the components along the longest value. The orange lines are the means that are asked for; the network has one answer for both."}, "image": {"alt": "Two bar charts over the tokens, the second the mirror image of the first. A few orange bars on one side of zero are the tokens that are pointed to, and an orange line marks their mean: above zero in one chart, equally far below zero in the other."}}
+longest = max(collision.values, key=lambda row: sum(x * x for x in row))
+components = np.array(
+    [
+        float(sum(a * b for a, b in zip(row, longest, strict=True)) / collision.radius_squared)
+        for row in collision.values
+    ]
+)
+fig, panels = plt.subplots(1, 2, figsize=(9, 3.2), sharey=True)
+colors = [figures.ORANGE if j in collision.subset else figures.BLUE for j in range(num_tokens)]
+for axes, sign, name in ((panels[0], 1, "$z$"), (panels[1], -1, "$-z$")):
+    axes.bar(range(1, num_tokens + 1), sign * components, color=colors)
+    mean = sign * components[list(collision.subset)].mean()
+    axes.axhline(mean, color=figures.ORANGE, linewidth=1.5)
+    axes.axhline(0, color=figures.GREY, linewidth=0.8)
+    axes.set(title=f"values {name}", xlabel="token $j$", xticks=range(1, num_tokens + 1, max(1, num_tokens // 12)))
+panels[0].set_ylabel(r"$\langle z_j, z_{j^*}\rangle$")
+plt.show()
+
+# %% [markdown]
+# ### How much is forced
+#
+# Random first layers force more than $\frac1{2q-1}$, and one missing unit is enough for that. (Of a kernel of many dimensions we take
+# one vector, not the best.) The layer that is hardest for us, and the best of its width for whoever builds the network, has the rows $e_{1,1}+(2q-1)\,e_{j,1}$ for $j\ge2$ and
+# units of their own for all other coordinates. Its kernel is spanned by the $v$ of part 3, and it forces $\frac1{2q-1}$ exactly.
+
+# %%
+random_rows, widths = [], sorted({max(1, math.ceil(size / 2) - 1), size - 1})
+for width, ones in progress(list(itertools.product(widths, range(1, num_tokens))), "random layers"):
+    task = SparseAveraging(num_tokens, ones, value_dim)
+    for number in range(num_layers):
+        weights = torch.randn(width, size, generator=generator, dtype=torch.float64)
+        found = find_collision(task, weights)
+        random_rows.append(
+            {
+                "width": width,
+                "q": ones,
+                "layer": number,
+                "forced error": found.forced_error,
+                "over the threshold": found.forced_error / least_forced_error(task),
+                "difference": found.difference / found.tolerance,
+                "holds": found.holds,
+            }
+        )
+random_layers = pd.DataFrame(random_rows)
+
+# %%
+hardest = {}
+largest_sharp = min(num_tokens, 12)
+for tokens, dim in itertools.product(range(2, largest_sharp + 1), (1, 2, 3)):
+    for ones in range(1, tokens):
+        task = SparseAveraging(tokens, ones, dim)
+        found = find_collision(task, hardest_rows(task))
+        hardest[tokens, ones, dim] = found.holds and found.forced_error_squared == Fraction(1, (2 * ones - 1) ** 2)
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-forced-error", "caption": "The error that a collision forces, against q: random first layers of two widths, median and whole range, and the layers whose collisions force least. The line is 1/(2q−1)."}, "image": {"alt": "Two bands that fall as q grows, the one of the narrower layers and the one of width one below N d', overlap and lie above a falling line 1/(2q−1); diamonds lie on the line."}}
+fig, axes = plt.subplots(figsize=(7.2, 3.8))
+asked = np.arange(1, num_tokens)
+for width, color in zip(widths, (figures.GREEN, figures.BLUE)[-len(widths) :], strict=True):
+    curves = random_layers[random_layers["width"] == width].pivot(index="layer", columns="q", values="forced error")
+    figures.band(axes, asked, curves.to_numpy(), color, f"random, width {width}")
+axes.plot(asked, 1 / (2 * asked - 1), "--", color=figures.GREY, linewidth=1, label="$1/(2q-1)$")
+axes.plot(asked, 1 / (2 * asked - 1), "D", color=figures.ORANGE, markersize=5, label=f"hardest, width {size - 1}")
+axes.set(xlabel="$q$", ylabel="forced error", ylim=(0, 1.05))
+axes.legend()
+plt.show()
+
+# %% [markdown]
+# Are there still harder layers? Part 3 of the theorem says no. A linear program says the same without our proof: over all $z$ with
+# $\max_j\abs{z_j}=1$, it minimises the largest $\tfrac1q\abs{\sum_{j\in y}z_j}$ over **all** subsets $y$. We
+# turn its primal and its dual solution into fractions and compute from them, exactly, an upper and a lower bound; they
+# meet at $\frac1{2q-1}$. The lower bound for $d'=1$ carries over to every $d'$, since the proof needs the numbers $c_j$ only.
+
+# %%
+programs = {}
+for tokens in progress(range(2, largest_program + 1), "linear programs"):
+    for ones in range(1, tokens):
+        programs[tokens, ones] = least_error(list(itertools.combinations(range(tokens), ones)), tokens)
+met = sum(low == high == Fraction(1, 2 * ones - 1) for (_, ones), (low, high) in programs.items())
+
+# %% [markdown]
+# At the smallest sizes every first layer with entries $-1$, $0$ and $1$ can be tried, of every width up to $N$. A layer of full
+# rank must be refused, all others must have a collision. The determinant, computed by itself, tells which is which.
+
+# %%
+integer_rows = []
+for tokens in (2, 3):
+    for width in range(1, min(tokens, largest_integer_width) + 1):
+        every = torch.cartesian_prod(*[torch.tensor([-1, 0, 1])] * (width * tokens)).view(-1, width, tokens)
+        full_rank = (
+            torch.linalg.det(every.double()).abs() > 0.5 if width == tokens else torch.zeros(len(every), dtype=bool)
+        )
+        for ones in range(1, tokens):
+            task, collisions, refused = SparseAveraging(tokens, ones, 1), 0, 0
+            for rows, has_full_rank in zip(every.tolist(), full_rank.tolist(), strict=True):
+                try:
+                    found = find_collision(task, rows)
+                    collisions += found.holds and found.difference == 0 and not has_full_rank
+                except ValueError:
+                    refused += has_full_rank
+            integer_rows.append(
+                {
+                    "N": tokens,
+                    "width": width,
+                    "q": ones,
+                    "layers": len(every),
+                    "collisions": collisions,
+                    "refused": refused,
+                }
+            )
+every_layer = pd.DataFrame(integer_rows)
+display(every_layer.set_index(["N", "width", "q"]).style)
+
+# %% [markdown]
+# ### Width $Nd'$ is enough
+#
+# The networks of parts 2 and 3 are built by `exact_network` and `narrow_network`. We run them on **every** choice of pointers for $N\le4$
+# with all values in $\{-1,0,1\}$ (the worst error of part 3 is attained there), and on random inputs with this page's parameters.
+
+# %%
+sufficient_rows = []
+for tokens, ones in [(2, 1), (3, 1), (3, 2), (4, 1), (4, 2), (4, 3)]:
+    task = SparseAveraging(tokens, ones, 1)
+    choices = torch.cartesian_prod(*[torch.arange(math.comb(tokens, ones))] * tokens)
+    pointers = task.subsets()[choices]
+    values = torch.cartesian_prod(*[torch.tensor([-1.0, 0.0, 1.0], dtype=torch.float64)] * tokens)
+    inputs = SparseAveragingInputs(
+        values.repeat(len(pointers), 1).unsqueeze(-1).to(device), pointers.repeat_interleave(len(values), 0).to(device)
+    )
+    encoded, target = task.encode(inputs), task.target(inputs)
+    row = {"N": tokens, "q": ones, "d'": 1, "inputs": len(encoded)}
+    for name, network in (("N d'", exact_network(task)), ("N d' − 1", narrow_network(task))):
+        answers = network.double().to(device)(encoded)
+        row[f"error, width {name}"] = (answers - target).norm(dim=-1).max().item()
+        row[f"rounding, {name}"] = network.later.rounding_error(torch.float64)
+    sufficient_rows.append({**row, "1/(2q−1)": 1 / (2 * ones - 1)})
+sufficient = pd.DataFrame(sufficient_rows)
+display(
+    sufficient.drop(columns=[c for c in sufficient if c.startswith("rounding")])
+    .set_index(["N", "q", "d'"])
+    .style.format("{:.2g}", subset=["error, width N d'"])
+    .format("{:.6f}", subset=["error, width N d' − 1", "1/(2q−1)"])
+)
+
+# %%
+exact = exact_network(problem).double().to(device)
+sample = problem.sample(500, generator=generator, device=device, dtype=torch.float64)
+exact_error = (exact(problem.encode(sample)) - problem.target(sample)).norm(dim=-1).max().item()
+exact_rounding = exact.later.rounding_error(torch.float64)
+display(
+    Markdown(
+        f"At $N={num_tokens}$, $q={sparsity}$, $d'={value_dim}$ the network of width {exact.width} is off by at most {exact_error:.1e} on "
+        f"{len(sample.values)} random inputs, all of it rounding."
+    )
+)
+
+# %% [markdown]
+# ### Pointers fixed in advance
+#
+# Must the pointers be chosen after $W$? Let token $i$ always point to the same set $y_i$, and let $A$ be the 0/1 matrix with the rows $y_i$. Then
+# $\qSA$ is linear in the values, $\frac1qA$ on each coordinate, and the width $d'\operatorname{rank}A$ is enough: factor $A=BR$, let $R$ be
+# the first layer and $\frac1qB$ the second. How large can the rank be, and what does a kernel vector force?
+#
+# :::{prf:proposition} (fixed pointers, ours)
+# :label: prop-fixed-pointers
+#
+# 1. If token $i$ points to $i,i+1,\dots,i+q-1$ modulo $N$, then $\operatorname{rank}A=N-\gcd(N,q)+1$.
+# 2. Let $q<N$. Let the first $b(q+1)\le N$ tokens form $b\ge1$ blocks of $q+1$ tokens; each token of a block points to the
+#    others of its block, and each token $i$ behind the blocks points to $i$ and to tokens $1,\dots,q-1$. Then
+#    $\abs{\det A}=q^b$.
+# 3. If $A$ has full rank and $W_z$ has rank less than $Nd'$, then every network is off by at least
+#    $1/\norm{(A/q)^{-1}}_\infty$ on some values, and no larger number will do for every such $W_z$. For the pointers of 2 this is $\frac1{2q-1}$ if the blocks cover all tokens, and
+#    $\frac1{4q-3}$ if not.
+# :::
+#
+# :::{prf:proof}
+# :class: dropdown
+#
+# *1.* $A$ is a circulant. Its eigenvalues are $\lambda_k=\sum_{t<q}\omega^{kt}$ with $\omega=e^{2\pi\mathrm i/N}$ and $0\le k<N$: $q$ for $k=0$, else
+# $(1-\omega^{kq})/(1-\omega^k)$, which is 0 if and only if $N$ divides $kq$, that is if $k$ is a multiple of $N/g$ with $g=\gcd(N,q)$.
+# There are $g-1$ of these among $1,\dots,N-1$, and circulants are diagonalisable.
+#
+# *2.* $A$ is block triangular. Among the tokens of a block it is $J-I$ of size $q+1$ ($J$ all ones), with the eigenvalues $q$ (once) and $-1$
+# ($q$ times); among the tokens behind the blocks it is the identity.
+#
+# *3.* As before $z$ and $-z$ collide. Let $B=(A/q)^{-1}$ and let $h$ be the largest norm of an output of $\qSA(z)$. Each $z_i$ is
+# $\sum_jB_{ij}\qSA(z)_j$, so that $1=\max_i\norm{z_i}\le\norm B_\infty h$ with the largest absolute row sum $\norm B_\infty$. Equality is
+# attained: take as outputs the signs of $B$'s row $i$ of largest sum, times $e_1/\norm B_\infty$; the values $v=B\,\qSA(v)$ then have
+# $v_i=e_1$ and $\norm{v_j}\le1$. Let $v$ span the kernel of $W_z$. The network that answers $\qSA(z-z_{i,1}v)$ is a function
+# of $W_zz$, and it is off by at most $\norm{\qSA(v)_j}=1/\norm B_\infty$.
+#
+# For a token of a block with outputs $a_j$ let $S$ be the sum of the block's values. Then $q\,a_i=S-z_i$ and, summed over the
+# block, $\sum_ja_j=S$. So $z_i=\sum_ja_j-q\,a_i$: its row of $B$ has $q$ times the entry 1 and once $1-q$, in absolute value
+# $2q-1$ together. For a token $i$ behind the blocks, $z_i=q\,a_i-\sum_{j<q}z_j=q\,a_i-(q-1)\sum_ja_j+q\sum_{j<q}a_j$ with the sums over $j$ in the
+# first block: $q$ once, 1 for each of $q-1$ tokens, $-(q-1)$ for the two others, $4q-3$ in absolute value together. For $q=1$
+# both are 1. $\blacksquare$
+# :::
+#
+# So the rank $Nd'$ is forced by pointers that never change, for every $q<N$. If $q+1$ divides $N$, fixed pointers even force the
+# full $\frac1{2q-1}$. Consecutive pointers lose rank when $N$ and $q$ have a common divisor, and what they force falls as $N$
+# grows. Which pointers force most when $q+1$ does not divide $N$, we do not know: blocks are not always best, for $N=5$ and $q=3$
+# consecutive pointers force more.
+
+# %%
+ranks = {
+    (tokens, ones): pointer_matrix(consecutive_pointers(tokens, ones), tokens).rank()
+    for tokens in range(1, largest_rank + 1)
+    for ones in range(1, tokens + 1)
+}
+ranks_right = sum(rank == tokens - math.gcd(tokens, ones) + 1 for (tokens, ones), rank in ranks.items())
+
+fixed_rows = []
+for ones, tokens in itertools.combinations(range(1, largest_rank + 1), 2):
+    for blocks in sorted({1, tokens // (ones + 1)}):
+        pointers = block_pointers(tokens, ones, blocks)
+        covered = blocks * (ones + 1) == tokens
+        fixed_rows.append(
+            {
+                "N": tokens,
+                "q": ones,
+                "blocks": blocks,
+                "determinant": abs(int(pointer_matrix(pointers, tokens).det())) == ones**blocks,
+                "forced": fixed_forced_error(pointers, tokens)
+                == Fraction(1, 2 * ones - 1 if covered else 4 * ones - 3),
+            }
+        )
+fixed = pd.DataFrame(fixed_rows)
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-ranks", "caption": "Pointers fixed in advance. Left: the rank of consecutive pointers as a share of N. Right: the error that they force on a first layer of lower rank; consecutive pointers force none where their rank is below N."}, "image": {"alt": "Left: a triangular heat map over q and N, mostly at its brightest value 1, with darker cells on rays where N and q share a divisor. Right: forced error against N. Blocks that cover all tokens lie on the line 1/(2q−1), one block on the lower line 1/(4q−3), and consecutive pointers fall towards zero."}}
+fig, (left, right) = plt.subplots(1, 2, figsize=(9.4, 4), width_ratios=(1.1, 1))
+share = pd.Series({key: rank / key[0] for key, rank in ranks.items()}).unstack()
+sns.heatmap(
+    share,
+    ax=left,
+    cmap=figures.SEQUENTIAL,
+    vmin=0,
+    vmax=1,
+    cbar_kws={"label": "rank / $N$"},
+    xticklabels=False,
+    yticklabels=False,
+)
+ticks = np.arange(5, largest_rank + 1, 5)
+left.set(xlabel="$q$", ylabel="$N$", xticks=ticks - 0.5, yticks=ticks - 0.5, xticklabels=ticks, yticklabels=ticks)
+left.invert_yaxis()
+left.grid(visible=False)
+fig.get_layout_engine().set(wspace=0.12)
+lengths = range(sparsity + 1, max(largest_rank, sparsity + 1) + 1)
+series = {
+    "as many blocks as fit": (lambda n: block_pointers(n, sparsity, n // (sparsity + 1)), figures.BLUE, "o"),
+    "one block": (lambda n: block_pointers(n, sparsity, 1), figures.GREEN, "x"),
+    "consecutive": (lambda n: consecutive_pointers(n, sparsity), figures.ORANGE, "D"),
+}
+for name, (build, color, marker) in series.items():
+    forced = [float(fixed_forced_error(build(n), n)) for n in lengths]
+    right.plot(lengths, forced, marker, color=color, markersize=5, label=name)
+right.axhline(1 / (2 * sparsity - 1), color=figures.GREY, linestyle="--", linewidth=1)
+right.annotate("$1/(2q-1)$", (lengths[-1], 1 / (2 * sparsity - 1)), color=figures.GREY, va="bottom", ha="right")
+right.set(
+    xlabel="$N$", ylabel=f"forced error, $q={sparsity}$", ylim=(-0.03 / (2 * sparsity - 1), 1.15 / (2 * sparsity - 1))
+)
+right.legend(loc="upper center", bbox_to_anchor=(0.5, 1.3), fontsize="small")
+plt.show()
+
+# %%
+named = {
+    "consecutive": consecutive_pointers(num_tokens, sparsity),
+    "one block": block_pointers(num_tokens, sparsity, 1),
+    "as many blocks as fit": block_pointers(num_tokens, sparsity, num_tokens // (sparsity + 1)),
+}
+width_rows, fixed_error = [], 0.0
+for name, pointers in named.items():
+    chosen = torch.tensor(pointers)
+    network = fixed_pointer_network(problem, chosen).double().to(device)
+    inputs = sample._replace(pointers=chosen.expand(len(sample.values), -1, -1).to(device))
+    error = (network(problem.encode(inputs)) - problem.target(inputs)).norm(dim=-1).max().item()
+    fixed_error = max(fixed_error, error)
+    rank = pointer_matrix(pointers, num_tokens).rank()
+    width_rows.append(
+        {
+            "pointers": name,
+            "rank of A": str(rank),
+            "width built": network.width,
+            "d' · rank": value_dim * rank,
+            "its error": error,
+            "forced below that of full rank": str(fixed_forced_error(pointers, num_tokens)),
+        }
+    )
+width_rows.append(
+    {
+        "pointers": "any, part of the input",
+        "rank of A": "",
+        "width built": exact.width,
+        "d' · rank": size,
+        "its error": exact_error,
+        "forced below that of full rank": str(threshold),
+    }
+)
+built = pd.DataFrame(width_rows)
+display(built.drop(columns="d' · rank").set_index("pointers").style.format("{:.1e}", subset=["its error"]))
+
+# %% [markdown]
+# ### A trained network
+#
+# The bound does not ask where $W$ comes from. We train networks of first-layer width $Nd'-1$ with two later layers of 128 units, then read the trained
+# weights as the fractions that they are. The kernel vector is then exact: in exact arithmetic the pre-activations of
+# both inputs are *equal*, and so is all that follows.
+
+# %%
+schedule = Schedule(num_steps, peak=2e-3, warmup_steps=min(100, num_steps // 2))
+trained_rows, trained_pairs = [], []
+for number in range(seed, seed + num_seeds):
+    draws = torch.Generator().manual_seed(number)
+    network = feedforward_network(problem, size - 1, (128, 128), generator=draws).to(device)
+    batches = fresh_batches(problem, 64, generator=draws, device=device)
+    train(network, batches, schedule, target_variance=problem.target_variance, description=f"seed {number}")
+    network = network.double()
+    found = find_collision(problem, as_fractions(network.value_block))
+    pair = SparseAveragingInputs(*(part.to(device) for part in found.inputs()))
+    with torch.no_grad():
+        answers, targets = network(problem.encode(pair)), problem.target(pair)
+        test_error = (network(problem.encode(sample)) - problem.target(sample)).square().mean().item()
+    trained_pairs.append((found, answers.cpu(), targets.cpu()))
+    trained_rows.append(
+        {
+            "seed": number,
+            "relative test error": test_error / problem.target_variance,
+            "pre-activations differ by": found.difference,
+            "answers differ by": (answers[0] - answers[1]).norm(dim=-1).max().item(),
+            "forced error": found.forced_error,
+            "larger error of the pair": (answers - targets).norm(dim=-1).amax(dim=0).min().item(),
+            "holds": found.holds,
+        }
+    )
+trained = pd.DataFrame(trained_rows)
+display(
+    trained.drop(columns="holds")
+    .set_index("seed")
+    .style.format("{:.3f}", subset=["relative test error", "forced error", "larger error of the pair"])
+    .format("{:.1e}", subset=["answers differ by"])
+    .format("{:g}", subset=["pre-activations differ by"])
+)
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-trained", "caption": "A trained network on its own failing pair, along the direction of the right answer. Circles: its answers to z; crosses: its answers to −z. The lines are the right answers; every circle is covered by a cross."}, "image": {"alt": "For each token a circle with a cross in it, somewhere between two horizontal lines at plus and minus the forced error. No token's mark can be near both lines."}}
+found, answers, targets = trained_pairs[0]
+direction = torch.nn.functional.normalize(targets[0], dim=-1)
+along = (answers * direction).sum(dim=-1)
+fig, axes = plt.subplots(figsize=(7.2, 3.4))
+tokens = np.arange(1, num_tokens + 1)
+axes.plot(tokens, along[0], "o", color=figures.BLUE, markersize=10, markerfacecolor="none", label="answer to $z$")
+axes.plot(tokens, along[1], "x", color=figures.GREEN, markersize=6, markeredgewidth=2, label="answer to $-z$")
+for sign, name in ((1, "right for $z$"), (-1, "right for $-z$")):
+    axes.axhline(sign * found.forced_error, color=figures.ORANGE, linewidth=1.5)
+    axes.annotate(
+        name,
+        (num_tokens + 0.4, sign * found.forced_error),
+        color=figures.ORANGE,
+        va="bottom" if sign > 0 else "top",
+        ha="right",
+    )
+axes.set(xlabel="output token $i$", ylabel="answer, along the right one", xticks=tokens[:: max(1, num_tokens // 12)])
+axes.margins(y=0.25)
+axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.2), ncols=2)
+plt.show()
+
+# %% [markdown]
+# The network may answer anything between the lines, or outside them, but only once. On random inputs its errors are no sign of
+# the pair: answering the mean of all values has the relative error $1-q/N$, answering 0 has 1.
+#
+# A layer of full rank is refused: there, nothing is forced.
+
+# %%
+try:
+    find_collision(problem, torch.eye(size, dtype=torch.float64))
+except ValueError as refusal:
+    display(Markdown(f"`{refusal}`"))
+
+# %% [markdown]
+# ## Checks
+
+# %%
+claim(
+    "thm-10.exact-collision", collision.difference, "<=", 0,
+    statement="Pre-activations of the first collision: how far z and −z lie apart, from exact inner products.",
+)  # fmt: skip
+narrow_layers = random_layers[(random_layers["width"] < size / 2) & (random_layers["q"] <= num_tokens / 2)]
+claim(
+    "thm-10.paper-width", int(narrow_layers["holds"].sum()), "==", len(narrow_layers), source="P",
+    statement="Random first layers of width below N d'/2, q ≤ N/2: all have a collision.",
+)  # fmt: skip
+claim(
+    "thm-10.random-layers", int(random_layers["holds"].sum()), "==", num_layers * len(widths) * (num_tokens - 1),
+    statement=f"Random first layers, width up to N d' − 1 and every q < N = {num_tokens}: each has a collision whose forced error, "
+    "compared in fractions, is at least 1/(2q−1).",
+)  # fmt: skip
+claim(
+    "thm-10.forced-error", random_layers["over the threshold"].min(), ">=", 1.0, tolerance=1e-12, note="rounding of a square root",
+    statement="Least forced error of these layers over 1/(2q−1).",
+)  # fmt: skip
+claim(
+    "thm-10.same-pre-activations", random_layers["difference"].max(), "<=", 1.0,
+    statement="Largest difference of the two pre-activations in these layers, over what rounding to float64 may do.",
+)  # fmt: skip
+claim(
+    "thm-10.hardest-layer", find_collision(problem, hardest_rows(problem)).forced_error_squared, "==", threshold**2,
+    statement="The hardest layer of width N d' − 1 forces 1/(2q−1), no more: the squares, as fractions.",
+)  # fmt: skip
+claim(
+    "thm-10.sharp", sum(hardest.values()), "==", 3 * math.comb(largest_sharp, 2),
+    statement=f"The same for every q < N ≤ {largest_sharp} and d' = 1, 2, 3.",
+)  # fmt: skip
+claim(
+    "thm-10.linear-programs", met, "==", math.comb(largest_program, 2),
+    statement=f"Pairs q < N ≤ {largest_program} for which the linear program over all subsets gives 1/(2q−1): both bounds, as fractions.",
+)  # fmt: skip
+claim(
+    "thm-10.every-small-layer", int((every_layer["collisions"] + every_layer["refused"]).sum()), "==", int(every_layer["layers"].sum()),
+    statement="First layers with entries −1, 0, 1 for N = 2, 3, widths up to N and every q < N: a collision below full rank, a refusal at it.",
+)  # fmt: skip
+claim(
+    "thm-10.width-enough", max((sufficient["error, width N d'"] / sufficient["rounding, N d'"]).max(), exact_error / exact_rounding), "<=", 1.0,
+    statement="Largest error of the network of width N d' over its rounding bound: all pointers and values in {−1, 0, 1} for N ≤ 4, random "
+    f"inputs for N = {num_tokens}.",
+)  # fmt: skip
+narrow_rounding = (sufficient["rounding, N d' − 1"] * (2 * sufficient["q"] - 1)).max()
+claim(
+    "thm-10.narrow-error", (sufficient["error, width N d' − 1"] * (2 * sufficient["q"] - 1)).max(), "<=", 1.0,
+    tolerance=narrow_rounding, note="rounding of the decoded values",
+    statement="Largest error of the network of width N d' − 1 over 1/(2q−1), same inputs with N ≤ 4: no more than the forced error.",
+)  # fmt: skip
+claim(
+    "thm-10.consecutive-rank", ranks_right, "==", math.comb(largest_rank + 1, 2),
+    statement=f"Pairs q ≤ N ≤ {largest_rank} whose consecutive pointers have rank N − gcd(N, q) + 1, exactly.",
+)  # fmt: skip
+claim(
+    "thm-10.determinant", int(fixed["determinant"].sum()), "==", len(fixed),
+    statement=f"Block pointers with determinant ±q^b: every q < N ≤ {largest_rank}, one block and as many as fit.",
+)  # fmt: skip
+claim(
+    "thm-10.fixed-pointers", int(fixed["forced"].sum()), "==", len(fixed),
+    statement="The same pointers force 1/(2q−1) where the blocks cover all tokens, 1/(4q−3) elsewhere: fractions from the exact inverse.",
+)  # fmt: skip
+claim(
+    "thm-10.blocks-not-best", fixed_forced_error(consecutive_pointers(5, 3), 5), ">", fixed_forced_error(block_pointers(5, 3, 1), 5),
+    statement="For N = 5, q = 3 consecutive pointers force more than blocks.",
+)  # fmt: skip
+claim(
+    "thm-10.fixed-width", int((built["width built"] == built["d' · rank"]).sum()), "==", len(built),
+    statement="The networks of the table have the width d' · rank A.",
+)  # fmt: skip
+claim(
+    "thm-10.fixed-error", fixed_error, "<=", 0.0, tolerance=1e-12, note="float64 sums of at most N terms of size 1",
+    statement="Those for fixed pointers are right on random values.",
+)  # fmt: skip
+claim(
+    "thm-10.trained-collision", int(trained["holds"].sum()), "==", len(trained),
+    statement="Trained networks of width N d' − 1 whose weights, read as fractions, collide exactly and force at least 1/(2q−1).",
+)  # fmt: skip
+claim(
+    "thm-10.trained-answers", trained["answers differ by"].max(), "<=", 1e-9, empirical=True, note="float64 rounding through three layers",
+    statement="Largest difference of a trained network's answers to the two inputs.",
+)  # fmt: skip
+claim(
+    "thm-10.trained-error", trained["larger error of the pair"].min(), ">=", threshold, tolerance=1e-9, note="half the difference of the answers",
+    statement="Larger error of the pair, least over trained networks and output tokens.",
+)  # fmt: skip
+
+# %% [markdown]
+# ## What this does not show
+#
+# * *That such a network is small.* The width $Nd'$ is enough because later layers are arbitrary, and because a weight of size $2^N$ is allowed to carry
+#   pointers. Width is counted here, not bits and not the work of $g$.
+# * *Anything about $q=N$.* There all tokens ask for the mean of all values, and $d'$ units hold it.
+# * *Anything about errors of $\frac1{2q-1}$ or more.* One unit less than $Nd'$ is then enough. How the width falls when larger errors are allowed is another question;
+#   always answering 0 has the error 1.
+# * *That full rank helps training.* A trained network of width $Nd'$ or more has no such collision, and may still be far from the average.
+# * *A bound for attention.* A token-wise map with shared weights, followed by attention, is not a fully-connected layer on the whole input; that is
+#   how [Theorem 2](thm-2-fixed-precision.py) escapes this bound.
+#
+# ## Exercises
+#
+# :::{exercise}
+# :label: ex-one-output
+#
+# Suppose that the network only has to answer for token 1. Does the bound change?
+# :::
+#
+# :::{solution} ex-one-output
+# :class: dropdown
+#
+# No. In the proof all tokens point to one subset, so that every single output is missed by $\norm{\qSA(z)}$ on one of the two inputs. With pointers
+# fixed in advance it changes: output 1 alone is a function of one mean, and $d'$ units are enough.
+# :::
+#
+# :::{exercise}
+# :label: ex-q-one
+#
+# What does {prf:ref}`thm-feedforward-rank` say for $q=1$, and how wide is the narrowest network with the error that part 3 allows?
+# :::
+#
+# :::{solution} ex-q-one
+# :class: dropdown
+#
+# The forced error is 1, the largest that there can be for a network that answers 0. So for every $\eps<1$ the width is $Nd'$, and for $\eps=1$ no unit is
+# needed. A collision shows it at once: some $\norm{z_j}=1$, and all tokens point to $j$.
+# :::
+#
+# :::{exercise}
+# :label: ex-run-feedforward
+#
+# Choose $N=8$, $q=2$, $d'=3$: `attention-limits run thm-10-feedforward -p num_tokens=8 -p sparsity=2 -p value_dim=3`. Does {numref}`fig-forced-error`
+# come closer to the line or move away from it, and why?
+# :::
+#
+# ## Reference
+#
+# Theorem 10 is from {cite}`sanford2023representational`. Ours are {prf:ref}`thm-feedforward-rank` and {prf:ref}`prop-fixed-pointers` with their proofs, the networks of
+# width $Nd'$ and $Nd'-1$, and all measurements.
