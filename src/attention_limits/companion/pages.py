@@ -34,6 +34,13 @@ QUICK: dict[str, Parameters] = {
         "num_subsets": 1000,
         "largest_exhaustive": 8,
     },
+    "thm-11-recurrent": {
+        "num_tokens": 7,
+        "token_grid": [4, 8, 16, 32, 64, 128],
+        "hidden_grid": [4, 32],
+        "num_steps": 500,
+        "num_seeds": 1,
+    },
     "learned-attention": {"num_seeds": 2},
 }
 
@@ -220,6 +227,19 @@ def _fixed_precision_conditions(values: Parameters) -> None:
         require_accuracy(accuracy)
 
 
+def _recurrent_conditions(values: Parameters) -> None:
+    _conditions(values)
+    size, sparsity, literal = values["num_tokens"], values["sparsity"], values["literal_tokens"]
+    require(sparsity < size, f"sparsity q = {sparsity} needs q < N = {size}: for q = N memory is not what is short")
+    require(3 <= size <= 10, f"num_tokens must lie in 3…10 (tables of 2^N rows), got {size}")
+    require(2 <= literal <= 5, f"literal_tokens must lie in 2…5 (all inputs are listed), got {literal}")
+    for tokens in values["token_grid"]:
+        require(3 <= tokens <= 2048, f"token_grid's entries must lie in 3…2048, got {tokens}")
+    for hidden in values["hidden_grid"]:
+        require_integer("hidden_grid's entries", hidden, 1)
+    require_integer("batch_size", values["batch_size"], 1)
+
+
 def _learned_attention_conditions(values: Parameters) -> None:
     _conditions(values)
     last, snapshot = values["num_steps"], values["snapshot_step"]
@@ -229,6 +249,7 @@ def _learned_attention_conditions(values: Parameters) -> None:
 #: A page's own conditions, where it has more than those of the parameters' names.
 CONDITIONS: dict[str, Callable[[Parameters], None]] = {
     "thm-2-fixed-precision": _fixed_precision_conditions,
+    "thm-11-recurrent": _recurrent_conditions,
     "learned-attention": _learned_attention_conditions,
 }
 
