@@ -175,7 +175,7 @@ plt.show()
 # ## The count
 #
 # We count residual functions **over all inputs** first: every sign and every pointer set of every token, as the definition
-# says, with rows compared byte for byte. That is feasible to $N=4$ or 5. Further on a reduction helps, which we prove.
+# says, with rows compared byte for byte. That is quick up to $N=4$. Further on a reduction helps, which we prove.
 #
 # :::{prf:lemma} (reduction, ours)
 # :label: lem-reduction

@@ -232,7 +232,7 @@ def _recurrent_conditions(values: Parameters) -> None:
     size, sparsity, literal = values["num_tokens"], values["sparsity"], values["literal_tokens"]
     require(sparsity < size, f"sparsity q = {sparsity} needs q < N = {size}: for q = N memory is not what is short")
     require(3 <= size <= 10, f"num_tokens must lie in 3…10 (tables of 2^N rows), got {size}")
-    require(2 <= literal <= 5, f"literal_tokens must lie in 2…5 (all inputs are listed), got {literal}")
+    require(2 <= literal <= 4, f"literal_tokens must lie in 2…4 (all inputs are listed), got {literal}")
     for tokens in values["token_grid"]:
         require(3 <= tokens <= 2048, f"token_grid's entries must lie in 3…2048, got {tokens}")
     for hidden in values["hidden_grid"]:
