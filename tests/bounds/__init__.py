@@ -1,1 +1,2 @@
 """Tests of the bounds."""
+"""Tests of the lower bounds."""

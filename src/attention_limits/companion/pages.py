@@ -41,6 +41,12 @@ QUICK: dict[str, Parameters] = {
         "largest_integer_width": 2,
         "num_seeds": 2,
         "num_steps": 200,
+    "thm-11-recurrent": {
+        "num_tokens": 7,
+        "token_grid": [4, 8, 16, 32, 64, 128],
+        "hidden_grid": [4, 32],
+        "num_steps": 500,
+        "num_seeds": 1,
     },
     "learned-attention": {"num_seeds": 2},
 }
@@ -246,6 +252,17 @@ def _feedforward_conditions(values: Parameters) -> None:
     ):
         require_integer(name, values[name], least)
         require(values[name] <= most, f"{name} must be at most {most}, got {values[name]}")
+def _recurrent_conditions(values: Parameters) -> None:
+    _conditions(values)
+    size, sparsity, literal = values["num_tokens"], values["sparsity"], values["literal_tokens"]
+    require(sparsity < size, f"sparsity q = {sparsity} needs q < N = {size}: for q = N memory is not what is short")
+    require(3 <= size <= 10, f"num_tokens must lie in 3…10 (tables of 2^N rows), got {size}")
+    require(2 <= literal <= 4, f"literal_tokens must lie in 2…4 (all inputs are listed), got {literal}")
+    for tokens in values["token_grid"]:
+        require(3 <= tokens <= 2048, f"token_grid's entries must lie in 3…2048, got {tokens}")
+    for hidden in values["hidden_grid"]:
+        require_integer("hidden_grid's entries", hidden, 1)
+    require_integer("batch_size", values["batch_size"], 1)
 
 
 def _learned_attention_conditions(values: Parameters) -> None:
@@ -258,6 +275,7 @@ def _learned_attention_conditions(values: Parameters) -> None:
 CONDITIONS: dict[str, Callable[[Parameters], None]] = {
     "thm-2-fixed-precision": _fixed_precision_conditions,
     "thm-10-feedforward": _feedforward_conditions,
+    "thm-11-recurrent": _recurrent_conditions,
     "learned-attention": _learned_attention_conditions,
 }
 

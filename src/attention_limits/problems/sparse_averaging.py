@@ -107,6 +107,23 @@ class SparseAveraging:
         """All q-subsets of the N tokens, in lexicographic order; there are C(N, q) of them."""
         return torch.tensor(list(combinations(range(self.num_tokens), self.sparsity)), dtype=torch.int64)
 
+    def sign_inputs(self) -> SparseAveragingInputs:
+        """Every input whose values are ±1 (d' = 1): all signs with all pointers, (2 C(N, q))^N of them.
+
+        Raises:
+            ValueError: unless d' = 1, or for more than a million inputs.
+        """
+        require(self.value_dim == 1, f"signs need value_dim d' = 1, got {self.value_dim}")
+        subsets = self.subsets()
+        letters = 2 * len(subsets)
+        count = letters**self.num_tokens
+        require(
+            count <= 10**6, f"num_tokens N = {self.num_tokens} has {count} inputs of signs: at most 1000000 are listed"
+        )
+        powers = letters ** torch.arange(self.num_tokens)
+        letter = torch.arange(count).unsqueeze(1) // powers % letters
+        return SparseAveragingInputs((1.0 - 2 * (letter % 2)).unsqueeze(-1), subsets[letter // 2])
+
     def check(self, inputs: SparseAveragingInputs) -> None:
         """Raise ValueError, naming value and condition, unless ``inputs`` are inputs of this task."""
         values, pointers = inputs

@@ -1,0 +1,723 @@
+# %% [markdown]
+# # Theorem 11: recurrent networks need memory N
+#
+# **The question.** A recurrent network reads its tokens one after the other and keeps what it may still need in a state. How
+# many bits must the state have, if any later token may ask for any earlier value?
+#
+# ## The statement
+#
+# :::{prf:theorem} 11 of the paper (recurrent networks)
+# :label: thm-recurrent
+# :nonumber:
+#
+# A recurrent network that computes sparse averaging ({prf:ref}`def-sparse-averaging`) needs a memory of at least $(N-1)/2$
+# bits, even for $q=1$ {cite}`sanford2023representational`.
+# :::
+#
+# The paper's exact model of a recurrent network was not available to us. The number depends on it: which outputs does the
+# state serve, and how often may the network read? So we fix four models, each in its strongest form: the maps that update
+# states and write outputs are *arbitrary functions*, and may be different ones for each position. A *cut* $c$ divides the
+# tokens into a prefix of $c$ and a suffix of $N-c$; we count the values that the state takes there.
+#
+# 1. **One bidirectional layer.** A forward state $f_c=F_c(f_{c-1},x_c)$, a backward state $b_c=B_c(b_{c+1},x_c)$, and the
+#    output $G_i(f_{i-1},x_i,b_{i+1})$. The forward state at a cut serves the outputs after it.
+# 2. **Read all, then write all.** One state reads tokens $1,\dots,N$; only then are the $N$ outputs written, from that state
+#    alone.
+# 3. **One direction, in step.** Output $i$ is $G_i(f_{i-1},x_i)$, written when token $i$ is read.
+# 4. **A stack of $L$ bidirectional layers.** The tokens of a layer are the outputs of the one below, of any size; each state,
+#    forward or backward, has $s$ bits.
+#
+# :::{prf:theorem} (memory at a cut, ours)
+# :label: thm-recurrent-models
+# :nonumber:
+#
+# Let $1\le q<N$. The lower bounds hold for any error below $1/q$ and already for values $\pm e_1$; the numbers that are
+# called enough are for $d'=1$ and values $\pm1$.
+#
+# 1. *One bidirectional layer.* At each cut $c\le N-1$ the forward state takes at least $2^c$ values, and some machine needs
+#    no more: $N-1$ bits are necessary and enough.
+# 2. *Read all, then write all.* At a cut $1\le c\le N-1$ exactly
+#
+#    ```{math}
+#    :label: eq-deferred
+#    D(c)=\sum_{n=0}^{c}\binom cn R_n^{\,c},\qquad R_n=\sum_{s=0}^{q}\binom{N-c}{s}\,w_n(q-s)
+#    ```
+#
+#    states are necessary and enough, where $w_n(a)=\max\big(0,\min(a,n)-\max(0,a-c+n)+1\big)$ for $a\ge0$. For $q=1$ this is
+#    $(2^c-2)(N-c+2)^c+2(N-c+1)^c$. The largest cut needs between $\lfloor\frac N2\rfloor\log_2\binom{\lceil N/2\rceil}q$ and
+#    $N\big(1+\log_2\binom Nq\big)$ bits: $\Theta(N\log N)$ for fixed $q$.
+# 3. *One direction, in step.* No memory is enough if $N\ge2$. If pointers only look back, $y_i\subseteq\{1,\dots,i\}$, the
+#    first statement holds again; if strictly, $y_i\subseteq\{1,\dots,i-1\}$, it holds for $q\le N-2$, while for $q=N-1$ only
+#    $c+1$ states are needed.
+# 4. *A stack.* $L\cdot s\ge\lfloor N/2\rfloor$, and $s=\lceil (N-1)/L\rceil$ is enough.
+# :::
+#
+# Since $\lfloor N/2\rfloor\ge(N-1)/2$, the paper's number follows in each of these models, with all layers' states counted
+# together. Asking for *everything* is another matter: for $q=N$ the sum of the prefix is all that counts, and $c+1$ states
+# do.
+#
+# ## The idea
+#
+# **What a prefix leaves behind.** After $c$ tokens, what remains to be answered is a function of the tokens to come: the
+# prefix's *residual function*. Two prefixes with different residual functions must not lead to the same state. Counting
+# residual functions is all that there is to it, and {numref}`fig-cut` shows why there are many: nobody knows at the cut which
+# values will be asked for.
+#
+# :::{prf:lemma} (states are residual functions; Myhill and Nerode, in our setting)
+# :label: lem-residual
+#
+# Whatever the machine, its state at a cut takes at least as many values as there are residual functions there. Some machine
+# takes exactly as many at every cut at once.
+# :::
+#
+# :::{prf:proof}
+# :class: dropdown
+#
+# Call $r_p$ the function that maps a suffix to the outputs that the state at the cut serves, after the prefix $p$: the
+# outputs $i>c$ in models 1 and 3, all outputs in model 2. Outputs that the state serves are functions of the state and of the
+# suffix. In model 1 this includes the backward states after the cut, which depend on the suffix alone. So if $p$ and $p'$
+# lead to the same state, then $r_p=r_{p'}$.
+#
+# *With an error.* Two different values of an output of the task, with values $\pm1$, differ by at least $2/q$, so that no
+# number is closer than $1/q$ to both: a machine with an error below $1/q$ determines the exact outputs.
+#
+# *Attained.* Let the state after $p$ be $r_p$ itself. It can be updated: the residual function of $p$ followed by a token $x$
+# maps a suffix $t$ to what $r_p$ gives for $x$ followed by $t$, apart from the output that was due at $x$. And it answers:
+# that output is what $r_p$ says of $x$, given the suffix, which in model 1 the backward state may hold whole. In model 2 the
+# state after $N$ tokens is the list of all outputs. $\blacksquare$
+# :::
+#
+# :::{prf:lemma} (any difference can be asked for, ours)
+# :label: lem-ask
+#
+# Let $1\le q<M$ and let $z\ne z'$ be in $\R^M$. Some $q$-subset $y$ of $\{1,\dots,M\}$ has
+# $\sum_{j\in y}z_j\ne\sum_{j\in y}z'_j$.
+# :::
+#
+# :::{prf:proof}
+# :class: dropdown
+#
+# Let $\delta=z-z'$ and suppose that $\sum_{y}\delta_j=0$ for every $q$-subset $y$. For any $j\ne k$ there is a $y$ with
+# $j\in y$ and $k\notin y$, because $1\le q<M$. Exchanging $j$ for $k$ leaves the sum 0, so $\delta_j=\delta_k$. All
+# $\delta_j$ are equal, $q$ of them sum to 0, hence $\delta=0$. $\blacksquare$
+# :::
+#
+# **Prerequisites and time.** Finite automata, binomial coefficients. About a minute on two cores, most of it for training.
+#
+# ## Parameters
+
+# %% tags=["parameters"]
+num_tokens: int = 8  # N: residual functions are counted up to here, and the LSTM is trained here
+literal_tokens: int = 4  # N up to which they are counted over all inputs, and machines are run on all inputs
+token_grid: list[int] = [4, 8, 16, 32, 64, 128, 256, 512, 1024]  # N of the curves of memory
+sparsity: int = 1  # q, the LSTM's task
+value_dim: int = 1  # d', the LSTM's task
+hidden_grid: list[int] = [2, 4, 8, 16, 32]  # h, hidden units of an LSTM in each direction
+num_steps: int = 800  # of training, each on fresh samples
+batch_size: int = 64  # samples of a step
+peak_rate: float = 2e-2  # Adam's learning rate after the warm-up
+num_seeds: int = 2  # trainings of each LSTM
+seed: int = 0  # of the first training
+
+# %%
+import math
+from fractions import Fraction
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import torch
+from IPython.display import Markdown, display
+
+from attention_limits import figures
+from attention_limits.bounds.residuals import (
+    Machine,
+    deferred_formula,
+    fixed_pointer_outputs,
+    half_cut_pointers,
+    literal_residuals,
+    reduced_residuals,
+    residual_formula,
+    state_bits,
+    undetermined_outputs,
+)
+from attention_limits.companion.claims import claim
+from attention_limits.experiments.training import Schedule, fresh_batches, train
+from attention_limits.models.recurrent import LSTMModel, ValueStore, value_store
+from attention_limits.problems.sparse_averaging import SparseAveraging
+from attention_limits.runtime import progress, select_device
+
+figures.use_style()
+device = select_device()
+torch.set_num_threads(1)  # networks this small gain nothing from more, and lose much where cores are shared
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-cut", "caption": "A cut after five of eight tokens, q = 1. The tokens to the right will ask for values on the left, but which ones is not known yet when the state crosses the cut: it must be ready for each of them."}, "image": {"alt": "Eight boxes in a row, the values z1 to z8. A dashed vertical line separates the first five from the last three. A thick arrow labelled state crosses the line from left to right below the boxes. From each box on the right a thin curved arrow leads back to a different box on the left."}}
+fig, axes = plt.subplots(figsize=(7.2, 2.7))
+cut, asked = 5, {6: 2, 7: 5, 8: 1}
+for j in range(1, 9):
+    color = figures.BLUE if j <= cut else figures.ORANGE
+    axes.add_patch(plt.Rectangle((j - 0.36, 0), 0.72, 0.72, facecolor=color, alpha=0.18, edgecolor=color))
+    axes.annotate(f"$z_{j}$", (j, 0.36), ha="center", va="center")
+for i, j in asked.items():
+    arrow = {"arrowstyle": "->", "color": figures.ORANGE, "connectionstyle": "arc3,rad=0.38", "linewidth": 1.2}
+    axes.annotate("", (j, 0.76), (i, 0.76), arrowprops=arrow)
+axes.axvline(cut + 0.5, 0.02, 0.98, color=figures.GREY, linestyle="--", linewidth=1)
+axes.annotate(
+    "", (cut + 1.4, -0.5), (cut - 0.4, -0.5), arrowprops={"arrowstyle": "-|>", "color": "black", "linewidth": 2.5}
+)
+axes.annotate("state: one of $2^5$", (cut - 0.55, -0.5), ha="right", va="center")
+axes.annotate("pointers $y_6, y_7, y_8$", (7.6, 2.1), ha="center", color=figures.ORANGE)
+axes.annotate("cut $c=5$", (cut + 0.58, -0.98), color=figures.GREY)
+axes.set(xlim=(0.4, 8.7), ylim=(-1.1, 2.6), aspect="equal")
+axes.axis("off")
+plt.show()
+
+# %% [markdown]
+# ## The count
+#
+# We count residual functions **over all inputs** first: every sign and every pointer set of every token, as the definition
+# says, with rows compared byte for byte. That is quick up to $N=4$. Further on a reduction helps, which we prove.
+#
+# :::{prf:lemma} (reduction, ours)
+# :label: lem-reduction
+#
+# For signs $z_P$ of the prefix let $T_{z_P}$ be the table of $\sum_{j\in y}z_j$, one row for each choice of the suffix's
+# signs and one column for each $y$ that token $N$ may have. At a cut $c<N$ the number of residual functions is
+#
+# * in models 1 and 3, the number of different tables;
+# * in model 2, the sum over the different tables of (number of different columns)$^c$.
+#
+# In model 4, the largest number of output vectors $(o_i)_{i>c}$ that one suffix sees over all prefixes is the largest number
+# of different vectors $\big(\sum_{j\in y_i,\,j\le c}z_j\big)_{i>c}$ over all $z_P$, with the pointers $y_{c+1},\dots,y_N$
+# chosen once for all.
+# :::
+#
+# :::{prf:proof}
+# :class: dropdown
+#
+# *Later outputs.* Output $i>c$ is the entry of $T_{z_P}$ in the row of the suffix's signs and the column $y_i$. Every pointer
+# set that token $i$ may have token $N$ may have too, and $N>c$ is a token of the suffix, whose pointers and signs are free.
+# So the residual function determines the table, and is determined by it.
+#
+# *All outputs.* The residual function also contains output $i\le c$ as a function of the suffix: this is the column $y_i$ of
+# the table, as a function of its row. A residual function is thus a table together with $c$ of its columns, seen as
+# functions; $y_1,\dots,y_c$ are free, so every choice occurs.
+#
+# *Stack.* Given the suffix, output $i>c$ is $\sum_{j\in y_i,\,j\le c}z_j$ plus a constant. $\blacksquare$
+# :::
+
+# %%
+cases = []
+for tokens in range(2, literal_tokens + 1):
+    for ones in range(1, tokens):
+        for cut in range(tokens + 1):
+            for machine in Machine:
+                literal = literal_residuals(machine, tokens, ones, cut)
+                reduced = reduced_residuals(machine, tokens, ones, cut)
+                cases.append(
+                    {
+                        "machine": machine.value,
+                        "N": tokens,
+                        "q": ones,
+                        "cut": cut,
+                        "literal": literal,
+                        "reduced": reduced,
+                    }
+                )
+cases = pd.DataFrame(cases)
+literal_mismatches = int((cases["literal"] != cases["reduced"]).sum())
+undetermined = {(n, q): undetermined_outputs(n, q) for n in range(2, literal_tokens + 1) for q in range(1, n + 1)}
+display(
+    cases[cases["N"] == literal_tokens]
+    .pivot(index=["q", "machine"], columns="cut", values="literal")
+    .reindex([machine.value for machine in Machine], level="machine")
+    .style.format("{:,}")
+    .set_caption(f"Residual functions at each cut, over all inputs, N = {literal_tokens}")
+)
+
+# %% [markdown]
+# Model 3 has two rows here, pointers that may include the token itself and pointers that may not. For pointers in both
+# directions there is nothing to count:
+#
+# :::{prf:proof}
+# :class: dropdown
+#
+# **Part 3.** *Pointers in both directions.* Let $N\ge2$ and let $y_1$ contain $N$. Output 1 changes with $z_N$, which is not
+# read yet: no state helps. The same goes for each output $i<N$.
+#
+# *Back.* Token $N$ may have every $q$-subset of $\{1,\dots,N\}$. Let two prefixes of length $c<N$ differ in their signs and
+# give them the same suffix; by {prf:ref}`lem-ask` with $M=N$ some $y_N$ tells them apart. Prefixes with the same signs have
+# the same residual function. So there are exactly $2^c$, and $N-1$ bits, the signs so far, are enough.
+#
+# *Strictly back.* Token $N$ may have every $q$-subset of $\{1,\dots,N-1\}$, and the lemma with $M=N-1\ge c$ needs $q\le N-2$.
+# For $q=N-1$ only token $N$ can point at all, to $\{1,\dots,N-1\}$: the number of positive signs so far decides, one of
+# $c+1$. $\blacksquare$
+# :::
+#
+# ### One bidirectional layer, and a machine that meets the bound
+#
+# :::{prf:proof}
+# :class: dropdown
+#
+# **Part 1.** Two prefixes with different signs have different residual functions: give both the same suffix, and let $y_N$ be
+# the set of {prf:ref}`lem-ask` with $M=N$; the suffix contains token $N$, since $c\le N-1$. Prefixes with the same signs have
+# the same one, because no output after the cut uses the prefix's pointers. Hence there are exactly $2^c$, and
+# {prf:ref}`lem-residual` gives the bound. It is met by $f_c=(z_1,\dots,z_c)$ and $b_c=(z_c,\dots,z_N)$: output $i$ reads
+# $f_{i-1}$, its own token and $b_{i+1}$, and so knows every value. After token $N$ no forward state is needed, so that the
+# largest one holds $N-1$ bits. $\blacksquare$
+# :::
+#
+# `value_store` is this machine, with its states laid open. We run it on every input of signs at small $N$, count the bits and
+# the states that occur, and then make it forget one position at a time. With several layers it deals the positions out, so
+# that each state holds a share of them: that is the second half of part 4.
+
+# %%
+machine_wrong, state_mismatches, least_wrong_when_dropped, inputs_run = 0, 0, math.inf, 0
+for tokens in range(2, literal_tokens + 1):
+    for ones in range(1, tokens):
+        problem = SparseAveraging(tokens, ones, 1)
+        inputs = problem.sign_inputs()
+        inputs_run += len(inputs.values)
+        expected = (problem.target(inputs).double()[..., 0] * ones).round().long()
+        for layers in (1, 2, 3):
+            run = value_store(problem, layers).run(inputs)
+            machine_wrong += int((run.sums != expected).sum())
+            state_mismatches += run.bits != -(-(tokens - 1) // layers)
+            if layers == 1:
+                state_mismatches += run.distinct_forward_states(0) != [2**c for c in range(tokens)]
+        for dropped in range(tokens):
+            forgetful = ValueStore(problem, [[j for j in range(tokens) if j != dropped]])
+            least_wrong_when_dropped = min(
+                least_wrong_when_dropped, int((forgetful.run(inputs).sums != expected).sum())
+            )
+display(
+    Markdown(
+        f"On all {inputs_run:,} inputs of signs with $N\\le{literal_tokens}$ and $q<N$, machines of one, two and three layers "
+        f"gave {machine_wrong} wrong outputs. Without one of the positions, a machine of one layer is wrong at least {least_wrong_when_dropped} times."
+    )
+)
+
+# %% [markdown]
+# ### Read all, then write all
+#
+# Now the prefix's own pointers must be remembered too, with everything that they point to behind the cut.
+#
+# :::{prf:proof}
+# :class: dropdown
+#
+# **Part 2.** *The count.* Let $1\le c\le N-1$. As in part 1 the outputs after the cut determine the signs $z_P$, so residual
+# functions of prefixes with different signs differ. For fixed signs with $n$ positive ones, output $i\le c$ is a function of
+# the suffix's signs, namely $\sum_{j\in y_i,\,j>c}z_j$ plus the number $\sum_{j\in y_i,\,j\le c}z_j$. This function
+# determines the set $y_i\cap\{c+1,\dots,N\}$, of $s$ elements say, and the number, and nothing more. The number is the sum of
+# $a=q-s$ of the prefix's values; with $k$ positive ones among them it is $2k-a$, and $k$ ranges over the integers from
+# $\max(0,a-(c-n))$ to $\min(a,n)$: there are $w_n(a)$ of them. Hence each of the $c$ outputs is one of $R_n$ functions,
+# independently of the others, and $\binom cn$ sign vectors have $n$ positive signs.
+#
+# *One pointer.* $R_n=(N-c)+w_n(1)$, and $w_n(1)$ is 1 for $n\in\{0,c\}$ and 2 otherwise.
+#
+# *Between.* There are $\big(2\binom Nq\big)^c$ prefixes, and no more residual functions than prefixes: this is the upper
+# bound. For the lower one, the term $s=q$ shows $R_n\ge\binom{N-c}q$; take $c=\lfloor N/2\rfloor$.
+#
+# *All read.* At $c=N$ the residual function is the vector of outputs. Those that can occur with $n$ positive signs have all
+# their numbers of positive terms in the interval $I_n=[\max(0,q-N+n),\min(q,n)]$. Both ends of $I_n$ grow with $n$, so that a
+# vector that fits some $I_n$ fits those of consecutive $n$ only, and $\sum_n\abs{I_n}^N-\sum_n\abs{I_n\cap I_{n+1}}^N$ counts
+# it once. $\blacksquare$
+# :::
+
+# %%
+counts = []
+for tokens in range(2, num_tokens + 1):
+    for ones in range(1, tokens):
+        for cut in range(tokens + 1):
+            for machine in Machine:
+                if machine is Machine.STACKED and ones > 1 and (ones > 2 or tokens < num_tokens):
+                    continue  # part 4 has its own check for all q
+                row = {"machine": machine, "N": tokens, "q": ones, "cut": cut}
+                row["count"] = reduced_residuals(machine, tokens, ones, cut)
+                proved = (machine is not Machine.STRICT_LOOK_BACK or ones <= tokens - 2) and (
+                    machine is not Machine.STACKED or ones == 1 or 2 * cut <= tokens
+                )
+                row["formula"] = residual_formula(machine, tokens, ones, cut) if proved else None
+                counts.append(row)
+compared = [row for row in counts if row["formula"] is not None]
+
+
+def mismatches(*machines):
+    """Counts of these machines that are not what the formula says."""
+    return sum(row["count"] != row["formula"] for row in compared if row["machine"] in machines)
+
+
+# What the largest cut needs, beside the paper's number.
+largest = {}
+for row in counts:
+    if row["machine"] is not Machine.STRICT_LOOK_BACK or row["q"] <= row["N"] - 2:
+        case = row["machine"], row["N"], row["q"]
+        largest[case] = max(row["count"], largest.get(case, 1))
+least_over_paper = min(state_bits(count) - Fraction(tokens - 1, 2) for (_, tokens, _), count in largest.items())
+
+only_the_sum = sum(
+    reduced_residuals(machine, tokens, tokens - (machine is Machine.STRICT_LOOK_BACK), cut) != cut + 1
+    for tokens in range(2, num_tokens + 1)
+    for cut in range(tokens)
+    for machine in (Machine.BIDIRECTIONAL, Machine.DEFERRED, Machine.LOOK_BACK, Machine.STRICT_LOOK_BACK)
+)
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-residuals", "caption": "Residual functions at every cut, in bits. Markers: counted. Lines: the formulas. For q = 2 no formula is claimed for the stack beyond the half cut; there a few more than the smaller side's bits survive. Machines that look back have the counts of the bidirectional layer."}, "image": {"alt": "Two panels, q equal to one and two: the logarithm of the number of residual functions against the cut. The bidirectional layer's points rise along a straight line to N minus one bits at the last cut but one. Read all, then write rises much higher, in an arch. The stack's points rise to the half cut and then fall. All markers lie on their lines."}}
+STYLES = {
+    Machine.DEFERRED: (figures.ORANGE, "s"),
+    Machine.BIDIRECTIONAL: (figures.BLUE, "o"),
+    Machine.STACKED: (figures.GREEN, "^"),
+}
+fig, panels = plt.subplots(1, 2, figsize=(9, 3.8), sharex=True, sharey=True)
+for axes, ones in zip(panels, (1, 2), strict=True):
+    for machine, (color, marker) in STYLES.items():
+        rows = [row for row in counts if (row["machine"], row["N"], row["q"]) == (machine, num_tokens, ones)]
+        if machine is Machine.BIDIRECTIONAL:
+            rows = rows[:-1]  # no output is left after the last token
+        axes.plot(
+            [row["cut"] for row in rows],
+            [math.log2(row["count"]) for row in rows],
+            marker,
+            color=color,
+            label=machine.value,
+        )
+        lined = [row for row in rows if row["formula"] is not None]
+        axes.plot([row["cut"] for row in lined], [math.log2(row["formula"]) for row in lined], color=color, linewidth=1)
+    axes.axhline((num_tokens - 1) / 2, color=figures.GREY, linestyle="--", linewidth=1)
+    axes.set(title=f"$q={ones}$", xlabel="cut $c$", xticks=range(num_tokens + 1))
+panels[0].annotate(
+    "$(N-1)/2$", (num_tokens, (num_tokens - 1) / 2), color=figures.GREY, va="bottom", ha="right", fontsize="small"
+)
+panels[0].set(ylabel=r"$\log_2$ residual functions")
+panels[0].legend(loc="upper left", fontsize="small")
+plt.show()
+
+# %% [markdown]
+# ### Stacks: what survives two-way communication
+#
+# Once there are two layers, the suffix can tell the prefix what it needs: the backward state of the first layer carries the
+# question, the forward state of the second one the answer. A cut near the end then proves little, since few questions come
+# from there. The half cut survives, because as many tokens ask as there are values.
+#
+# :::{prf:proof}
+# :class: dropdown
+#
+# **Part 4.** *Necessary.* Fix the suffix, signs and pointers. By induction over the layers, what layer $\ell$ gives to the
+# tokens after the cut is determined by the suffix and the forward states $f^1_c,\dots,f^\ell_c$: the later forward states
+# follow from $f^\ell_c$ and the layer's tokens after the cut, and its backward states after the cut depend on these tokens
+# alone. So the outputs after the cut take at most $2^{Ls}$ values over all prefixes. It remains to choose the suffix's
+# pointers such that the outputs determine $z_P$, at $c=\lfloor N/2\rfloor\le N-c$.
+#
+# If $c=1$ let token 2 ask for token 1 and, when $q=2$ (then $N=3$), for token 2. Otherwise put $r=\max(1,q-(N-c))$. Then
+# $r\le q$, $q-r\le N-c$, and $r\le c-1$, because $q\le N-1$. Let token $c+i$, for $i\le r+1$, ask for
+# $\{1,\dots,r+1\}\setminus\{i\}$ and, for $r+1<i\le c$, for $\{1,\dots,r-1\}\cup\{i\}$; all of them also ask for the first
+# $q-r$ tokens of the suffix. If $z$ and $z'$ give the same outputs, $\delta=z-z'$ has the sum 0 over each of these sets. With
+# $S=\delta_1+\dots+\delta_{r+1}$ the first ones say $\delta_i=S$ for $i\le r+1$, so $S=(r+1)S$ and $S=0$: these $\delta_i$
+# vanish, and then the others do. So there are $2^c$ output vectors, and $2^{Ls}\ge2^{\lfloor N/2\rfloor}$.
+#
+# *Enough.* Let the first and the last position share a place and each other position have one of its own: $N-1$ places, dealt
+# out to $L$ layers, at most $\lceil(N-1)/L\rceil$ each. The states of layer $\ell$ hold the signs of its positions, a forward
+# state those before its token and a backward state those after it. A forward state never needs position $N$, a backward state
+# never position 1, so that each has at most $\lceil(N-1)/L\rceil$ bits. Token $i$ adds up what it asks for, layer by layer.
+# $\blacksquare$
+# :::
+#
+# For few layers $\lfloor N/2\rfloor$ and $L\lceil(N-1)/L\rceil$ are about a factor of two apart. For $L=1$ the truth is
+# $N-1$, by part 1; for $L\ge2$ we do not know where it lies.
+
+# %%
+half_mismatches, designs = 0, 0
+for tokens in range(2, 2 * num_tokens + 1):
+    for ones in range(1, tokens):
+        pointers = half_cut_pointers(tokens, ones)
+        designs += 1
+        half_mismatches += not (pointers.sum(axis=1) == ones).all()
+        half_mismatches += fixed_pointer_outputs(pointers, tokens // 2) != 2 ** (tokens // 2)
+stacks = []
+for tokens in token_grid[:6:2]:
+    for layers in (1, 2, 4):
+        problem = SparseAveraging(tokens, 1, 1)
+        inputs = problem.sample(50, generator=torch.Generator().manual_seed(seed))
+        inputs = inputs._replace(values=torch.where(inputs.values < 0, -1.0, 1.0))
+        run = value_store(problem, layers).run(inputs)
+        machine_wrong += int((run.sums != problem.target(inputs)[..., 0].long()).sum())
+        least = tokens - 1 if layers == 1 else -(-(tokens // 2) // layers)
+        stacks.append({"N": tokens, "L": layers, "bits s of the machine": run.bits, "bits s that are necessary": least})
+stacks = pd.DataFrame(stacks).set_index(["N", "L"])
+display(stacks.style.set_caption("Stacks of bidirectional layers, q = 1"))
+
+# %% [markdown]
+# ### Memory against N
+#
+# The models side by side. For *read all, then write all*, {eq}`eq-deferred` is evaluated exactly at every cut and the largest
+# number is drawn.
+
+# %%
+memory = []
+for tokens in progress(token_grid, "curves"):
+    for ones in (1, 2):
+        best = max(deferred_formula(tokens, ones, cut) for cut in range(tokens + 1))
+        half = tokens // 2
+        lower, upper = math.comb(tokens - half, ones) ** half, (2 * math.comb(tokens, ones)) ** tokens
+        memory.append({"N": tokens, "q": ones, "bits": state_bits(best), "inside": lower <= best <= upper})
+memory = pd.DataFrame(memory)
+bits = memory.pivot(index="N", columns="q", values="bits")
+overview = pd.DataFrame(
+    {
+        "the paper's (N − 1)/2": [Fraction(n - 1, 2) for n in bits.index],
+        "stack, L·s ≥ ⌊N/2⌋": [n // 2 for n in bits.index],
+        "one layer, N − 1": [n - 1 for n in bits.index],
+        "read all, write all, q = 1": bits[1],
+        "read all, write all, q = 2": bits[2],
+    },
+    index=bits.index,
+)
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-memory", "caption": "Bits of state against the number of tokens. Both upper curves are exact; one layer's N − 1 is exact too. The stack's line is a lower bound on all of its forward states together, and the dashed line is the paper's number."}, "image": {"alt": "Bits against N, both logarithmic. From top: read all then write all for two pointers, the same for one pointer, the line N minus one, the line N over two, and just below it the dashed line of the paper's bound. The upper two curves rise slightly more steeply than the straight lines."}}
+fig, axes = plt.subplots(figsize=(7.2, 4))
+axes.plot(bits.index, bits[2], "s-", color=figures.PINK, markersize=5, label="read all, then write all, $q=2$")
+axes.plot(bits.index, bits[1], "s-", color=figures.ORANGE, markersize=5, label="read all, then write all, $q=1$")
+axes.plot(
+    bits.index,
+    [n - 1 for n in bits.index],
+    "o-",
+    color=figures.BLUE,
+    markersize=5,
+    label="one bidirectional layer, $N-1$",
+)
+axes.plot(
+    bits.index,
+    [n // 2 for n in bits.index],
+    "^-",
+    color=figures.GREEN,
+    markersize=5,
+    label=r"stack, all layers, $\geq\lfloor N/2\rfloor$",
+)
+axes.plot(
+    bits.index, [(n - 1) / 2 for n in bits.index], "--", color=figures.GREY, linewidth=1, label="the paper's $(N-1)/2$"
+)
+axes.set(xlabel="$N$", ylabel="bits of state")
+axes.set_xscale("log", base=2)
+axes.set_yscale("log", base=2)
+axes.legend(loc="upper left", fontsize="small")
+plt.show()
+
+# %%
+display(
+    overview.style.format(lambda value: f"{float(value):g}").set_caption(
+        "Bits of state: lower bounds in each model; those of the last three columns are exact"
+    )
+)
+
+# %% [markdown]
+# ### An illustration: LSTMs of several sizes
+#
+# This part proves nothing. The theorem counts bits, while an LSTM's state is made of real numbers, one of which has room for
+# all of the signs; and training finds what it finds. Still it is worth seeing that the error falls as the state grows. Values
+# are uniform in the unit ball, errors are relative to the target's variance, and all settings are ours. One number is exact:
+#
+# :::{prf:proposition} (floor of one direction, ours)
+# :label: prop-one-direction
+#
+# A predictor whose output $i$ depends on tokens $1,\dots,i$ only has an expected relative error of at least $\frac{N-1}{2N}$,
+# whatever $q$, $d'$ and its memory.
+# :::
+#
+# :::{prf:proof}
+# :class: dropdown
+#
+# Given the first $i$ tokens, the part $\frac1q\sum_{j\in y_i,\,j>i}z_j$ of target $i$ is a sum of independent terms of mean 0.
+# Each of its coordinates has the variance $k s^2/q^2$, with $s^2$ that of a coordinate of a value and $k$ the number of
+# $j\in y_i$ with $j>i$, and no prediction has a smaller mean squared error. The expectation of $k$ is $q\frac{N-i}N$, and the
+# target's variance is $s^2/q$: the relative error of output $i$ is at least $\frac{N-i}N$. The mean over $i$ is
+# $\frac{N-1}{2N}$. $\blacksquare$
+# :::
+
+# %%
+problem = SparseAveraging(num_tokens, sparsity, value_dim)
+schedule = Schedule(num_steps, peak=peak_rate, warmup_steps=min(100, num_steps // 2))
+test_inputs = problem.sample(2000, generator=torch.Generator().manual_seed(10**6 + seed), device=device)
+test_tokens, test_targets = problem.encode(test_inputs), problem.target(test_inputs)
+trained = []
+for bidirectional in (False, True):
+    for hidden in hidden_grid:
+        for number in range(seed, seed + num_seeds):
+            generator = torch.Generator().manual_seed(number)
+            model = LSTMModel(problem, hidden, bidirectional=bidirectional, generator=generator).to(device)
+            batches = fresh_batches(problem, batch_size, generator=generator, device=device)
+            train(
+                model,
+                batches,
+                schedule,
+                target_variance=problem.target_variance,
+                description=f"h = {hidden}, seed {number}",
+            )
+            with torch.no_grad():
+                error = (model(test_tokens) - test_targets).square().mean().item() / problem.target_variance
+            trained.append(
+                {"directions": 1 + bidirectional, "numbers": model.state_numbers, "seed": number, "error": error}
+            )
+trained = pd.DataFrame(trained)
+floor = (num_tokens - 1) / (2 * num_tokens)
+errors = trained.pivot_table(index="numbers", columns="directions", values="error", aggfunc="median")
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-lstm", "caption": "Illustration: relative error of trained LSTMs on test samples against the numbers in one direction's state, hidden vector and cell. A marker a seed, lines through the medians. Dashed: the exact floor of one direction, (N − 1)/(2N). The budget of training is the same for all."}, "image": {"alt": "Relative error against state size, both logarithmic. The errors of one-directional LSTMs fall towards a dashed floor a little below one half and do not pass it. Those of bidirectional LSTMs fall through it, to a few hundredths at the largest state."}}
+fig, axes = plt.subplots(figsize=(7.2, 3.6))
+for directions, color, marker, label in (
+    (1, figures.ORANGE, "s", "one direction"),
+    (2, figures.BLUE, "o", "bidirectional"),
+):
+    rows = trained[trained["directions"] == directions]
+    axes.plot(rows["numbers"], rows["error"], marker, color=color, markersize=6, alpha=0.7, label=label)
+    axes.plot(errors.index, errors[directions], color=color, linewidth=1)
+axes.axhline(floor, color=figures.GREY, linestyle="--", linewidth=1)
+axes.annotate(
+    r"floor of one direction", (errors.index[0], floor * 0.95), color=figures.GREY, va="top", fontsize="small"
+)
+axes.set(xscale="log", yscale="log", xlabel="numbers in one direction's state, $2h$", ylabel="relative error")
+axes.set_xticks(errors.index, [str(numbers) for numbers in errors.index])
+axes.minorticks_off()
+axes.set_yticks([1, 0.3, 0.1, 0.03, 0.01], ["1", "0.3", "0.1", "0.03", "0.01"])
+axes.legend(loc="lower left")
+plt.show()
+
+# %% [markdown]
+# ## Checks
+
+# %%
+claim(
+    "thm-11.literal", literal_mismatches, "==", 0,
+    statement=f"Counts over all inputs that differ from those of the reduction, of {len(cases)}: every model, "
+    f"N = 2 … {literal_tokens}, every q < N, every cut.",
+)  # fmt: skip
+claim(
+    "thm-11.forward-states", mismatches(Machine.BIDIRECTIONAL), "==", 0,
+    statement=f"One bidirectional layer: cuts with other than 2^c residual functions (N ≤ {num_tokens}, every q < N; none but one is left at c = N).",
+)  # fmt: skip
+claim(
+    "thm-11.deferred", mismatches(Machine.DEFERRED), "==", 0,
+    statement=f"Read all, then write all: cuts whose count is not the formula's (N ≤ {num_tokens}, every q < N, every cut).",
+)  # fmt: skip
+claim(
+    "thm-11.n-log-n", int((~memory["inside"]).sum()), "==", 0,
+    statement=f"Read all, then write all: sizes up to N = {max(token_grid)} with a largest count outside "
+    "C(⌈N/2⌉, q)^⌊N/2⌋ … (2 C(N, q))^N.",
+)  # fmt: skip
+claim(
+    "thm-11.in-step", sum(count != n - 1 for (n, _), count in undetermined.items()), "==", 0,
+    statement=f"One direction, in step: sizes where not all of the outputs 1 … N − 1 depend on tokens to come (N ≤ {literal_tokens}, all inputs).",
+)  # fmt: skip
+claim(
+    "thm-11.look-back", mismatches(Machine.LOOK_BACK, Machine.STRICT_LOOK_BACK), "==", 0,
+    statement=f"Pointers that look back: cuts with other than 2^c residual functions (N ≤ {num_tokens}; strictly back for q ≤ N − 2).",
+)  # fmt: skip
+claim(
+    "thm-11.only-the-sum", only_the_sum, "==", 0,
+    statement="Where everything visible is asked for, q = N or strictly back with q = N − 1: cuts with other than c + 1.",
+)  # fmt: skip
+claim(
+    "thm-11.half-cut", half_mismatches, "==", 0,
+    statement=f"Stacks: of {designs} choices of the suffix's pointers (N ≤ {2 * num_tokens}, every q < N), those that are no q-sets or "
+    "do not give 2^⌊N/2⌋ different outputs.",
+)  # fmt: skip
+claim(
+    "thm-11.fixed-pointers", mismatches(Machine.STACKED), "==", 0,
+    statement=f"Stacks: cuts where the best fixed pointers give other than 2^min(c, N − c) outputs (q = 1, N ≤ {num_tokens}), or "
+    f"other than 2^c up to the half cut (q = 2, N = {num_tokens}).",
+)  # fmt: skip
+claim(
+    "thm-11.machine", machine_wrong, "==", 0,
+    statement=f"Wrong outputs of the machine that stores signs, with up to four layers: all {inputs_run:,} inputs at small N, random ones at larger N.",
+)  # fmt: skip
+claim(
+    "thm-11.machine-bits", state_mismatches, "==", 0,
+    statement="Its states have ⌈(N − 1)/L⌉ bits, and with one layer exactly 2^c forward states occur at cut c: exceptions.",
+)  # fmt: skip
+claim(
+    "thm-11.dropped-bit", least_wrong_when_dropped, ">=", 1,
+    statement="Without any one of its positions the machine errs: least number of wrong outputs over positions and sizes.",
+)  # fmt: skip
+claim(
+    "thm-11.memory", least_over_paper, ">=", 0, source="P",
+    statement=f"Bits for the largest count over all cuts, minus (N − 1)/2: least over our models, N = 2 … {num_tokens} and the q that they cover.",
+)  # fmt: skip
+claim(
+    "thm-11.one-direction", trained.loc[trained["directions"] == 1, "error"].min(), ">=", floor, empirical=True,
+    tolerance=0.03, note="sampling error of 2000 test samples; the floor itself is the proposition's",
+    statement="Illustration: no LSTM of one direction gets below (N − 1)/(2N).",
+)  # fmt: skip
+claim(
+    "thm-11.lstm", errors[2].iloc[-1] / errors[2].iloc[0], "<=", 0.5, empirical=True,
+    statement="Illustration: the bidirectional LSTM's error at the largest state over that at the smallest, medians over seeds.",
+)  # fmt: skip
+
+# %% [markdown]
+# ## What this does not show
+#
+# * *The paper's theorem in the paper's model.* We don't have its model. Our models are ours, and each number above belongs to
+#   one of them.
+# * *That $N-1$ bits are needed by every kind of recurrence.* It is a statement about the forward state of **one** layer. Two
+#   layers can ask and answer; for them we have $\lfloor N/2\rfloor$ bits, all layers together, and no machine that comes
+#   close to it.
+# * *What real values cost.* Lower bounds carry over, since signs are values. The machine that meets them stores signs; for
+#   values in $[-1,1]$ and an error $\eps$ it is enough to store each of them in one of $\lceil1/\eps\rceil$ cells.
+# * *Anything about random machines.* Ours are deterministic and right on every input.
+# * *That an LSTM of $N-1$ bits learns this task, or that a smaller one fails for want of memory.* The illustration is one
+#   task, one budget and one schedule.
+# * *The best bound for larger $q$ in a stack.* An output that adds up several values tells more than one bit, so that cuts
+#   beyond the middle can prove more than the half cut: see the second exercise.
+#
+# ## Exercises
+#
+# :::{exercise}
+# :label: ex-two-layers-last-cut
+#
+# Let $q=1$. Show that at the cut $c=N-1$ two bidirectional layers get by with $\lceil\log_2N\rceil$ bits backwards and one
+# bit forwards, as far as token $N$ is concerned. Why does this not contradict part 4?
+# :::
+#
+# :::{solution} ex-two-layers-last-cut
+# :class: dropdown
+#
+# The first layer's backward state carries $y_N$, one of $N$ numbers. Token $y_N$ recognises itself, and the second layer's
+# forward state carries its sign to token $N$. Part 4 speaks of the half cut, where $\lfloor N/2\rfloor$ tokens ask at once.
+# :::
+#
+# :::{exercise}
+# :label: ex-weighings
+#
+# Let $N=7$ and $q=3$. Find pointers for tokens 5, 6 and 7 whose three outputs determine $z_1,\dots,z_4\in\{\pm1\}$. What
+# follows for a stack?
+# :::
+#
+# :::{solution} ex-weighings
+# :class: dropdown
+#
+# Take $\{1,2,4\}$, $\{1,3,4\}$ and $\{2,3,4\}$. If $\delta=z-z'$ has the sum 0 over each, then $\delta_1=\delta_2=\delta_3=t$
+# and $\delta_4=-2t$. The entries of $\delta$ are 0 or $\pm2$, so $t=\pm2$ would make $\delta_4=\mp4$: hence $\delta=0$. All
+# 16 sign vectors give different outputs, and $L\cdot s\ge4$, while $\lfloor N/2\rfloor=3$. These are the puzzles of finding
+# false coins with few weighings.
+# :::
+#
+# :::{exercise}
+# :label: ex-own-output
+#
+# Change model 1: let output $i$ read the states $f_i$ and $b_i$, which have both seen token $i$, but not the token itself, as
+# a bidirectional LSTM does. Show that $2^c$ forward states are still necessary at $c\le N-1$, and give a machine. How many
+# bits do its states have?
+# :::
+#
+# :::{solution} ex-own-output
+# :class: dropdown
+#
+# The outputs after the cut still depend on the prefix through $f_c$ alone, so the proof of part 1 applies. For a machine let
+# the backward state $b_i$ also hold the pointers $y_i$ of the token just read: $f_i=(z_1,\dots,z_i)$ and
+# $b_i=(z_i,\dots,z_N,\,y_i)$. For $i<N$ the forward state has $i$ bits, and $f_N$ may leave out $z_N$, which $b_N$ knows:
+# $N-1$ bits at most, again. The largest backward state has $N-1+\lceil\log_2\binom Nq\rceil$ bits, since $b_1$ may leave out
+# $z_1$ in the same way.
+# :::
+#
+# ## Reference
+#
+# The theorem is from {cite}`sanford2023representational`. Ours are: the four models and what is shown about each, the exact
+# counts and formulas, the machine, the choice of pointers at the half cut, {prf:ref}`prop-one-direction`, the settings of the
+# illustration, and all measurements.
