@@ -754,16 +754,16 @@ claim(
 # :::{exercise}
 # :label: ex-threshold-tight
 #
-# Show that the condition $\eps<\tfrac1q$ in {prf:ref}`thm-counting` is needed: for $\eps=\tfrac1q$ and $q\ge1$, give a $\varphi$ with fewer than $\binom Nq$
-# values and an $f$ that $\eps$-approximates $\qSA$ for $1\le q<N$.
+# Show that {prf:ref}`thm-counting` needs $\eps<\tfrac1q$ to tell all subsets apart: for $\eps=\tfrac1q$ and $2\le q<N$ give an $f$ that $\eps$-approximates
+# $\qSA$, and whose $\varphi$ takes fewer than $\binom Nq$ values for each $z_i$.
 # :::
 #
 # :::{solution} ex-threshold-tight
 # :class: dropdown
 #
-# Let two subsets $y=c\cup\{j\}$ and $y'=c\cup\{j'\}$, $\abs c=q-1$, share their $\varphi$, which passes on the value $z_i$ as well, and let all others keep their own. For both let $f$ answer
+# Let two subsets $y=c\cup\{j\}$ and $y'=c\cup\{j'\}$, $\abs c=q-1$, share one code, and let every other subset have its own; $\varphi(x_i)$ is $z_i$ with the code of $y_i$. For both let $f$ answer
 # $\tfrac1q\big(\sum_{l\in c}z_l+\tfrac12(z_j+z_{j'})\big)$. It is $\tfrac1{2q}\norm{z_j-z_{j'}}\le\tfrac1q$ away from either average. For $y_i$
-# there are now only $\binom Nq-1$ codes.
+# there are only $\binom Nq-1$ codes.
 # :::
 #
 # :::{exercise}
@@ -788,7 +788,7 @@ claim(
 # :::{solution} ex-larger-n
 # :class: dropdown
 #
-# The estimate gives $N=q\,2^{10}=8192$. The binomial coefficient is larger by about $q^q/q!$, so that a good third of it is enough:
+# The estimate gives $N=q\,2^{10}=8192$. The binomial coefficient is larger by a factor of about $q^q/q!$, so that somewhat less than half of that $N$ is enough:
 # `next(N for N in range(16, 9000) if math.comb(N, 8) >= 2**80)` finds it, and `required_bits(N, 8, Fraction(1, 16))` says 81 for that $N$ and 80 for the one before.
 # :::
 #

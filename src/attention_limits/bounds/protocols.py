@@ -49,7 +49,7 @@ class Bits:
         require_integer("width", self.width, 0)
         require_integer("value", self.value, 0)
         need = self.value.bit_length()
-        require(need <= self.width, f"value {self.value} needs {need} bits, got width {self.width}")
+        require(need <= self.width, f"a value of {need} bits doesn't fit into a width of {self.width}")
 
     @property
     def digits(self) -> str:
