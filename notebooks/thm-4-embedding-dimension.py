@@ -2,8 +2,8 @@
 # # Theorem 4: the embedding dimension is needed
 #
 # **The question.** One self-attention unit averages $q$ tokens out of $N$ with about $q\log N$ dimensions
-# ({prf:ref}`thm-fixed-precision`). Could it do with far fewer? How many bits must a token hand to the layer, whatever the layer does
-# with them?
+# ({prf:ref}`thm-fixed-precision`). Could it do with far fewer? How many bits must a token hand to the layer, whatever
+# the layer does with them?
 #
 # ## The statement
 #
@@ -11,48 +11,51 @@
 # :label: thm-embedding-dimension
 # :nonumber:
 #
-# There is a universal constant $c>0$ such that for all large enough $q$, every $N\ge2q+1$ and every $d'\ge1$: if $mp\le cq$, then no
-# $f\in T^{1,1}_{d,m,d',p}$ $\tfrac1{2q}$-approximates $\qSA$ ({prf:ref}`def-transformer`,
+# There is a universal constant $c>0$ such that for all large enough $q$, every $N\ge2q+1$ and every $d'\ge1$: if
+# $mp\le cq$, then no $f\in T^{1,1}_{d,m,d',p}$ $\tfrac1{2q}$-approximates $\qSA$ ({prf:ref}`def-transformer`,
 # {prf:ref}`def-sparse-averaging`) {cite}`sanford2023representational`.
 # :::
 #
-# Here $m$ is the embedding dimension and $p$ the bits of a number. The paper proves it through *disjointness*, a problem about two parties who
-# must talk to each other. On this page both parties exist, as code; the channel between them counts every bit. Then
-# we prove more with less: plain counting gives the theorem for every $q$, with a constant, and for every accuracy.
+# Here $m$ is the embedding dimension and $p$ the bits of a number. The paper proves it through *disjointness*, a
+# problem about two parties who must talk to each other. On this page both parties exist, as code; the channel between
+# them counts every bit. Then we prove more with less: plain counting gives the theorem for every $q$, with a constant,
+# and for every accuracy.
 #
 # :::{prf:theorem} (counting, ours)
 # :label: thm-counting
 #
-# Let $1\le q\le N$ and $0<\eps<1$. Fix a token $i$, and let output $i$ of $f$ depend on $x_i$ only through some $\varphi(x_i)$ that takes
-# at most $2^B$ values. If $f$ $\eps$-approximates $\qSA$, then
+# Let $1\le q\le N$ and $0<\eps<1$. Fix a token $i$, and let output $i$ of $f$ depend on $x_i$ only through some
+# $\varphi(x_i)$ that takes at most $2^B$ values. If $f$ $\eps$-approximates $\qSA$, then
 #
 # ```{math}
 # :label: eq-packing
 # B\;\ge\;\log_2 P,\qquad P\;\ge\;\binom Nq\Big/\sum_{j\le\eps q}\binom qj\binom{N-q}j ,
 # ```
 #
-# where $P$ is the largest number of $q$-subsets of which any two have $\abs{y\setminus y'}>\eps q$. For $\eps<\tfrac1q$ these are all
-# subsets: $B\ge\log_2\binom Nq\ge q\log_2\frac Nq$.
+# where $P$ is the largest number of $q$-subsets of which any two have $\abs{y\setminus y'}>\eps q$. For $\eps<\tfrac1q$
+# these are all subsets: $B\ge\log_2\binom Nq\ge q\log_2\frac Nq$.
 # :::
 #
 # :::{prf:proof}
 # :class: dropdown
 #
 # Take subsets $y\ne y'$ with $\abs{y\setminus y'}=k$, and suppose $\varphi(x_i)$ is the same for $x_i=(e_1;y;i)$ and
-# $x_i'=(e_1;y';i)$. Give the value $e_1$ to the tokens of one of the sets $y\setminus y'$, $y'\setminus y$ and $-e_1$ to those of the other,
-# so that token $i$, if it lies in one of them, has the value $e_1$ that it has already. All other values are 0, and what the other tokens
-# ask for is fixed. On $y\cap y'$ the two averages agree, so that they are $2k/q$ apart. The output is the same for both inputs, as $f$ sees no
-# difference, and lies within $\eps$ of both averages. Hence $2k/q\le2\eps$, that is $k\le\eps q$.
+# $x_i'=(e_1;y';i)$. Give the value $e_1$ to the tokens of one of the sets $y\setminus y'$, $y'\setminus y$ and $-e_1$
+# to those of the other, so that token $i$, if it lies in one of them, has the value $e_1$ that it has already. All
+# other values are 0, and what the other tokens ask for is fixed. On $y\cap y'$ the two averages agree, so that they are
+# $2k/q$ apart. The output is the same for both inputs, as $f$ sees no difference, and lies within $\eps$ of both
+# averages. Hence $2k/q\le2\eps$, that is $k\le\eps q$.
 #
-# So $\varphi$ takes different values on the members of a packing, and $2^B\ge P$. A packing that can't be enlarged has every
-# subset within $\abs{y\setminus y'}\le\eps q$ of a member; each member has $\binom qj\binom{N-q}j$ subsets with $\abs{y\setminus y'}=j$, and this
-# bounds $P$ from below. If $\eps q<1$, only $j=0$ is left. Finally
+# So $\varphi$ takes different values on the members of a packing, and $2^B\ge P$. A packing that can't be enlarged has
+# every subset within $\abs{y\setminus y'}\le\eps q$ of a member; each member has $\binom qj\binom{N-q}j$ subsets with
+# $\abs{y\setminus y'}=j$, and this bounds $P$ from below. If $\eps q<1$, only $j=0$ is left. Finally
 # $\binom Nq=\prod_{j<q}\frac{N-j}{q-j}\ge(\tfrac Nq)^q$. $\blacksquare$
 # :::
 #
-# **What is counted.** If $\varphi(x_i)$, all of what a token stores, has $m$ coordinates of $p$ bits, then $B=mp$. If one counts instead what
-# the layer reads of token $i$, a query and a key of $m$ coordinates each and a value of $d'$, then $B=(2m+d')\,p$: in
-# every bound on $mp$ below stands $(2m+d')p$ then, at most $3mp$ if $d'\le m$.
+# **What is counted.** If $\varphi(x_i)$, all of what a token stores, has $m$ coordinates of $p$ bits, then $B=mp$. If
+# one counts instead what the layer reads of token $i$, a query and a key of $m$ coordinates each and a value of $d'$,
+# then $B=(2m+d')\,p$, and this stands in place of $mp$ in every bound below. It is at most $3mp$ if $d'\le m$, so that
+# only the constant changes, to a third.
 #
 # :::{prf:corollary} (Theorem 4 for every q, ours)
 # :label: cor-every-sparsity
@@ -64,38 +67,43 @@
 # :::{prf:proof}
 # :class: dropdown
 #
-# $\binom Nq$ grows with $N$. The quotient $\binom{2q+1}q\big/\binom{2q-1}{q-1}=\frac{2q(2q+1)}{q(q+1)}=4-\frac2{q+1}$ is at least 3 for
-# $q\ge1$, and $\binom10=1$; so $\binom{2q+1}q\ge3^q$ by induction. Equality $mp=q\log_23$ is impossible, since the left side is an integer
-# and the right side is irrational; hence $mp\le cq$ is ruled out too. $\blacksquare$
+# $\binom Nq$ grows with $N$. The quotient $\binom{2q+1}q\big/\binom{2q-1}{q-1}=\frac{2q(2q+1)}{q(q+1)}=4-\frac2{q+1}$
+# is at least 3 for $q\ge1$, and $\binom10=1$; so $\binom{2q+1}q\ge3^q$ by induction. Equality $mp=q\log_23$ is
+# impossible, since the left side is an integer and the right side is irrational; hence $mp\le cq$ is ruled out too.
+# $\blacksquare$
 # :::
 #
 # ## The idea
 #
-# **Two parties.** Alice holds a string $a\in\{0,1\}^q$, Bob holds $b\in\{0,1\}^q$. *Disjointness* asks whether they have a one in common:
-# $\operatorname{DISJ}(a,b)=\max_ia_ib_i$, which is 0 if the sets $a$ and $b$ are disjoint. Alice and Bob see nothing of
-# each other but the bits that they send.
+# **Two parties.** Alice holds a string $a\in\{0,1\}^q$, Bob holds $b\in\{0,1\}^q$. *Disjointness* asks whether they
+# have a one in common: $\operatorname{DISJ}(a,b)=\max_ia_ib_i$, which is 0 if the sets $a$ and $b$ are disjoint. Alice
+# and Bob see nothing of each other but the bits that they send.
 #
 # :::{prf:proposition} (disjointness is hard)
 # :label: prop-disjointness
 #
-# If Alice sends one message, from which Bob finds $\operatorname{DISJ}$ on $n$ bits, then $n$ bits are needed and enough. If they may
-# talk back and forth, $n$ bits are needed still, on some input {cite}`yao1979some`.
+# If Alice sends one message, from which Bob finds $\operatorname{DISJ}$ on $n$ bits, then $n$ bits are needed and
+# enough. If they may talk back and forth, $n$ bits are needed still, on some input {cite}`yao1979some`.
 # :::
 #
 # :::{prf:proof}
 # :class: dropdown
 #
-# *One message.* Strings $a\ne a'$ differ in some place $i$, where one of them has a one: for Bob's $b=e_i$ the answers differ. So all $2^n$ rows of the table of
-# $\operatorname{DISJ}$ are different, and if Alice sent the same message for two of them, Bob would err. Sending $a$ itself is enough.
+# *One message.* Strings $a\ne a'$ differ in some place $i$, where one of them has a one: for Bob's $b=e_i$ the answers
+# differ. So all $2^n$ rows of the table of $\operatorname{DISJ}$ are different, and if Alice sent the same message for
+# two of them, Bob would err. Sending $a$ itself is enough.
 #
-# *Back and forth.* Consider the $2^n$ pairs $(a,\bar a)$ of a string and its complement. All are disjoint. Suppose $(a,\bar a)$ and $(a',\bar a')$, $a\ne a'$, had the same
-# transcript. What each party says depends on its own string and on what was said before, so $(a,\bar a')$ and $(a',\bar a)$ have this transcript too. On
-# them Bob, who knows $\bar a'$ or $\bar a$ and the transcript, says "disjoint", as before. But one of $a\wedge\bar a'$ and $a'\wedge\bar a$ is not empty. So there are $2^n$ different transcripts; none is
-# the beginning of another, since both know at each moment from what was said whether there is more to come. Therefore one has at least $n$ bits. $\blacksquare$
+# *Back and forth.* Consider the $2^n$ pairs $(a,\bar a)$ of a string and its complement. All are disjoint. Suppose
+# $(a,\bar a)$ and $(a',\bar a')$, $a\ne a'$, had the same transcript. What each party says depends on its own string
+# and on what was said before, so $(a,\bar a')$ and $(a',\bar a)$ have this transcript too. On them Bob, who knows
+# $\bar a'$ or $\bar a$ and the transcript, says "disjoint", as before. But one of $a\wedge\bar a'$ and $a'\wedge\bar a$
+# is not empty. So there are $2^n$ different transcripts; none is the beginning of another, since both know at each
+# moment from what was said whether there is more to come. Therefore one has at least $n$ bits. $\blacksquare$
 # :::
 #
-# **Disjointness inside sparse averaging.** Two slots stand for each element $i$. Alice lets one token point at slot "1" if $a_i=1$, and at
-# slot "0" if not. Bob writes $+e_1$ into slot "1" if $b_i=1$, and $-e_1$ into all the others; {numref}`fig-reduction` below shows an example.
+# **Disjointness inside sparse averaging.** Two slots stand for each element $i$. Alice lets one token point at slot "1"
+# if $a_i=1$, and at slot "0" if not. Bob writes $+e_1$ into slot "1" if $b_i=1$, and $-e_1$ into all the others;
+# {numref}`fig-reduction` below shows an example.
 #
 # :::{prf:lemma} (the paper's reduction)
 # :label: lem-reduction
@@ -107,19 +115,24 @@
 # \qSA(X)_{2q+1}=\Big(-1+\frac2q\,\abs{a\wedge b}\Big)\,e_1 ,
 # ```
 #
-# and an output that is less than $\tfrac1q$ away tells whether $a$ and $b$ are disjoint: compare its first
-# coordinate with $-1+\tfrac1q$ {cite}`sanford2023representational`.
+# and an output that is less than $\tfrac1q$ away tells whether $a$ and $b$ are disjoint: compare its first coordinate
+# with $-1+\tfrac1q$ {cite}`sanford2023representational`.
 # :::
 #
 # :::{prf:proof}
 # :class: dropdown
 #
-# The value that is read for element $i$ is $+e_1$ if $a_i=b_i=1$, and $-e_1$ otherwise. The mean of the $q$ values is {eq}`eq-reduction`. It is $-e_1$ for
-# disjoint strings and has a first coordinate of at least $-1+\tfrac2q$ for all others; the threshold lies half-way. $\blacksquare$
+# The value that is read for element $i$ is $+e_1$ if $a_i=b_i=1$, and $-e_1$ otherwise. The mean of the $q$ values is
+# {eq}`eq-reduction`. It is $-e_1$ for disjoint strings and has a first coordinate of at least $-1+\tfrac2q$ for all
+# others; the threshold lies half-way. $\blacksquare$
 # :::
 #
-# :::{prf:proof} Proof of {prf:ref}`thm-embedding-dimension`, the paper's route
+# This proves {prf:ref}`thm-embedding-dimension` by the paper's route, for every $q\ge1$:
+#
+# :::{prf:proof}
 # :class: dropdown
+#
+# From a unit to a protocol, step by step.
 #
 # 1. Let $f$ $\tfrac1{2q}$-approximate $\qSA$ on $N\ge2q+1$ tokens; any $\eps<\tfrac1q$ would do. Alice and Bob agree on $f$, on the value 0 and the
 #    position of token $2q+1$, on what the other tokens ask for, and on fillers for the positions from $2q+2$ on.
@@ -130,10 +143,11 @@
 # 5. This is a protocol of one message on $q$ bits, so $B\ge q$ by {prf:ref}`prop-disjointness`. With $B=mp$ we get $mp\ge q$. $\blacksquare$
 # :::
 #
-# **Two bounds, two tasks.** Steps 1 to 5 need the right *decision* only, on $4^q$ inputs: they give $mp\ge q$ and, as we shall see, no more. {prf:ref}`thm-counting`
-# uses that $f$ *approximates* on every input, and gives $\log_2\binom Nq$, which is close to $2q$ at $N=2q+1$ and grows with $N$.
+# **Two bounds, two tasks.** Steps 1 to 5 need the right *decision* only, on $4^q$ inputs: they give $mp\ge q$ and, as
+# we shall see, no more. {prf:ref}`thm-counting` uses that $f$ *approximates* on every input, and gives
+# $\log_2\binom Nq$, which is close to $2q$ at $N=2q+1$ and grows with $N$.
 #
-# **Prerequisites and time.** Softmax, binomial coefficients. Less than a minute on one core.
+# **Prerequisites and time.** Softmax, binomial coefficients. Half a minute on one core.
 #
 # ## Parameters
 
@@ -155,9 +169,10 @@ num_draws: int = 4  # draws of the keys at each size in the search for a small u
 #
 # ### The channel, and who knows what
 #
-# `run_protocol` lets two generators talk. A party can only send strings of bits of a width that the other awaits, so that neither the
-# length of a message nor silence tells anything; a number that does not fit into its width is an error, and so is a bit
-# beyond the channel's capacity. The layer is the unit of Theorem 2, whose token stores $(z_i;\,u_i;\,\alpha w_{y_i})$.
+# `run_protocol` lets two generators talk. A party can only send strings of bits of a width that the other awaits, so
+# that neither the length of a message nor silence tells anything; a number that does not fit into its width is an
+# error, and so is a bit beyond the channel's capacity. The layer is the unit of Theorem 2, whose token stores
+# $(z_i;\,u_i;\,\alpha w_{y_i})$.
 #
 # | | knows |
 # | --- | --- |
@@ -166,8 +181,9 @@ num_draws: int = 4  # draws of the keys at each size in the search for a small u
 # | Bob | $b$, hence all values $z_j$ |
 # | **sent** | the query: $k$ coordinates of $p$ bits, nothing else |
 #
-# The keys are drawn, and found good for all of Alice's strings, before the two part. Of the $d'+2k$ numbers that token $2q+1$ stores, Bob knows the first two blocks
-# already. We count what crosses: $kp$ bits, with $k$ the embedding dimension.
+# The keys are drawn, and found good for all of Alice's strings, before the two part. Of the $d'+2k$ numbers that token
+# $2q+1$ stores, Bob knows the first two blocks already. We count what crosses: $kp$ bits, with $k$ the embedding
+# dimension.
 
 # %%
 import math
@@ -209,6 +225,7 @@ from attention_limits.problems.sparse_averaging import SparseAveraging, worst_ca
 from attention_limits.runtime import progress
 
 figures.use_style()
+torch.set_num_threads(1)  # the matrices of this page are tiny: more threads would only wait for each other
 generator = torch.Generator().manual_seed(seed)  # small exact checks: all on the CPU
 
 
@@ -230,7 +247,7 @@ middle = 5.6
 axes.plot(middle, 2.1, "o", markersize=30, color=figures.GREY, markerfacecolor="white", markeredgewidth=1.5)
 axes.annotate("$2q{+}1$", (middle, 2.1), ha="center", va="center", fontsize=10)
 axes.annotate("Alice: $a=1010$", (middle + 0.75, 2.15), va="center", color=figures.BLUE)
-axes.annotate("Bob: $b=0110$", (-1.35, -0.75), va="center", color=figures.ORANGE)
+axes.annotate("Bob: $b=0110$", (middle - 0.75, 2.15), va="center", ha="right", color=figures.ORANGE)
 for element, (chosen, held) in enumerate(zip(a_bits, b_bits, strict=True)):
     for slot in (0, 1):
         x = 3 * element + 1.1 * slot + 0.6
@@ -244,16 +261,18 @@ for element, (chosen, held) in enumerate(zip(a_bits, b_bits, strict=True)):
             axes.annotate("", (x, 0.5), (middle, 2.1), arrowprops=arrow)
     axes.annotate(f"$b_{element + 1}={held}$", (3 * element + 1.15, -0.85), ha="center", color=figures.ORANGE)
     axes.annotate(f"$a_{element + 1}={chosen}$", (3 * element + 1.15, -1.15), ha="center", color=figures.BLUE)
-axes.set(xlim=(-1.5, 12), ylim=(-1.3, 2.6), aspect="equal")
+axes.set(xlim=(0, 11.4), ylim=(-1.3, 2.6), aspect="equal")
 axes.axis("off")
 plt.show()
 
 # %% [markdown]
 # ### Disjointness, computed
 #
-# What {prf:ref}`prop-disjointness` says, we also compute: the number of different rows of the table of $\operatorname{DISJ}$; the rank of $1-\operatorname{DISJ}$ over the
-# rationals, by exact elimination; and that the pairs $(a,\bar a)$ are a *fooling set*, as the proof needs it. For protocols
-# that go back and forth the rank is a second proof: a transcript's inputs form a rectangle, a matrix of rank 1, so a right protocol has at least as many transcripts as the rank.
+# What {prf:ref}`prop-disjointness` says, we also compute: the number of different rows of the table of
+# $\operatorname{DISJ}$; the rank of $1-\operatorname{DISJ}$ over the rationals, by exact elimination; and that the
+# pairs $(a,\bar a)$ are a *fooling set*, as the proof needs it. For protocols that go back and forth the rank is a
+# second proof: a transcript's inputs form a rectangle, a matrix of rank 1, so a right protocol has at least as many
+# transcripts as the rank.
 
 # %%
 facts = []
@@ -292,8 +311,8 @@ right.legend(loc="lower left")
 plt.show()
 
 # %% [markdown]
-# The second protocol talks back and forth: Alice sends two bits at a time, and Bob stops her when they meet. It saves on some inputs, and its
-# worst input costs more than $n$ bits. No protocol does better than $n$.
+# The second protocol talks back and forth: Alice sends two bits at a time, and Bob stops her when they meet. It saves
+# on some inputs, and its worst input costs more than $n$ bits. No protocol does better than $n$.
 
 # %%
 talks = []
@@ -319,8 +338,9 @@ display(
 # %% [markdown]
 # ### The unit as a protocol
 #
-# Alice's query is written in $p$-bit fixed point, with $p$ the bits that are proved to be enough for $\eps$. Each of her $2^q$
-# messages is made from $a$ alone, crosses the channel, and is read again by Bob, who answers for each of his $2^q$ strings from the message alone.
+# Alice's query is written in $p$-bit fixed point, with $p$ the bits that are proved to be enough for $\eps$. Each of
+# her $2^q$ messages is made from $a$ alone, crosses the channel, and is read again by Bob, who answers for each of his
+# $2^q$ strings from the message alone.
 
 # %%
 reduction = DisjointnessReduction(sparsity, num_tokens, value_dim)
@@ -352,7 +372,15 @@ display(
 outputs = outcome.outputs.numpy()
 fig, axes = plt.subplots(figsize=(7.2, 3.6))
 jitter = np.random.default_rng(seed).uniform(-0.28, 0.28, outputs.shape)
-axes.plot((overlap + jitter).ravel(), outputs.ravel(), ",", color=figures.BLUE, alpha=0.5, rasterized=True)
+axes.plot(
+    (overlap + jitter).ravel(),
+    outputs.ravel(),
+    "o",
+    color=figures.BLUE,
+    markersize=1.5,
+    markeredgewidth=0,
+    rasterized=True,
+)
 for common in range(sparsity + 1):
     exact = -1 + 2 * common / sparsity
     span = plt.Rectangle(
@@ -369,9 +397,11 @@ plt.show()
 # %% [markdown]
 # ### How many bits the unit uses, and how few will do
 #
-# At $N=2q+1$ and $\eps=\tfrac1{2q}$ we run five units on all $4^q$ inputs: two with the bits that are proved to be enough; the least bits at
-# $k=\lceil4q\ln N\rceil$; and two that are *selected*, the best of a small search over $k$, keys, the length $\alpha$ of the query and $p$. Of these
-# two the first still $\eps$-approximates for all values, and the second only decides disjointness. The last three need to serve the $2^q$ subsets of the reduction only.
+# At $N=2q+1$ and $\eps=\tfrac1{2q}$ we run five units on all $4^q$ inputs. Two have the bits that are proved to be
+# enough for every subset. The other three have fewer, and need to serve the $2^q$ subsets of the reduction only: the
+# least bits at $k=\lceil4q\ln N\rceil$, and two that are *selected*, the best of a small search over $k$, keys, the
+# length $\alpha$ of the query, and $p$. Of the selected ones the first is within $\eps$ for all values, the second only
+# decides disjointness.
 
 # %%
 DEFAULT, NARROW = "k = ⌈13 q ln N⌉, proved p", "k = ⌈4 q ln N⌉, proved p"
@@ -430,20 +460,29 @@ for ones in progress(range(1, sparsity + 1), "bits against q"):
 sizes = pd.DataFrame(sizes)
 
 # %% [markdown]
-# The last row of the table below needs an explanation. The reduction asks for $2^q$ subsets only, and those can be served by a unit made for them: slot $s\in\{0,1\}$ of
-# element $i$ has the key $(2s-1)\,\alpha e_i\in\R^q$, all other tokens the key 0, and the query is $(2a_i-1)_{i\le q}$, *one bit a coordinate*. Then the
-# slots asked for have the score $\alpha$, all others at most 0, and {prf:ref}`lem-error-bound` gives the error $\eps$ for its $\alpha$.
+# The reduction asks for $2^q$ subsets only, and those can be served by a unit that is made for them:
 #
 # :::{prf:proposition} (the reduction gives no more than q, ours)
 # :label: prop-signs
 #
-# For every $q\ge1$, $N\ge2q+1$ and $\eps\in(0,1)$ there is a unit with $m=q$ and queries of one bit a coordinate that is within $\eps$
-# on the subsets $y_{2q+1}$ of the reduction, for all values. So disjointness alone proves $mp\ge q$, and never more.
+# For every $q\ge1$, $N\ge2q+1$ and $\eps\in(0,1)$ there is a unit of embedding dimension $q$ whose queries have *one
+# bit a coordinate*, and whose output at token $2q+1$ is within $\eps$ for all values and each of the subsets $y_{2q+1}$
+# of the reduction. So $q$ bits are enough for the reduction's inputs, which can't prove more than $B\ge q$.
 # :::
 #
-# Bob knows the keys, so their precision costs nothing here. The factor between $q$ and what Theorem 2's unit sends is not a weakness of the
-# reduction that a cleverer analysis would mend: it is the price of serving *every* subset, together with the gap between this unit and the counting bound.
-# For a comparison of like with like, a search over units that serve all $\binom{2q+1}q$ subsets:
+# :::{prf:proof}
+# :class: dropdown
+#
+# Slot $s\in\{0,1\}$ of element $i$ has the key $(2s-1)\,\alpha e_i\in\R^q$, all other tokens have the key 0, and the
+# query is $(2a_i-1)_{i\le q}$. Then the slots that are asked for have the score $\alpha$, the other slots $-\alpha$,
+# and all other tokens 0: scores as in {prf:ref}`lem-error-bound`, with $c=\gamma=1$, and its $\alpha$ gives the error
+# $\eps$. The keys are known to both, and token $2q+1$ has the key 0 and the value 0: Alice sends her $q$ signs.
+# $\blacksquare$
+# :::
+#
+# So the factor between $q$ and what Theorem 2's unit sends is nothing that a cleverer analysis of this reduction could
+# close. It is the price of serving *every* subset, together with the gap between that unit and the counting bound. To
+# compare like with like, we also search for units that serve all $\binom{2q+1}q$ subsets.
 
 # %%
 served, forced = [], []
@@ -532,21 +571,32 @@ display(
 )
 
 # %%
+searched = every[every["unit"].isin([LEAST, EVERY, SELECTED, DECIDES])].copy()
+searched["k × p"] = searched["k"].astype(str) + " × " + searched["p"].astype(str)
+display(
+    searched.pivot(index="unit", columns="q", values="k × p")
+    .reindex(order[2:6])
+    .style.format(na_rep="–")
+    .set_caption("The units found by search, k × p")
+)
+
+# %%
 largest = max(curve.tolist())
 display(
     Markdown(
         f"At $q={largest}$ the default unit sends {proved(default_embed_dim)[-1] / needed[-1]:,.0f} times what counting asks "
-        f"for, and the narrow one {proved(narrow_embed_dim)[-1] / needed[-1]:,.0f} times. These are the factors $\\log N$, "
-        "in $k$, and $\\log(\\tfrac q\\varepsilon\\log N)$, which is $p$. Between them and the bound lies the true cost, which "
-        "we don't know."
+        f"for, and the narrow one {proved(narrow_embed_dim)[-1] / needed[-1]:,.0f} times. These are the factors $\\log N$ "
+        "in $k$ and $\\log(\\tfrac q\\varepsilon\\log N)$ in $p$, with their constants. The true cost lies between them and the "
+        "bound. We don't know where."
     )
 )
 
 # %% [markdown]
 # ### Large q
 #
-# Beyond $q$ where all pairs can be run, hard random pairs: $b$ is disjoint from $a$, or has exactly one element in
-# common with it. Each of Alice's strings is tried against each of Bob's. Most of these pairs meet, so one more $b$ for each $a$ is its own partner.
+# Where there are too many pairs to run them all, we draw hard ones: each $a$ has a partner $b$ that is disjoint from it
+# or, half of the time, has exactly one element in common with it. Each $a$ is also tried against the partners of all
+# others.
 
 # %%
 random_runs = []
@@ -572,8 +622,9 @@ display(random_runs.set_index("q").style.format({"error/ε": "{:.2f}", "bits": "
 # %% [markdown]
 # ### Coarser accuracy
 #
-# For $\eps\ge\tfrac1q$ nearby subsets may share a message, and {eq}`eq-packing` counts subsets that are far apart. It keeps most of the
-# bound at constant accuracy. At small sizes a greedy packing shows what the inequality on $P$ leaves out.
+# For $\eps\ge\tfrac1q$ nearby subsets may share a message, and {eq}`eq-packing` counts subsets that are far apart. It
+# keeps most of the bound at constant accuracy. At small sizes a greedy packing shows what the inequality on $P$ leaves
+# out.
 
 # %%
 coarse = []
@@ -599,11 +650,12 @@ packings = pd.DataFrame(packings, columns=["N", "q", "ε", "guaranteed", "greedy
 # %% [markdown]
 # ### Sabotage
 #
-# A check that nothing can fail shows nothing. Here are protocols that must fail. *One bit fewer*: Alice keeps her last bit to herself. *A flipped bit*: the channel
-# inverts one of the bits of her message. *A broken message*: the channel inverts all signs of her query.
+# A check that nothing can fail shows nothing. Here are protocols that must fail. *One bit fewer*: Alice keeps her last
+# bit to herself. *A flipped bit*: the channel inverts one of the bits of her message. *A broken message*: the channel
+# inverts all signs of her query.
 
 # %%
-few = min(4, sparsity)
+few = min(3, sparsity)
 small = DisjointnessReduction(few, 2 * few + 1)
 strings = Disjointness(few).strings()
 small_unit = unit_with_proved_bits(small.problem, 1 / (2 * few), narrow_embed_dim(2 * few + 1, few))
@@ -754,45 +806,51 @@ claim(
 # :::{exercise}
 # :label: ex-threshold-tight
 #
-# Show that {prf:ref}`thm-counting` needs $\eps<\tfrac1q$ to tell all subsets apart: for $\eps=\tfrac1q$ and $2\le q<N$ give an $f$ that $\eps$-approximates
-# $\qSA$, and whose $\varphi$ takes fewer than $\binom Nq$ values for each $z_i$.
+# Show that {prf:ref}`thm-counting` needs $\eps<\tfrac1q$ to tell all subsets apart: for $\eps=\tfrac1q$ and $2\le q<N$
+# give an $f$ that $\eps$-approximates $\qSA$, and whose $\varphi$ takes fewer than $\binom Nq$ values for each $z_i$.
 # :::
 #
 # :::{solution} ex-threshold-tight
 # :class: dropdown
 #
-# Let two subsets $y=c\cup\{j\}$ and $y'=c\cup\{j'\}$, $\abs c=q-1$, share one code, and let every other subset have its own; $\varphi(x_i)$ is $z_i$ with the code of $y_i$. For both let $f$ answer
-# $\tfrac1q\big(\sum_{l\in c}z_l+\tfrac12(z_j+z_{j'})\big)$. It is $\tfrac1{2q}\norm{z_j-z_{j'}}\le\tfrac1q$ away from either average. For $y_i$
-# there are only $\binom Nq-1$ codes.
+# Let two subsets $y=c\cup\{j\}$ and $y'=c\cup\{j'\}$, $\abs c=q-1$, share one code, and let every other subset have its
+# own; $\varphi(x_i)$ is $z_i$ with the code of $y_i$. For both let $f$ answer
+# $\tfrac1q\big(\sum_{l\in c}z_l+\tfrac12(z_j+z_{j'})\big)$. It is $\tfrac1{2q}\norm{z_j-z_{j'}}\le\tfrac1q$ away from
+# either average. For $y_i$ there are only $\binom Nq-1$ codes.
 # :::
 #
 # :::{exercise}
 # :label: ex-wrong-pairs
 #
-# Alice sends only $n-1$ of her $n$ bits, and Bob takes the last one for 0. Show that exactly $3^{n-1}$ of the $4^n$ answers are wrong.
+# Alice sends only $n-1$ of her $n$ bits, and Bob takes the last one for 0. Show that exactly $3^{n-1}$ of the $4^n$
+# answers are wrong.
 # :::
 #
 # :::{solution} ex-wrong-pairs
 # :class: dropdown
 #
-# An answer is wrong when $a_n=b_n=1$ and the other $n-1$ places have no common one. Each of these places has three pairs of bits without a
-# common one: $00$, $01$ and $10$.
+# An answer is wrong when $a_n=b_n=1$ and the other $n-1$ places have no common one. Each of these places has three
+# pairs of bits without a common one: $00$, $01$ and $10$.
 # :::
 #
 # :::{exercise}
 # :label: ex-larger-n
 #
-# For $q=8$, from which $N$ on is $\log_2\binom Nq\ge10\,q$? Use `required_bits`, and compare with the estimate $q\log_2\tfrac Nq$.
+# For $q=8$, from which $N$ on is $\log_2\binom Nq\ge10\,q$? Use `required_bits`, and compare with the estimate
+# $q\log_2\tfrac Nq$.
 # :::
 #
 # :::{solution} ex-larger-n
 # :class: dropdown
 #
-# The estimate gives $N=q\,2^{10}=8192$. The binomial coefficient is larger by a factor of about $q^q/q!$, so that somewhat less than half of that $N$ is enough:
-# `next(N for N in range(16, 9000) if math.comb(N, 8) >= 2**80)` finds it, and `required_bits(N, 8, Fraction(1, 16))` says 81 for that $N$ and 80 for the one before.
+# The estimate gives $N=q\,2^{10}=8192$. The binomial coefficient is larger by a factor of about $q^q/q!$, so that
+# somewhat less than half of that $N$ is enough: `next(N for N in range(16, 9000) if math.comb(N, 8) >= 2**80)` finds
+# it, and `required_bits(N, 8, Fraction(1, 16))` says 81 for that $N$ and 80 for the one before.
 # :::
 #
 # ## Reference
 #
-# {prf:ref}`thm-embedding-dimension`, the reduction and the route through disjointness are from {cite}`sanford2023representational`; the
-# hardness of disjointness is from {cite}`yao1979some`. Ours are {prf:ref}`thm-counting` with {prf:ref}`cor-every-sparsity`, {prf:ref}`prop-signs`, the protocols as programs, and all measurements.
+# {prf:ref}`thm-embedding-dimension`, the reduction and the route through disjointness are from
+# {cite}`sanford2023representational`; the hardness of disjointness is from {cite}`yao1979some`. Ours are
+# {prf:ref}`thm-counting` with {prf:ref}`cor-every-sparsity`, {prf:ref}`prop-signs`, the protocols as programs, and all
+# measurements.

@@ -47,7 +47,9 @@ class Bits:
 
     def __post_init__(self) -> None:
         require_integer("width", self.width, 0)
-        require_integer("value", self.value, 0)
+        # No message holds the value itself: Python doesn't print integers of thousands of digits.
+        require(type(self.value) is int, f"value must be an integer, got a {type(self.value).__name__}")
+        require(self.value >= 0, "value must be at least 0, got a negative one")
         need = self.value.bit_length()
         require(need <= self.width, f"a value of {need} bits doesn't fit into a width of {self.width}")
 
