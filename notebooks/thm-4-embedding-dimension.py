@@ -516,7 +516,7 @@ for ones in progress(range(1, all_subsets_sparsity + 1), "all subsets"):
 served = pd.DataFrame(served)
 forced = pd.DataFrame(forced, columns=["q", "differing", "error", "share of the bound"])
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-bits", "caption": "Bits that Alice's token sends against q, at N = 2q + 1 and ε = 1/(2q). Lines: formulas, run on all inputs for small q and on random hard ones beyond. Markers: found by search. Lower lines: what is needed. Right: bits over log₂ C(2q + 1, q)."}, "image": {"alt": "Left, both axes logarithmic: bits against q. Two upper lines for the units of Theorem 2 rise a little faster than q; below them lie markers of units found by search, and at the bottom two nearly parallel lower bounds, q and the logarithm of the number of subsets. Right: the ratios to the counting bound; those of the units with proved bits grow slowly with q."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-bits-sent", "caption": "Bits that Alice's token sends against q, at N = 2q + 1 and ε = 1/(2q). Lines: formulas, run on all inputs for small q and on random hard ones beyond. Markers: found by search. Lower lines: what is needed. Right: bits over log₂ C(2q + 1, q)."}, "image": {"alt": "Left, both axes logarithmic: bits against q. Two upper lines for the units of Theorem 2 rise a little faster than q; below them lie markers of units found by search, and at the bottom two nearly parallel lower bounds, q and the logarithm of the number of subsets. Right: the ratios to the counting bound; those of the units with proved bits grow slowly with q."}}
 fig, (left, right) = plt.subplots(1, 2, figsize=(9.6, 4.2), width_ratios=[1.25, 1])
 curve = np.array(sorted({*range(1, sparsity + 1), *sparsity_grid}))
 

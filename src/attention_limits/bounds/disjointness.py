@@ -3,7 +3,7 @@
 In each of them Bob learns the answer. Letters: n = num_bits, w = block.
 """
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from jaxtyping import Bool
 from torch import Tensor
@@ -15,6 +15,7 @@ from attention_limits.problems.disjointness import Disjointness, DisjointnessInp
 String = Bool[Tensor, " num_bits"]
 
 
+@runtime_checkable
 class DisjointnessProtocol(Protocol):
     """Two parties, each made from its own string; Bob returns whether the strings meet."""
 
