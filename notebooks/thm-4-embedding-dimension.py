@@ -397,11 +397,11 @@ plt.show()
 # %% [markdown]
 # ### How many bits the unit uses, and how few will do
 #
-# At $N=2q+1$ and $\eps=\tfrac1{2q}$ we run five units on all $4^q$ inputs. Two have the bits that are proved to be
-# enough for every subset. The other three have fewer, and need to serve the $2^q$ subsets of the reduction only: the
-# least bits at $k=\lceil4q\ln N\rceil$, and two that are *selected*, the best of a small search over $k$, keys, the
-# length $\alpha$ of the query, and $p$. Of the selected ones the first is within $\eps$ for all values, the second only
-# decides disjointness.
+# At $N=2q+1$ and $\eps=\tfrac1{2q}$ we run five units on all $4^q$ inputs. Two have the bits that are proved to be enough
+# for every subset that has a certificate. The other three have fewer, and need to serve the $2^q$ subsets of the
+# reduction only: the least bits at $k=\lceil4q\ln N\rceil$, and two that are *selected*, the best of a small search over
+# $k$, keys, the length $\alpha$ of the query, and $p$. Of the selected ones the first is within $\eps$ for all values, the
+# second only decides disjointness.
 
 # %%
 DEFAULT, NARROW = "k = ⌈13 q ln N⌉, proved p", "k = ⌈4 q ln N⌉, proved p"
@@ -572,7 +572,7 @@ display(
 
 # %%
 searched = every[every["unit"].isin([LEAST, EVERY, SELECTED, DECIDES])].copy()
-searched["k × p"] = searched["k"].astype(str) + " × " + searched["p"].astype(str)
+searched["k × p"] = searched["k"].astype(str) + "×" + searched["p"].astype(str)
 display(
     searched.pivot(index="unit", columns="q", values="k × p")
     .reindex(order[2:6])
@@ -623,8 +623,8 @@ display(random_runs.set_index("q").style.format({"error/ε": "{:.2f}", "bits": "
 # ### Coarser accuracy
 #
 # For $\eps\ge\tfrac1q$ nearby subsets may share a message, and {eq}`eq-packing` counts subsets that are far apart. It
-# keeps most of the bound at constant accuracy. At small sizes a greedy packing shows what the inequality on $P$ leaves
-# out.
+# keeps most of the bound at constant accuracy. At small sizes we also build packings, greedily: they are larger than
+# {eq}`eq-packing` guarantees.
 
 # %%
 coarse = []
@@ -646,6 +646,14 @@ for tokens, ones in [(6, 3), (8, 4), (9, 4), (10, 5), (12, 4)]:
         closest = min(len(y - other) for y in found for other in found if y != other) if len(found) > 1 else ones
         packings.append((tokens, ones, target, guaranteed_packing(tokens, ones, target), len(found), closest))
 packings = pd.DataFrame(packings, columns=["N", "q", "ε", "guaranteed", "greedy", "closest"])
+shown = packings.assign(
+    sizes=packings["guaranteed"].astype(str) + " → " + packings["greedy"].astype(str), ε=packings["ε"].astype(str)
+)
+display(
+    shown.pivot(index=["N", "q"], columns="ε", values="sizes").style.set_caption(
+        "Packings: guaranteed → found greedily"
+    )
+)
 
 # %% [markdown]
 # ### Sabotage
