@@ -623,7 +623,7 @@ display(random_runs.set_index("q").style.format({"error/ε": "{:.2f}", "bits": "
 # ### Coarser accuracy
 #
 # For $\eps\ge\tfrac1q$ nearby subsets may share a message, and {eq}`eq-packing` counts subsets that are far apart. It
-# keeps most of the bound at constant accuracy. At small sizes we also build packings, greedily: they are larger than
+# keeps most of the bound at constant accuracy. At small sizes we also build packings, greedily: most are larger than
 # {eq}`eq-packing` guarantees.
 
 # %%
@@ -647,12 +647,12 @@ for tokens, ones in [(6, 3), (8, 4), (9, 4), (10, 5), (12, 4)]:
         packings.append((tokens, ones, target, guaranteed_packing(tokens, ones, target), len(found), closest))
 packings = pd.DataFrame(packings, columns=["N", "q", "ε", "guaranteed", "greedy", "closest"])
 shown = packings.assign(
-    sizes=packings["guaranteed"].astype(str) + " → " + packings["greedy"].astype(str), ε=packings["ε"].astype(str)
+    sizes=packings["guaranteed"].astype(str) + " → " + packings["greedy"].astype(str), ε=packings["ε"].astype(float)
 )
 display(
-    shown.pivot(index=["N", "q"], columns="ε", values="sizes").style.set_caption(
-        "Packings: guaranteed → found greedily"
-    )
+    shown.pivot(index=["N", "q"], columns="ε", values="sizes")
+    .style.format_index("{:g}", axis=1)
+    .set_caption("Packings: guaranteed → found greedily")
 )
 
 # %% [markdown]
