@@ -4,6 +4,7 @@ One place, free of torch, so that a problem's constructor and the command line r
 """
 
 import math
+from fractions import Fraction
 
 
 def require(condition: bool, message: str) -> None:
@@ -30,3 +31,23 @@ def require_accuracy(accuracy: float) -> None:
     """Theorem 2 of the paper: an accuracy ε strictly between 0 and 1."""
     is_number = isinstance(accuracy, int | float) and not isinstance(accuracy, bool) and math.isfinite(accuracy)
     require(is_number and 0 < accuracy < 1, f"accuracy ε must lie strictly between 0 and 1, got {accuracy!r}")
+
+
+def require_disjointness_reduction(num_tokens: int, sparsity: int) -> None:
+    """Theorem 4 of the paper: q ≥ 1 pairs of positions and one token that asks, N ≥ 2q + 1."""
+    require_integer("sparsity", sparsity, 1)
+    require_integer("num_tokens", num_tokens, 1)
+    least = 2 * sparsity + 1
+    require(
+        num_tokens >= least,
+        f"the reduction from disjointness needs N ≥ {least} for q = {sparsity}, got N = {num_tokens}",
+    )
+
+
+def require_separating_accuracy(accuracy: float, sparsity: int) -> None:
+    """Answers for different q-subsets can be 2/q apart, and no more: only ε < 1/q is sure to tell them apart."""
+    require_accuracy(accuracy)
+    require(
+        Fraction(accuracy) * sparsity < 1,
+        f"accuracy ε must lie below 1/q = 1/{sparsity} for q = {sparsity}, got {accuracy}",
+    )

@@ -20,7 +20,14 @@ import jupytext
 import yaml
 
 import attention_limits
-from attention_limits.hypotheses import require, require_accuracy, require_integer, require_sparse_averaging
+from attention_limits.hypotheses import (
+    require,
+    require_accuracy,
+    require_disjointness_reduction,
+    require_integer,
+    require_separating_accuracy,
+    require_sparse_averaging,
+)
 
 Parameters = dict[str, Any]
 
@@ -47,6 +54,15 @@ QUICK: dict[str, Parameters] = {
         "hidden_grid": [4, 32],
         "num_steps": 500,
         "num_seeds": 1,
+    "thm-4-embedding-dimension": {
+        "num_tokens": 15,
+        "sparsity": 6,
+        "all_subsets_sparsity": 4,
+        "sparsity_grid": [16, 32],
+        "num_inputs": 16,
+        "matrix_bits": 8,
+        "rank_bits": 6,
+        "num_draws": 2,
     },
     "learned-attention": {"num_seeds": 2},
 }
@@ -263,6 +279,22 @@ def _recurrent_conditions(values: Parameters) -> None:
     for hidden in values["hidden_grid"]:
         require_integer("hidden_grid's entries", hidden, 1)
     require_integer("batch_size", values["batch_size"], 1)
+def _embedding_dimension_conditions(values: Parameters) -> None:
+    require_disjointness_reduction(values["num_tokens"], values["sparsity"])
+    _conditions(values)
+    require_separating_accuracy(values["accuracy"], values["sparsity"])
+    for name, most, reason in (
+        ("sparsity", 10, "all 4^q inputs are run"),
+        ("all_subsets_sparsity", 6, "all C(2q + 1, q) subsets are served"),
+        ("matrix_bits", 12, "the matrix has 4^n entries"),
+        ("rank_bits", 9, "the elimination is exact"),
+    ):
+        require_integer(name, values[name], 1)
+        require(values[name] <= most, f"{name} must be at most {most} ({reason}), got {values[name]}")
+    for name in ("num_inputs", "num_draws"):
+        require_integer(name, values[name], 1)
+    for entry in values["sparsity_grid"]:
+        require_integer("sparsity_grid's entries", entry, 1)
 
 
 def _learned_attention_conditions(values: Parameters) -> None:
@@ -276,6 +308,7 @@ CONDITIONS: dict[str, Callable[[Parameters], None]] = {
     "thm-2-fixed-precision": _fixed_precision_conditions,
     "thm-10-feedforward": _feedforward_conditions,
     "thm-11-recurrent": _recurrent_conditions,
+    "thm-4-embedding-dimension": _embedding_dimension_conditions,
     "learned-attention": _learned_attention_conditions,
 }
 

@@ -4,22 +4,25 @@ Letters as in `attention_limits.constructions.sparse_averaging`.
 """
 
 import math
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float, Int
 from scipy.stats import norm
 from torch import Tensor
 
-from attention_limits.constructions.keys import minimum_norm_certificates, random_sign_keys
-from attention_limits.constructions.sparse_averaging import softmax_scale
+from attention_limits.constructions.keys import CertificateError, minimum_norm_certificates, random_sign_keys
+from attention_limits.constructions.sparse_averaging import FixedPrecisionUnit, fixed_precision_unit, softmax_scale
 from attention_limits.fixed_point import FixedPoint
 from attention_limits.hypotheses import require
-from attention_limits.problems.sparse_averaging import worst_case_error
+from attention_limits.problems.sparse_averaging import SparseAveraging, worst_case_error
 
 #: Share of random subsets that may miss the margin in `smallest_embed_dim`.
 FAILING_SHARE = 1e-3
 #: Relative resolution of the search for k.
 RESOLUTION = 1 / 60
+#: Lengths of the query that `smallest_unit` tries, as shares of the unit's own α.
+SCALE_SHARES = (0.3, 0.4, 0.5, 0.6, 0.7, 0.85, 1.0)
 
 
 def predicted_embed_dim(num_tokens: int, sparsity: int) -> float:
@@ -94,3 +97,50 @@ def smallest_query_format(
         if worst_case_error(attention, subsets).max().item() <= accuracy:
             return form
     raise ValueError(f"no format of up to 52 bits reaches the accuracy ε = {accuracy} with these certificates")
+
+
+def smallest_unit(
+    problem: SparseAveraging,
+    accuracy: float,
+    subsets: Int[Tensor, "subsets sparsity"],
+    accept: Callable[[Tensor], bool],
+    *,
+    embed_dims: Sequence[int],
+    num_draws: int,
+    generator: torch.Generator,
+) -> FixedPrecisionUnit:
+    """Of all units tried, the one whose query takes the fewest bits k p and that ``accept`` lets pass.
+
+    Tried are all ``embed_dims`` with ``num_draws`` draws of the keys each, the query lengths `SCALE_SHARES`, and for
+    each of them the fractional bits from 0 on. The result is selected: the best of a small search, no least value.
+
+    Args:
+        subsets: those that the unit has to serve; others may fail.
+        accept: is given the attention rows (subsets, tokens) of the rounded queries.
+
+    Raises:
+        ValueError: if nothing that was tried passes.
+    """
+    best: tuple[int, FixedPrecisionUnit, float, FixedPoint] | None = None
+    for embed_dim in [k for k in embed_dims for _ in range(num_draws)]:
+        unit = fixed_precision_unit(problem, accuracy, generator=generator, embed_dim=embed_dim).double()
+        own_scale, unit.scale = unit.scale, 1.0
+        try:
+            directions = unit.queries(subsets.unsqueeze(1))[:, 0]
+        except CertificateError:
+            continue
+        for scale in (own_scale * share for share in SCALE_SHARES):
+            queries = scale * directions
+            for fraction_bits in range(52):
+                form = FixedPoint.holding(queries.abs().max().item(), fraction_bits)
+                if best is not None and embed_dim * form.bits >= best[0]:
+                    break
+                if accept(torch.softmax(form.round(queries) @ unit.keys.T, dim=-1)):
+                    best = (embed_dim * form.bits, unit, scale, form)
+                    break
+                if form.bits >= 40:  # these certificates won't do at this length
+                    break
+    require(best is not None, f"none of the units tried with k in {list(embed_dims)} passes")
+    assert best is not None
+    _, unit, unit.scale, unit.format = best
+    return unit
