@@ -339,7 +339,9 @@ def test_each_claim_is_shown_as_escaped_html_with_its_anchor(kernel_run: Path) -
 
 
 def test_each_claim_has_a_plain_text_form_too(kernel_run: Path) -> None:
-    lines = [output.data["text/plain"] for cell in code_cells(kernel_run) for output in cell.outputs if "data" in output]
+    lines = [
+        output.data["text/plain"] for cell in code_cells(kernel_run) for output in cell.outputs if "data" in output
+    ]
     assert lines[0] == f"holds: kernel.int: {2**60 + 1} < {2**61}. Large integers. [P]"
     assert lines[-1] == "DOES NOT HOLD: kernel.failing: nan ≤ 1. It fails. [N]"
 

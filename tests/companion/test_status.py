@@ -130,7 +130,12 @@ def test_the_rows_of_list_give_title_age_and_state(finished: Project) -> None:
     finished.edit("notebooks/beta.py", "beta.seen", "beta.found")
     assert status.page_rows(finished.root) == [
         ("alpha", "Page alpha", status._age(finished.about("alpha")["finished"]), "fresh"),
-        ("beta", "Page beta", status._age(finished.about("beta")["finished"]), "stale: its source changed since it was run"),
+        (
+            "beta",
+            "Page beta",
+            status._age(finished.about("beta")["finished"]),
+            "stale: its source changed since it was run",
+        ),
         ("gamma", "Page gamma", "never", "missing: it was never run"),
     ]
 
