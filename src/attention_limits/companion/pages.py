@@ -31,6 +31,11 @@ QUICK: dict[str, Parameters] = {
         "num_subsets": 1000,
         "largest_exhaustive": 8,
     },
+    "thm-3-infinite-precision": {
+        "token_grid": [16, 32, 64, 256, 1024],
+        "largest_exhaustive": 10,
+        "num_subsets": 100,
+    },
     "learned-attention": {"num_seeds": 2},
 }
 
@@ -198,6 +203,30 @@ def _fixed_precision_conditions(values: Parameters) -> None:
         require_accuracy(accuracy)
 
 
+def _infinite_precision_conditions(values: Parameters) -> None:
+    _conditions(values)
+    size, sparsity = values["num_tokens"], values["sparsity"]
+    require(
+        sparsity < size, f"sparsity q = {sparsity} leaves no token outside the subset: the page needs q < N = {size}"
+    )
+    require_integer("num_subsets", values["num_subsets"], 2)
+    require_integer("largest_exhaustive", values["largest_exhaustive"], 4)
+    require_integer("exhaustive_sparsity", values["exhaustive_sparsity"], 1)
+    most, ones = values["largest_exhaustive"], values["exhaustive_sparsity"]
+    require(
+        (2 * most) ** (2 * ones) < 2**63 and most <= 24,
+        f"integers of (2N)^(2q) must stay below 2^63 and N ≤ 24: got largest_exhaustive N = {most}, "
+        f"exhaustive_sparsity q = {ones}",
+    )
+    for entry in values["sparsity_grid"]:
+        require_integer("sparsity_grid's entries", entry, 1)
+    least = 2 * min(values["sparsity_grid"]) + 2
+    for tokens in values["token_grid"]:
+        require(tokens >= least, f"token_grid's N = {tokens} is too small for sparsity_grid: it needs N ≥ {least}")
+    for accuracy in values["accuracy_grid"]:
+        require_accuracy(accuracy)
+
+
 def _learned_attention_conditions(values: Parameters) -> None:
     _conditions(values)
     last, snapshot = values["num_steps"], values["snapshot_step"]
@@ -207,6 +236,7 @@ def _learned_attention_conditions(values: Parameters) -> None:
 #: A page's own conditions, where it has more than those of the parameters' names.
 CONDITIONS: dict[str, Callable[[Parameters], None]] = {
     "thm-2-fixed-precision": _fixed_precision_conditions,
+    "thm-3-infinite-precision": _infinite_precision_conditions,
     "learned-attention": _learned_attention_conditions,
 }
 
