@@ -474,8 +474,8 @@ for tokens, ones in progress(list(product(token_grid, sparsity_grid)), "float li
     row = {"N": tokens, "q": ones, "digits": significand_bits(tokens, ones, accuracy)}
     for kind, subsets in kinds.items():
         queries = scale * trigonometric_queries(tokens, subsets)
-        for dtype in (torch.float64, torch.float32):
-            row[f"{str(dtype).removeprefix('torch.')}, {kind}"] = largest_error(keys, queries, subsets, dtype)
+        row[f"float64, {kind}"] = largest_error(keys, queries, subsets)
+        row[f"float32, {kind}"] = largest_error(keys, queries, subsets, torch.float32)
     nodes = equispaced_nodes(tokens)
     block = hardest_subset(tokens, ones).unsqueeze(0)
     row["moment curve"] = largest_error(moment_keys(nodes, ones), scale * moment_certificates(nodes, block), block)
@@ -529,15 +529,15 @@ display(
 # %% [markdown]
 # A unit must not answer wrongly when its digits run out. The attention does not depend on the values, and by {prf:ref}`lem-worst-error` its rows tell the worst error exactly. So
 # the unit looks at the rows that it has just computed, adds the rounding of the final sum, and refuses the call when some row is not
-# within $\eps$. In float32, on random subsets and on the hardest one at all places:
+# within $\eps$. In float32, on random subsets and on the hardest one at half of all places:
 
 # %%
 verdicts = {"answered": 0, "refused": 0, "wrong": 0}
-for tokens, ones in progress(list(product([16, 32, 64], [1, 2, 3])), "float32"):
+for tokens, ones in progress([(32, 1), (32, 2), (32, 3), (64, 2), (64, 3)], "float32"):
     task = SparseAveraging(tokens, ones, 1)
     single = infinite_precision_unit(task, accuracy).to(device)
-    hard = (hardest_subset(tokens, ones) + torch.arange(tokens).unsqueeze(1)) % tokens
-    for subset in torch.cat([hard, random_subsets(tokens, ones, num_subsets // 2, generator=generator)]).to(device):
+    hard = (hardest_subset(tokens, ones) + torch.arange(0, tokens, 2).unsqueeze(1)) % tokens
+    for subset in torch.cat([hard, random_subsets(tokens, ones, num_subsets // 4, generator=generator)]).to(device):
         pointers = subset.expand(1, tokens, -1)
         try:
             weights = single.attend(SparseAveragingInputs(torch.zeros(1, tokens, 1, device=device), pointers)).attention

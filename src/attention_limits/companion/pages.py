@@ -209,7 +209,7 @@ def _infinite_precision_conditions(values: Parameters) -> None:
     require(
         sparsity < size, f"sparsity q = {sparsity} leaves no token outside the subset: the page needs q < N = {size}"
     )
-    require_integer("num_subsets", values["num_subsets"], 2)
+    require_integer("num_subsets", values["num_subsets"], 4)
     require_integer("largest_exhaustive", values["largest_exhaustive"], 4)
     require_integer("exhaustive_sparsity", values["exhaustive_sparsity"], 1)
     most, ones = values["largest_exhaustive"], values["exhaustive_sparsity"]
