@@ -45,7 +45,7 @@
 # positions should make keys and pointers queries. If it learns the average, row $i$ of its attention must find the set $y_i$,
 # and {numref}`fig-attention-maps` shows it doing so.
 #
-# **Prerequisites and time.** Stochastic gradient descent. About a minute on two cores.
+# **Prerequisites and time.** Stochastic gradient descent. About a minute on one core.
 #
 # ## Parameters
 
@@ -224,7 +224,7 @@ differing_steps = sum(one != other for one, other in zip(*again, strict=True))
 # %% [markdown]
 # ## Checks
 
-# %%
+# %% tags=["hide-input"]
 baseline_error = compared.loc["uniform attention", "error"]
 start, end = (results[results["step"] == step] for step in (0, num_steps))
 claim(

@@ -52,7 +52,7 @@
 # most $e^{-\alpha\gamma}$ of it. Compressed sensing {cite}`candes2005decoding` says that $k=\Theta(q\log N)$ random signs
 # are enough for certificates of *every* $q$-subset; {numref}`fig-inner-products` below shows one.
 #
-# **Prerequisites and time.** Softmax, inner products, a little linear algebra. One to two minutes on two cores.
+# **Prerequisites and time.** Softmax, inner products, a little linear algebra. About a minute on one core.
 #
 # ## Parameters
 
@@ -522,7 +522,7 @@ plt.show()
 # %% [markdown]
 # ## Checks
 
-# %%
+# %% tags=["hide-input"]
 claim(
     "thm-2.margin", margin, ">=", 1.0, tolerance=1e-7, note="rounding of a float64 solve",
     statement=f"The certificate drawn above has margin 1 (N = {num_tokens}, q = {sparsity}).", source="P",
@@ -617,7 +617,7 @@ claim(
 # ## What this does not show
 #
 # * *That $q\log N$ dimensions are needed.* Nothing here is a lower bound; with unlimited precision fewer dimensions do.
-# * *That training finds this unit.* [What training finds](learned-attention.py) is another page.
+# * *That training finds this unit.* [Learned attention](learned-attention.py) is another page.
 # * *Certificates for all subsets at large $N$.* There we check random and adversarial subsets. We know of no
 #   cheap certificate for all of them at $k\approx q\log N$; the coherence of the keys gives one at about
 #   $21$ to $28\,q^2\ln N$.

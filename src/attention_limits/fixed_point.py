@@ -41,6 +41,7 @@ class FixedPoint:
     @classmethod
     def holding(cls, largest: float, fraction_bits: int) -> "FixedPoint":
         """The format of fewest bits with ``fraction_bits`` that holds magnitudes up to ``largest`` after rounding."""
+        require(math.isfinite(largest) and largest >= 0, f"largest must be finite and at least 0, got {largest}")
         code = round(math.ldexp(largest, fraction_bits))
         return cls(max(0, code.bit_length() - fraction_bits, 1 - fraction_bits), fraction_bits)
 

@@ -22,8 +22,9 @@ import psutil
 import pytest
 
 import attention_limits
-from attention_limits.companion import runner
+from attention_limits.companion import cli, runner
 from attention_limits.companion.pages import Page, all_pages, get_page
+from attention_limits.runtime import DEVICE_VARIABLE
 
 REPOSITORY = Path(__file__).parents[2]
 COMMAND = Path(sys.executable).parent / "attention-limits"
@@ -31,6 +32,7 @@ PACKAGE = Path(attention_limits.__file__).parent
 #: Seconds after which a command counts as hung.
 TIMEOUT = 120.0
 
+#: What an editor may put on top of a page; this book's own pages go without it.
 HEADER = """# ---
 # jupyter:
 #   kernelspec:
@@ -59,7 +61,7 @@ NONCE = 'import uuid; print("run number", uuid.uuid4().hex)'
 
 
 def claims_cell(name: str, count: int = 5) -> str:
-    """A cell that makes ``count`` claims that hold, with the identifiers name.0, name.1, …"""
+    """A cell that makes ``count`` claims that hold, with the identifiers name.0, name.1 and so on."""
     return (
         "from attention_limits.companion.claims import claim\n\n"
         f"for number in range({count}):\n"
@@ -72,7 +74,7 @@ def page_source(
     *cells: str,
     claims: int = 5,
     parameters: str = PARAMETERS,
-    header: str = HEADER,
+    header: str = "",
 ) -> str:
     """A page: its parameters, its claims under "Checks", then ``cells`` one by one under "Afterwards"."""
     parts = [f"# %% [markdown]\n# # Page {name}", f'# %% tags=["parameters"]\n{parameters}']
@@ -140,7 +142,7 @@ class Project:
         """Run pages from this process, which spares the commands' import of torch."""
         plans = [runner.plan(self.page(name), profile, overrides) for name in names]
         with runner.exclusive(self.root):
-            return runner.execute(plans, jobs=2, device="cpu", device_label="cpu", cell_seconds=60.0)
+            return runner.execute(plans, jobs=2, device="cpu", device_label="cpu", cell_seconds=60)
 
     def start(self, *arguments: str, cwd: Path | None = None) -> subprocess.Popen[str]:
         """Start ``attention-limits`` with these arguments, in a process group of its own."""
@@ -152,7 +154,7 @@ class Project:
         return subprocess.Popen(
             [str(COMMAND), *arguments],
             cwd=cwd or self.root,
-            env={**inherited, **self.environment},
+            env={**inherited, DEVICE_VARIABLE: "cpu", **self.environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -207,15 +209,14 @@ class Project:
 def new_project(root: Path) -> Project:
     """A book without pages, under this repository's configuration."""
     root.mkdir(parents=True)
-    for folder in ("notebooks", "book/_static"):
-        (root / folder).mkdir(parents=True)
+    (root / "notebooks").mkdir()
     shutil.copy(REPOSITORY / "_config.yml", root)
+    shutil.copytree(REPOSITORY / "book" / "_static", root / "book" / "_static")
     files = {
         "constraints.txt": "numpy==2.4.6\n",
         "book/intro.md": "# A tiny book\n\nIt begins.\n",
         "book/definitions.md": "# Definitions\n\nNone.\n",
         "book/references.bib": "",
-        "book/_static/book.css": "",
         "book/claims.md": "# Claims\n\n```{include} ../_build/generated/claims.md\n```\n",
         "book/status.md": "# Status\n\n```{include} ../_build/generated/status.md\n:relative-docs: ../..\n```\n",
     }
@@ -224,6 +225,16 @@ def new_project(root: Path) -> Project:
     project = Project(root)
     project.write_toc()
     return project
+
+
+def invoke(project: Project, *arguments: str) -> int:
+    """Call the command line in this process, which takes milliseconds; the exit code."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(project.root)
+        patch.setattr(sys, "argv", ["attention-limits", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+    return int(ended.value.code or 0)
 
 
 def copy_of(project: Project, root: Path) -> Project:

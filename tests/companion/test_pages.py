@@ -72,13 +72,13 @@ def test_negative_defaults_are_literals_too(project: Project) -> None:
     ],
 )
 def test_a_parameter_line_of_another_form_is_refused_with_page_and_line(line: str, project: Project) -> None:
-    with pytest.raises(ValueError, match="page 'page'|page page") as caught:
+    with pytest.raises(ValueError, match="page page: ") as caught:
         declared(project, f"seed: int = 0\n{line}")
     assert line.split()[0] in str(caught.value)
 
 
 def test_a_parameters_cell_that_is_not_python_is_refused_with_its_page(project: Project) -> None:
-    with pytest.raises(ValueError, match="page 'page'|page page"):
+    with pytest.raises(ValueError, match="page page: "):
         declared(project, "seed: int = (")
 
 
@@ -191,7 +191,7 @@ def test_values_outside_the_hypotheses_are_refused_with_the_condition(
     overrides: dict[str, Any], message: str, project: Project
 ) -> None:
     project.add("alpha")
-    with pytest.raises(ValueError, match="must|needs|unknown") as caught:
+    with pytest.raises(ValueError, match=r"must|needs|unknown") as caught:
         project.page("alpha").resolve("book", overrides)
     assert message in str(caught.value)
 

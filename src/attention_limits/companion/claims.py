@@ -4,6 +4,7 @@ import html
 import math
 import operator
 import os
+import re
 from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
@@ -16,6 +17,7 @@ MIME_TYPE = "application/vnd.attention-limits.claim+json"
 #: Whose statement it is: the paper's; the paper's, with exact form and constants ours; or ours.
 SOURCES = {"P": "the paper's", "P~": "the paper's result, our constants", "N": "ours"}
 RELATIONS = {"<=": "≤", ">=": "≥", "<": "<", ">": ">", "==": "="}
+_COMPARE = {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt, "==": operator.eq}
 
 Number = int | float | Fraction | bool
 
@@ -42,29 +44,32 @@ def claim(
     reader's own parameters it is reported.
 
     Args:
-        identifier: "page.what", unique in the book; the line's anchor is "claim-" + identifier.
-        measured, bound: numbers: int, bool, Fraction, float or a tensor of one element.
+        identifier: "page.what", unique in the book, of letters, digits and ``. _ -``; the line's anchor is "claim-" +
+            identifier.
+        measured, bound: numbers: int, bool, Fraction, float or a tensor of one element. They are compared exactly.
         relation: one of <= >= < > ==.
         statement: what is claimed, in a sentence.
         source: P (the paper's), P~ (the paper's with our constants) or N (ours).
-        tolerance: how far the comparison may miss; it needs a ``note``.
+        tolerance: how far the comparison may miss, finite; it needs a ``note``.
         note: where the tolerance, or the bound, comes from.
         empirical: true for what was observed, not proved.
 
     Raises:
         ClaimError: if it does not hold.
-        ValueError, TypeError: for a malformed claim: an unknown relation or source, a tolerance without a note, ==
-            between floats without a tolerance.
+        ValueError, TypeError: for a malformed claim: an unknown relation or source, what is not one number, a tolerance
+            without a note, == between floats without a tolerance.
 
     Example:
         >>> claim("demo.count", 3, "==", 3, statement="Three is three.")
         holds: demo.count: 3 = 3. Three is three. [N]
     """
+    valid = re.fullmatch(r"[\w.-]+", identifier, re.ASCII) is not None
+    require(valid, f"a claim's identifier has letters, digits and . _ - only, got {identifier!r}")
     require(relation in RELATIONS, f"relation must be one of {' '.join(RELATIONS)}, got {relation!r}")
     require(source in SOURCES, f"source must be one of {' '.join(SOURCES)}, got {source!r}")
-    require(tolerance >= 0, f"tolerance must be at least 0, got {tolerance}")
+    left, right, tolerance = _number(measured), _number(bound), float(_number(tolerance))
+    require(0 <= tolerance < math.inf, f"claim {identifier}: tolerance must be finite and at least 0, got {tolerance}")
     require(not tolerance or bool(note), f"claim {identifier}: a tolerance needs a note that says where it comes from")
-    left, right = _number(measured), _number(bound)
     exact = not isinstance(left, float) and not isinstance(right, float)
     if relation == "==" and not exact and not tolerance:
         raise TypeError(f"claim {identifier}: == between floats needs a tolerance, got {left!r} and {right!r}")
@@ -108,7 +113,7 @@ def describe(record: Mapping[str, Any]) -> str:
 def comparison(record: Mapping[str, Any]) -> str:
     """The comparison alone, for example 0.00412 ≤ 0.01 (± 1e-12: rounding)."""
     line = f"{format_number(record['measured'])} {RELATIONS[record['relation']]} {format_number(record['bound'])}"
-    tolerance = f"± {record['tolerance']:.1g}" if record["tolerance"] else ""
+    tolerance = f"± {format_number(record['tolerance'])}" if record["tolerance"] else ""
     remark = ": ".join(part for part in (tolerance, record["note"]) if part)
     return f"{line} ({remark})" if remark else line
 
@@ -124,7 +129,8 @@ def anchor(identifier: str) -> str:
 
 
 def _number(value: Any) -> Number:
-    value = value.item() if hasattr(value, "item") else value  # a tensor, an array or a numpy scalar of one element
+    if math.prod(getattr(value, "shape", ())) == 1 and hasattr(value, "item"):
+        value = value.item()  # a tensor, an array or a numpy scalar of one element
     if isinstance(value, bool | int | float | Fraction):
         return value
     raise TypeError(f"a claim compares numbers, got {value!r}")
@@ -138,18 +144,13 @@ def _json(value: Number) -> bool | int | float | str:
 
 
 def _holds(left: Number, relation: str, right: Number, tolerance: float) -> bool:
-    if any(isinstance(side, float) and math.isnan(side) for side in (left, right)):
-        return False
-    if not tolerance:  # stay exact
-        return bool(
-            {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt, "==": operator.eq}[relation](
-                left, right
-            )
-        )
-    gap = float(left) - float(right)
-    return {"<=": gap <= tolerance, "<": gap < tolerance, ">=": gap >= -tolerance, ">": gap > -tolerance}.get(
-        relation, abs(gap) <= tolerance
-    )
+    compare = _COMPARE[relation]
+    if any(isinstance(side, float) and not math.isfinite(side) for side in (left, right)):
+        return bool(compare(left, right))  # nan compares false with everything; no tolerance bridges an infinite gap
+    gap, allowed = Fraction(left) - Fraction(right), Fraction(tolerance)  # exact: a float is a fraction too
+    if relation == "==":
+        return abs(gap) <= allowed
+    return bool(compare(gap, allowed if relation in ("<=", "<") else -allowed))
 
 
 def _show(record: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ Exit codes: 0 all went well; 1 a page failed, or the book may not be printed; 2 
 import ast
 import contextlib
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -21,11 +22,11 @@ from rich.table import Table
 from attention_limits.companion import gate, runner, status
 from attention_limits.companion.pages import Page, all_pages, find_root, get_page
 from attention_limits.hypotheses import require
+from attention_limits.runtime import DEVICE_VARIABLE, device_name, select_device
 
 app = typer.Typer(
     help="Run the pages of Attention Limits and print the book.",
     add_completion=False,
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -38,7 +39,7 @@ NO_DATE = datetime.fromtimestamp(0, UTC)
 def list_pages(
     parameters: Annotated[bool, typer.Option("--parameters", help="Show each page's parameters too.")] = False,
 ) -> None:
-    """List the pages: title, last run, and whether it is fresh, stale, missing or failed."""
+    """List the pages. Title, last run, and whether that is fresh, stale, missing or failed."""
     root = _root()
     _table(("page", "title", "last run", "state"), status.page_rows(root))
     if parameters:
@@ -63,11 +64,11 @@ def run(
     device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N; default: CUDA if there is one.")] = None,
     jobs: Annotated[int, typer.Option("--jobs", "-j", metavar="N", help="Pages at a time; 0: one for each core.")] = 0,
     cell_seconds: Annotated[
-        float, typer.Option(metavar="S", help="The most that one cell may take.")
+        int, typer.Option(metavar="S", help="The most that one cell may take.")
     ] = runner.CELL_SECONDS,
     force: Annotated[bool, typer.Option("--force", help="Run pages that are fresh too.")] = False,
 ) -> None:
-    """Run pages headless and keep their executed notebooks; pages that are fresh are not run again.
+    """Run pages headless and keep the executed notebooks. Pages that are fresh are not run again.
 
     Results: _build/executed (book profile), _build/quick, _build/custom (your own parameters), _build/failed.
 
@@ -76,10 +77,10 @@ def run(
     root = _root()
     with _bad_input():
         require(jobs >= 0, f"jobs must be at least 0, got {jobs}")
-        require(cell_seconds > 0, f"cell-seconds must be positive, got {cell_seconds}")
-        chosen: list[Page] = [get_page(root, name) for name in dict.fromkeys(pages)] if pages else all_pages(root)
+        require(cell_seconds >= 1, f"cell-seconds must be at least 1, got {cell_seconds}")
+        chosen: list[Page] = [get_page(root, name) for name in pages] if pages else all_pages(root)
         overrides = dict(_parse_parameter(text) for text in parameters or [])
-        runs = [runner.plan(page, profile, overrides) for page in chosen]
+        runs = [runner.plan(page, profile, overrides) for page in dict.fromkeys(chosen)]
         if device is not None:
             _resolve_device(device)  # refuse an unknown one even if there is nothing to run
     with runner.exclusive(root):
@@ -88,7 +89,8 @@ def run(
             typer.echo(f"fresh {fresh.page.name}: {_shown(fresh.target)}", err=True)
         outcomes = []
         if wanted:
-            name, label = _resolve_device(device)
+            with _bad_input():
+                name, label = _resolve_device(device)
             cores = jobs or os.cpu_count() or 1
             outcomes = runner.execute(wanted, jobs=cores, device=name, device_label=label, cell_seconds=cell_seconds)
     for outcome in outcomes:
@@ -99,39 +101,39 @@ def run(
 
 @app.command()
 def build() -> None:
-    """Print the book from the executed pages: _build/html/index.html. Refused unless every page is fresh."""
+    """Print the book from the executed pages. Refused unless every page is fresh. Result: _build/html/index.html."""
     root = _root()
+    program = Path(sys.executable).with_name("jupyter-book")
+    with _bad_input():
+        require(program.exists(), "jupyter-book is not installed: pip install 'attention-limits[book]'")
     with runner.exclusive(root):
         found = gate.problems(root)
         for problem in found:
             typer.echo(f"refused: {problem}", err=True)
         if found:
             raise typer.Exit(1)
-        index, doctrees = root / "_build" / "html" / "index.html", root / "_build" / ".doctrees"
+        index = root / "_build" / "html" / "index.html"
         printed = datetime.fromtimestamp(index.stat().st_mtime, UTC) if index.exists() else NO_DATE
         status.write_tables(root, printed)
-        command = [
-            str(Path(sys.executable).parent / "jupyter-book"),
-            "build",
-            str(root),
-            "-n",
-            "-W",
-            "--keep-going",
-            "-q",
-        ]
+        # Sphinx counts a page that it has read as up to date, warnings or not: after a build that did not end well the
+        # next one reads all pages again.
+        unfinished = root / "_build" / ".unfinished"
+        if unfinished.exists():
+            shutil.rmtree(root / "_build" / ".doctrees", ignore_errors=True)
+        unfinished.touch()
+        command = [str(program), "build", str(root), "-n", "-W", "--keep-going", "-q"]
         result = subprocess.run(command, capture_output=True, text=True)
         if result.returncode:
-            # Sphinx counts a page with warnings as up to date: without this the next build would pass.
-            shutil.rmtree(doctrees, ignore_errors=True)
             typer.echo(result.stdout + result.stderr, err=True)
             raise typer.Exit(1)
+        unfinished.unlink()
         index.touch()
         typer.echo(f"the book: {_shown(index)}")
 
 
 @app.command("status")
 def show_status() -> None:
-    """Show each page's book run: state, profile, seconds, device, commit and claims; and what forbids printing."""
+    """Show each page's book run. State, profile, seconds, device, commit and claims; and what forbids printing."""
     root = _root()
     _table(("page", "state", "profile", "seconds", "device", "commit", "claims"), status.status_rows(root))
     typer.echo(status.summary(root))
@@ -162,13 +164,13 @@ def _parse_parameter(text: str) -> tuple[str, Any]:
     require(bool(equals) and name.isidentifier(), f"a parameter reads NAME=VALUE, got {text!r}")
     try:
         return name, ast.literal_eval(value.strip())
-    except (ValueError, SyntaxError):
+    except (ValueError, TypeError, SyntaxError):
         return name, value  # a string, as it stands
 
 
 def _resolve_device(name: str | None) -> tuple[str, str]:
-    from attention_limits.runtime import device_name, select_device  # imports torch: seconds
-
+    if (name or os.environ.get(DEVICE_VARIABLE)) == "cpu":
+        return "cpu", "cpu"  # without torch, whose import takes seconds
     device = select_device(name)
     return str(device), device_name(device)
 
@@ -181,17 +183,19 @@ def _table(header: tuple[str, ...], rows: Sequence[status.Row]) -> None:
     table = Table(*header, box=None, pad_edge=False, header_style="bold")
     for row in rows:
         table.add_row(*row)
-    # Piped output is for other programs: don't fold it to a width that nobody has.
     console = Console(highlight=False, markup=False)
-    console.print(table, width=None if console.is_terminal else 10_000, soft_wrap=not console.is_terminal)
+    if not console.is_terminal:
+        console.width = 10_000  # piped output is for other programs: a row stays a line
+    console.print(table)
 
 
 def main() -> None:
-    """Run the command line; a usage error is one line and exit code 2."""
+    """Run the command line; a usage error is one line and exit code 2, no argument at all asks for help."""
+    arguments = sys.argv[1:]
     try:
-        code = app(standalone_mode=False)
+        code = app(arguments or ["--help"], standalone_mode=False)
     except typer.TyperException as error:
-        typer.echo(f"error: {error.format_message()}", err=True)
+        typer.echo(f"error: {error.format_message()} (in: {shlex.join(arguments)})", err=True)
         code = 2
     if code == INTERRUPTED:
         typer.echo("interrupted: what was finished is kept", err=True)

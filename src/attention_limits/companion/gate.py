@@ -32,7 +32,7 @@ def state(page: Page) -> State:
     digests = page.digests(book.parameters)
     executed, failed = read_run(book.target), read_run(book.failed_target)
     if failed is not None and failed["digests"] == digests:
-        return State("failed", f"its last run failed in {failed['error']}", executed)
+        return State("failed", f"its last run failed: {failed['error']}", executed)
     if executed is None:
         return State("missing", "it was never run", None)
     changed = [part for part, digest in digests.items() if executed["digests"].get(part) != digest]

@@ -6,7 +6,10 @@ A page's `parameters` cell holds the book profile; the quick profile stands here
 import ast
 import difflib
 import hashlib
+import io
 import json
+import sys
+import tokenize
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -74,6 +77,7 @@ class Parameter:
 
 def _scalar(value: Any, kind: type, message: str) -> Any:
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        require(abs(value) <= sys.float_info.max, message)
         return float(value)
     require(type(value) is kind, message)
     return value
@@ -112,19 +116,21 @@ class Page:
         cell = next((cell for cell in cells if "parameters" in cell.metadata.get("tags", [])), None)
         require(cell is not None, f"page {self.name} has no cell with the tag parameters")
         assert cell is not None
-        lines, found = cell.source.splitlines(), {}
-        for node in ast.parse(cell.source).body:
-            declared = isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value is not None
-            type_name = ast.unparse(node.annotation) if isinstance(node, ast.AnnAssign) else "nothing"
-            require(
-                declared and type_name in TYPES,
-                f"page {self.name}: a parameter reads 'name: type = default', got {ast.unparse(node)!r}",
-            )
-            assert isinstance(node, ast.AnnAssign)
-            assert isinstance(node.target, ast.Name)
-            assert node.value is not None
-            comment = lines[node.end_lineno - 1].partition("#")[2].strip() if node.end_lineno else ""
-            parameter = Parameter(node.target.id, type_name, ast.literal_eval(node.value), comment)
+        try:
+            lines = ast.parse(cell.source).body
+        except SyntaxError as error:
+            raise ValueError(f"page {self.name}: its parameters cell is no Python: {error.msg}") from error
+        comments = {
+            token.start[0]: token.string.lstrip("# ")
+            for token in tokenize.generate_tokens(io.StringIO(cell.source).readline)
+            if token.type == tokenize.COMMENT
+        }
+        found = {}
+        for line in lines:
+            parameter = _declaration(line, comments)
+            form = f"name: type = literal, with a type among {', '.join(TYPES)}"
+            require(parameter is not None, f"page {self.name}: a parameter reads '{form}'; got {ast.unparse(line)!r}")
+            assert parameter is not None
             parameter.convert(parameter.default)
             found[parameter.name] = parameter
         return found
@@ -153,6 +159,22 @@ class Page:
             "parameters": _hash(json.dumps(dict(parameters), sort_keys=True).encode()),
             "constraints": _hash(constraints.read_bytes() if constraints.exists() else b""),
         }
+
+
+def _declaration(line: ast.stmt, comments: Mapping[int, str]) -> Parameter | None:
+    """The parameter that a line declares; None if it is of another form."""
+    if not (isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name) and line.value is not None):
+        return None
+    try:
+        default = ast.literal_eval(line.value)
+    except (ValueError, TypeError):
+        return None
+    type_name = ast.unparse(line.annotation)
+    return (
+        Parameter(line.target.id, type_name, default, comments.get(line.end_lineno or 0, ""))
+        if type_name in TYPES
+        else None
+    )
 
 
 def _hash(*parts: bytes) -> str:
@@ -258,7 +280,7 @@ def all_pages(root: Path) -> list[Page]:
     """The book's pages in reading order, as `_toc.yml` lists them.
 
     Raises:
-        ValueError: if it lists a page whose source does not exist.
+        ValueError: if it is no YAML, or lists a page whose source does not exist.
     """
     listed: list[str] = []
 
@@ -272,7 +294,10 @@ def all_pages(root: Path) -> list[Page]:
             for item in node:
                 visit(item)
 
-    visit(yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8")))
+    try:
+        visit(yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8")))
+    except yaml.YAMLError as error:
+        raise ValueError(f"_toc.yml is no YAML: {' '.join(str(error).split())}") from error
     pages = [Page(root, name) for name in listed]
     for page in pages:
         require(page.path.is_file(), f"_toc.yml lists the page {page.name!r}, but {page.path.name} is not in notebooks")

@@ -12,7 +12,6 @@ import platform
 import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -34,7 +33,7 @@ from attention_limits.runtime import DEVICE_VARIABLE, PAGE_VARIABLE, PROFILE_VAR
 #: The notebook metadata under which a run describes itself.
 METADATA_KEY = "attention_limits"
 #: Seconds that a cell may take before its page fails.
-CELL_SECONDS = 900.0
+CELL_SECONDS = 900
 
 
 @dataclass(frozen=True)
@@ -114,7 +113,7 @@ def exclusive(root: Path) -> Iterator[None]:
 
 
 def execute(
-    runs: list[Run], *, jobs: int, device: str, device_label: str, cell_seconds: float = CELL_SECONDS
+    runs: list[Run], *, jobs: int, device: str, device_label: str, cell_seconds: int = CELL_SECONDS
 ) -> list[Outcome]:
     """Run all of ``runs``, ``jobs`` at a time; a page that fails doesn't stop the others. Call it under `exclusive`.
 
@@ -150,7 +149,7 @@ def execute(
 class _Batch:
     """Pages running at the same time: what they share, and their processes."""
 
-    def __init__(self, scratch: Path, device: str, device_label: str, threads: int, cell_seconds: float) -> None:
+    def __init__(self, scratch: Path, device: str, device_label: str, threads: int, cell_seconds: int) -> None:
         self.scratch, self.cell_seconds = scratch, cell_seconds
         self.device, self.device_label, self.threads = device, device_label, threads
         self.display = _Display()
@@ -182,22 +181,22 @@ class _Batch:
             "cell_seconds": self.cell_seconds,
         }
         job.write_text(json.dumps(order), encoding="utf-8")
-        digests = run.page.digests(
-            run.parameters
-        )  # before it runs: an edit meanwhile makes the result stale, not fresh
+        digests = run.page.digests(run.parameters)  # taken first: an edit meanwhile makes the result stale, not fresh
         child = self._start(run, job)
         last: dict[str, Any] = {}
         assert child.stdout is not None
         with child:
             for line in child.stdout:
-                with contextlib.suppress(json.JSONDecodeError):
+                with contextlib.suppress(json.JSONDecodeError):  # the last line of a process that was killed
                     last = json.loads(line)
                     self.display.event(run, last)
-        error = None if last.get("done") else last.get("error", f"its process ended with status {child.returncode}")
-        seconds, num_claims = time.perf_counter() - start, 0
-        if output.exists() and not self.stopped.is_set():
-            notebook = nbformat.read(output, 4)
-            num_claims = len(claims.records(notebook))
+        seconds = time.perf_counter() - start
+        if "done" in last or "error" in last:
+            error, notebook = last.get("error"), nbformat.read(output, 4)
+        else:  # it was killed, and may have left half a file
+            error, notebook = f"its process ended with status {child.returncode}", nbformat.v4.new_notebook()
+        num_claims = len(claims.records(notebook))
+        if not self.stopped.is_set():
             notebook.metadata.pop("papermill", None)
             notebook.metadata[METADATA_KEY] = {
                 "page": name,
@@ -240,15 +239,15 @@ class _Batch:
 def publish(text: str, target: Path) -> None:
     """Write a file aside, then rename it: a reader sees the old one or the new one, whole."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    aside = target.with_name(f".{target.name}.new")  # nobody else's: commands that publish hold the checkout's lock
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
+        with aside.open("w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).replace(target)
+        aside.replace(target)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        aside.unlink(missing_ok=True)
         raise
 
 
@@ -281,7 +280,8 @@ class _Display:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self.progress.stop()
+        if self.console.is_terminal:
+            self.progress.stop()
 
     def started(self, run: Run) -> None:
         with self.lock:

@@ -1,19 +1,22 @@
-"""The Sphinx side of the book: executed notebooks for .py pages, math without a network, no scripts left over.
+"""The Sphinx side of the book: the gate, executed notebooks for .py pages, math without a network, no idle scripts.
 
 Named in _config.yml: `read` under nb_custom_formats, this module under extra_extensions.
 """
 
+import re
 from importlib.util import find_spec
 from pathlib import Path
 from shutil import copy2
 from typing import Any
 
 import nbformat
+from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.errors import ExtensionError
+from sphinx_proof.nodes import unenumerable_node
 
-from attention_limits.companion import gate
+from attention_limits.companion import claims, gate
 from attention_limits.companion.pages import all_pages
 
 MATHJAX = "tex-svg.js"  # one file, 2 MB, with its fonts inside
@@ -23,16 +26,22 @@ _root = Path()
 def read(text: str) -> nbformat.NotebookNode:
     """The executed copy of the page whose source is ``text`` (Sphinx hands over the text, not the path).
 
-    Raises:
-        ExtensionError: if that copy is missing, failed or outdated: the gate's reasons.
+    The claims' records are left out: they are for programs, and each has an HTML line beside it.
     """
-    for page in all_pages(_root):
-        if page.text == text:
-            current = gate.state(page)
-            if current.name != "fresh":
-                raise ExtensionError(f"{page.name} is {current.name}: {current.reason}")
-            return nbformat.read(gate.book_run(page).target, 4)
-    raise ExtensionError(f"no page of _toc.yml has this source: {text[:60]!r}…")
+    page = next((page for page in all_pages(_root) if page.text == text), None)
+    if page is None:
+        raise ExtensionError(f"no page of _toc.yml has this source: {text[:60]!r}…")
+    notebook = nbformat.read(gate.book_run(page).target, 4)
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            output.get("data", {}).pop(claims.MIME_TYPE, None)
+    return notebook
+
+
+def refuse(app: Sphinx) -> None:
+    """Let the gate refuse before a page is read, whoever started Sphinx."""
+    if found := gate.problems(_root):
+        raise ExtensionError("the book is not printed:\n" + "\n".join(found))
 
 
 def changed_pages(
@@ -63,12 +72,43 @@ def drop_thebe(app: Sphinx, pagename: str, templatename: str, context: dict[str,
     ]
 
 
+def name_statements(app: Sphinx, doctree: nodes.document) -> None:
+    """Give each proof a title to fold it by, and note the paper's number of each statement whose title has one.
+
+    sphinx-proof writes "Proof." into a proof's text and gives all proofs of a page the same id.
+    """
+    proofs = [node for node in doctree.findall(nodes.admonition) if "proof" in node["classes"]]
+    for number, proof in enumerate(proofs, 1):
+        opening = next(proof.findall(nodes.Text))
+        opening.parent.replace(opening, nodes.Text(opening.astext().removeprefix("Proof. ")))
+        proof["ids"] = [f"proof-{number}"]
+        proof.insert(0, nodes.title("", "Proof"))
+    for statement in doctree.findall(unenumerable_node):
+        if number_in_paper := re.match(r"\s*(\d+) of the paper", statement["title"]):
+            name = f"{statement['realtype'].title()} {number_in_paper[1]}"
+            app.env.proof_list[statement["label"]]["name"] = name
+
+
+def name_references(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """Let a reference to a statement that carries the paper's number say that number: Definition 4."""
+    statements = getattr(app.env, "proof_list", {})  # a book without statements has none
+    for reference in doctree.findall(nodes.reference):
+        label = reference.get("refid") or reference.get("refuri", "").partition("#")[2]
+        known = statements.get(label, {})
+        if "name" in known and reference.astext().strip() == known["realtype"].title():
+            reference.clear()
+            reference += nodes.Text(known["name"])
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Connect all of it."""
     global _root
     _root = Path(app.srcdir)
     app.config.mathjax_path = f"mathjax/{MATHJAX}"
+    app.connect("builder-inited", refuse)
     app.connect("env-get-outdated", changed_pages)
+    app.connect("doctree-read", name_statements)
+    app.connect("doctree-resolved", name_references)
     app.connect("build-finished", copy_mathjax)
     app.connect("html-page-context", drop_thebe, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

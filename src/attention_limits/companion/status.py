@@ -1,5 +1,6 @@
 """What the book says of itself: the claims page, the status page, and the same on a terminal."""
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -72,10 +73,8 @@ def _markdown_table(header: Row, rows: Sequence[Row]) -> str:
 
 
 def _cell(text: str) -> str:
-    # Characters that Markdown would read as markup inside a table's cell.
-    for character in "\\|*_$<>`":
-        text = text.replace(character, f"\\{character}")
-    return text
+    # One line, and no character that Markdown would read as markup.
+    return re.sub(r"([\\|*_$<>`&\[\]])", r"\\\1", " ".join(text.split()))
 
 
 def page_rows(root: Path) -> list[Row]:

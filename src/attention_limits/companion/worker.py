@@ -1,7 +1,8 @@
 """One headless run of one page, in a process of its own: ``python -m attention_limits.companion.worker JOB.json``.
 
-It reports on standard output, a JSON object a line: ``{"cell": 3, "of": 20, "section": "…"}`` when a cell starts, and
-at the end ``{"done": true}`` or ``{"error": "…"}``. The executed notebook lands in the job's ``output`` either way.
+It reports on standard output, which the page itself does not get, a JSON object a line: ``{"cell": 3, "of": 20,
+"section": "…"}`` when a code cell starts, and at the end ``{"done": true}`` or ``{"error": "…"}``. The executed
+notebook lands in the job's ``output`` either way.
 """
 
 import json
@@ -11,11 +12,12 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import jupytext
 import nbformat
 import papermill
+from nbclient.exceptions import CellTimeoutError, DeadKernelError
 
 
 def main(job_path: Path) -> int:
@@ -26,66 +28,73 @@ def main(job_path: Path) -> int:
     output = Path(job["output"])
     notebook = jupytext.read(job["source"], fmt="py:percent")
     nbformat.write(notebook, output)  # papermill takes files, and only .ipynb ones
-    offset = 1 if job["parameters"] else 0  # papermill adds a cell for what it injects
-    code = [index for index, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
-
-    def report(cell: Any, cell_index: int) -> None:
-        before = max(0, cell_index - offset)
-        number = sum(index <= before for index in code)
-        _tell(cell=number, of=len(code), section=section(notebook.cells, before))
-
+    position = Position(sum(cell.cell_type == "code" for cell in notebook.cells), _report_channel())
     try:
         papermill.execute_notebook(
             output,
             output,
             parameters=job["parameters"],
             kernel_name="python3",
+            language="python",  # so that a source needs no header
             cwd=Path(job["source"]).parent,
             progress_bar=False,
             start_timeout=120,
             execution_timeout=job["cell_seconds"],
-            on_cell_start=report,
+            force_raise_errors=True,  # in a cell tagged raises-exception too
+            on_cell_start=position.enter,
         )
-    except Exception as error:  # a cell that raises, a kernel that dies, a cell over its time: told apart by name
-        executed = nbformat.read(output, 4)
-        _tell(error=explain(error, executed.cells, job["cell_seconds"]))
-        return 1
-    _tell(done=True)
-    return 0
+        error = _halted(output)
+    except papermill.PapermillExecutionError as raised:
+        error = f"{raised.ename}: {_first_line(raised.evalue)}"
+    except CellTimeoutError:
+        error = f"took more than {job['cell_seconds']} s"
+    except DeadKernelError:
+        error = "the kernel died"
+    except Exception as other:  # whatever it is, the page has failed and the others go on
+        error = f"{type(other).__name__}: {_first_line(str(other))}"
+    position.tell(**({"error": f"{position}: {error}"} if error else {"done": True}))
+    return 1 if error else 0
 
 
-def explain(error: Exception, cells: list[Any], cell_seconds: float) -> str:
-    """One line: the cell and its section, then what happened."""
-    started = [
-        i for i, c in enumerate(cells) if c.cell_type == "code" and c.metadata.get("papermill", {}).get("start_time")
-    ]
-    if not started:
-        return f"before the first cell: {type(error).__name__}: {_first_line(error)}"
-    index = started[-1]
-    number = sum(cell.cell_type == "code" for cell in cells[: index + 1])
-    place = f"cell {number} ({section(cells, index)})"
-    if isinstance(error, papermill.PapermillExecutionError):
-        return f"{place}: {error.ename}: {error.evalue.splitlines()[0] if error.evalue else ''}"
-    names = {"CellTimeoutError": f"took more than {cell_seconds:g} s", "DeadKernelError": "the kernel died"}
-    return f"{place}: {names.get(type(error).__name__, f'{type(error).__name__}: {_first_line(error)}')}"
+class Position:
+    """Where a run is: the cell, counted among the code cells of the source, and the last heading before it."""
 
+    def __init__(self, num_cells: int, channel: TextIO) -> None:
+        self.number, self.num_cells, self.channel = 0, num_cells, channel
+        self.section = "before the first heading"
 
-def section(cells: list[Any], index: int) -> str:
-    """The last heading before a cell."""
-    for cell in reversed(cells[: index + 1]):
+    def __str__(self) -> str:
+        return f"cell {self.number} ({self.section})" if self.number else "before the first cell"
+
+    def enter(self, cell: Any, **_: Any) -> None:
+        """Move on to ``cell`` and report it."""
         if cell.cell_type == "markdown":
             headings = [line.lstrip("# ") for line in cell.source.splitlines() if line.startswith("#")]
-            if headings:
-                return headings[-1]
-    return "before the first heading"
+            self.section = headings[-1] if headings else self.section
+        elif cell.cell_type == "code" and "injected-parameters" not in cell.metadata.get("tags", []):
+            self.number += 1
+            self.tell(cell=self.number, of=self.num_cells, section=self.section)
+
+    def tell(self, **event: Any) -> None:
+        """Report to the runner."""
+        print(json.dumps(event), file=self.channel, flush=True)
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [""])[0]
+def _report_channel() -> TextIO:
+    """This process's standard output, kept for the reports: the kernel inherits standard error in its place."""
+    channel = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return channel
 
 
-def _tell(**event: Any) -> None:
-    print(json.dumps(event), flush=True)
+def _halted(output: Path) -> str:
+    """What ended a run that papermill calls good: it takes a page's SystemExit for its regular end."""
+    outputs = [shown for cell in nbformat.read(output, 4).cells for shown in cell.get("outputs", [])]
+    return next((f"{shown.ename}: {shown.evalue}" for shown in outputs if shown.output_type == "error"), "")
+
+
+def _first_line(text: str) -> str:
+    return (text.splitlines() or [""])[0]
 
 
 def _die_with_parent() -> None:

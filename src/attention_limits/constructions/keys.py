@@ -12,12 +12,13 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
+from scipy.linalg import orth
 from scipy.optimize import nnls
 from torch import Tensor
 
 from attention_limits.hypotheses import require, require_integer
 
-#: Entries of the (subsets, N) table of inner products that are held at once: 64 MiB in float64.
+#: Entries of the (subsets, N) and (subsets, q, q) tables that are held at once: 64 MiB each in float64.
 TABLE_ENTRIES = 2**23
 #: How far the inner products of a certificate may differ on its subset, at unit margin (float64 solves).
 EQUALITY_TOLERANCE = 1e-7
@@ -74,7 +75,7 @@ def minimum_norm_certificates(
     Never raises: a subset whose equations are singular gets ``outside = inf``.
     """
     coefficients, outside = [], []
-    for chunk in subsets.split(max(1, TABLE_ENTRIES // len(gram))):
+    for chunk in subsets.split(max(1, TABLE_ENTRIES // max(len(gram), subsets.shape[1] ** 2))):
         system = gram[chunk.unsqueeze(2), chunk.unsqueeze(1)]
         solution, info = torch.linalg.solve_ex(system, torch.ones_like(system[..., :1]))
         solution = solution.squeeze(-1)
@@ -99,7 +100,7 @@ def maximum_margin_certificate(
     outside = np.setdiff1d(np.arange(len(keys)), subset)
     relative = keys[outside] - keys[subset[0]]
     if len(subset) > 1:
-        along, _ = np.linalg.qr((keys[subset[1:]] - keys[subset[0]]).T)
+        along = orth((keys[subset[1:]] - keys[subset[0]]).T)  # keys of y may be affinely dependent
         relative = relative - (relative @ along) @ along.T
     scale = np.sqrt(keys.shape[1])  # so that both parts of the objective have the same size
     system = np.vstack([relative.T / scale, np.ones(len(outside))])

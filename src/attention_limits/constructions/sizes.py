@@ -88,7 +88,7 @@ def smallest_query_format(
     """
     num_tokens, sparsity = len(keys), subsets.shape[1]
     queries = softmax_scale(num_tokens, sparsity, accuracy / 2) * directions
-    for fraction_bits in range(1, 52):
+    for fraction_bits in range(52):
         form = FixedPoint.holding(queries.abs().max().item(), fraction_bits)
         attention = torch.softmax(form.round(queries) @ keys.T.double(), dim=-1)
         if worst_case_error(attention, subsets).max().item() <= accuracy:

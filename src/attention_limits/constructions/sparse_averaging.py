@@ -36,7 +36,7 @@ __all__ = [
 #: Draws of the keys before a subset without a certificate becomes an error.
 MAX_DRAWS = 8
 #: The finest accuracy of a float type, in its rounding steps at 1: the scores' own rounding was seen to cost up to 250.
-ROUNDING_STEPS = 2**10
+ROUNDING_STEPS = 2**9
 
 
 def default_embed_dim(num_tokens: int, sparsity: int) -> int:

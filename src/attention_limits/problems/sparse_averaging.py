@@ -115,6 +115,7 @@ class SparseAveraging:
             expected = (batch, self.num_tokens, last)
             require(tuple(tensor.shape) == expected, f"{name} must have shape {expected}, got {tuple(tensor.shape)}")
         require(pointers.dtype == torch.int64, f"pointers must be int64, got {pointers.dtype}")
+        require(values.is_floating_point(), f"values must be floats, got {values.dtype}")
         require(bool(values.isfinite().all()), "values must be finite, got nan or inf")
         if not batch:
             return

@@ -1,0 +1,185 @@
+"""The printed book: what `build` prints, refuses and leaves alone. A print takes seconds, so that they form a story."""
+
+import re
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from sphinx.errors import ExtensionError
+
+from attention_limits.companion import claims, sphinx
+
+from .conftest import Project, copy_of, invoke, text_of
+
+
+def jupyter_book(project: Project) -> subprocess.CompletedProcess[str]:
+    """Print the book without our command."""
+    program = Path(sys.executable).with_name("jupyter-book")
+    return subprocess.run([program, "build", project.root, "-q"], capture_output=True, text=True, timeout=120)
+
+
+@dataclass
+class Story:
+    """Prints of one book, in this order, and what lay there after each that went through."""
+
+    project: Project
+    first: subprocess.CompletedProcess[str]
+    #: With a broken reference in a chapter, twice.
+    warned: subprocess.CompletedProcess[str]
+    warned_again: subprocess.CompletedProcess[str]
+    #: Mended, and with page alpha run again.
+    second: subprocess.CompletedProcess[str]
+    #: With nothing changed.
+    third: subprocess.CompletedProcess[str]
+    #: By jupyter-book alone, every source as it was, with other constraints.
+    alone: subprocess.CompletedProcess[str]
+    #: The text and the time of writing of each HTML file, and what alpha had printed when it was run.
+    pages: list[dict[str, str]] = field(default_factory=list)
+    times: list[dict[str, int]] = field(default_factory=list)
+    nonces: list[str] = field(default_factory=list)
+
+
+@pytest.fixture(scope="module")
+def story(_finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Story:
+    project = copy_of(_finished, tmp_path_factory.mktemp("story") / "project")
+    project.edit("book/definitions.md", "None.", "Let $x=1$.\n\n$$\ny = x\n$$")
+    pages, times, nonces = [], [], []
+
+    def build() -> subprocess.CompletedProcess[str]:
+        result = project.command("build")
+        html = project.root / "_build" / "html"
+        files = {path.relative_to(html).as_posix(): path for path in html.glob("[!_]*/*.html")}
+        pages.append({name: path.read_text(encoding="utf-8") for name, path in files.items()})
+        times.append({name: path.stat().st_mtime_ns for name, path in files.items()})
+        nonces.append(text_of(project.executed("alpha")).strip().splitlines()[-1])
+        return result
+
+    first = build()
+    project.edit("book/intro.md", "It begins.", "It begins with {ref}`nowhere`.")
+    warned, warned_again = project.command("build"), project.command("build")
+    project.edit("book/intro.md", "with {ref}`nowhere`.", "again.")
+    project.execute("alpha")
+    second, third = build(), build()
+    project.edit("constraints.txt", "2.4.6", "2.4.5")
+    alone = jupyter_book(project)
+    return Story(project, first, warned, warned_again, second, third, alone, pages, times, nonces)
+
+
+def test_build_prints_the_book_and_says_where(story: Story) -> None:
+    assert (story.first.returncode, story.first.stderr) == (0, "")
+    assert story.first.stdout == "the book: _build/html/index.html\n"
+    assert (story.project.root / "_build" / "html" / "index.html").exists()
+    chapters = {f"book/{name}.html" for name in ("intro", "definitions", "claims", "status")}
+    assert story.pages[0].keys() == chapters | {"notebooks/alpha.html", "notebooks/beta.html"}
+
+
+def test_a_page_shows_what_its_executed_copy_shows(story: Story) -> None:
+    assert story.nonces[0].startswith("run number")
+    assert story.nonces[0] in story.pages[0]["notebooks/alpha.html"]
+    assert "DOES NOT HOLD" not in "".join(story.pages[0].values())
+    assert claims.MIME_TYPE not in "".join(story.pages[0].values())
+
+
+def test_every_link_of_the_claims_page_leads_to_a_claims_line(story: Story) -> None:
+    links = re.findall(r'href="\.\./(notebooks/\w+\.html)#(claim-[^"]+)"', story.pages[0]["book/claims.html"])
+    assert len(links) == 11
+    for page, anchor in links:
+        assert story.pages[0][page].count(f'id="{anchor}"') == 1
+
+
+def test_the_status_page_tells_fresh_pages_from_cached_ones(story: Story) -> None:
+    told = [re.findall(r"<p>(fresh|cached)</p>", pages["book/status.html"]) for pages in story.pages]
+    assert told == [["fresh", "fresh"], ["fresh", "cached"], ["cached", "cached"]]
+
+
+def test_mathematics_is_drawn_by_a_file_of_the_book(story: Story) -> None:
+    assert (story.project.root / "_build/html/_static/mathjax/tex-svg.js").stat().st_size > 1_000_000
+    assert re.search(r'<script[^>]* src="\.\./_static/mathjax/tex-svg\.js', story.pages[0]["book/definitions.html"])
+
+
+def test_nothing_is_loaded_from_another_host_and_no_idle_script_is_left(story: Story) -> None:
+    for text in story.pages[0].values():
+        loaded = re.findall(r"<(?:script|link|img|iframe)\b[^>]*>", text)
+        assert len(loaded) > 5
+        assert [tag for tag in loaded if re.search(r"""(?:src|href)=["']?(?:https?:)?//""", tag)] == []
+        scripts = re.findall(r"<script\b.*?</script>", text, flags=re.DOTALL)
+        running = [script for script in scripts if not script.startswith('<script type="text/x-')]  # else it is data
+        assert [script for script in running if "thebe" in script.lower()] == []
+
+
+@pytest.mark.parametrize("attempt", ["warned", "warned_again"])
+def test_a_book_with_a_warning_is_refused_every_time(attempt: str, story: Story) -> None:
+    result = getattr(story, attempt)
+    assert result.returncode == 1
+    assert "intro.md" in result.stderr
+    assert "nowhere" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_page_that_was_run_again_is_printed_again(story: Story) -> None:
+    assert (story.second.returncode, story.second.stderr) == (0, "")
+    assert story.nonces[0] != story.nonces[1]
+    assert story.nonces[1] in story.pages[1]["notebooks/alpha.html"]
+    assert story.nonces[0] not in "".join(story.pages[1].values())
+    assert "It begins again." in story.pages[1]["book/intro.html"]
+
+
+def test_what_did_not_change_is_not_written_again(story: Story) -> None:
+    assert (story.third.returncode, story.third.stderr) == (0, "")
+    before, after = story.times[1:]
+    for name in ("notebooks/alpha.html", "notebooks/beta.html", "book/claims.html", "book/definitions.html"):
+        assert after[name] == before[name]
+
+
+def test_jupyter_book_alone_refuses_a_page_that_is_outdated_although_its_source_is_the_same(story: Story) -> None:
+    assert story.alone.returncode != 0
+    assert "alpha is stale: its constraints changed since it was run" in story.alone.stdout + story.alone.stderr
+
+
+def _edit(project: Project) -> None:
+    project.edit("notebooks/alpha.py", "run number", "number")
+
+
+def _remove(project: Project) -> None:
+    project.executed("alpha").unlink()
+
+
+def _break(project: Project) -> None:
+    project.add("alpha", 'raise RuntimeError("planted")')
+    project.execute("alpha")
+
+
+@pytest.mark.parametrize(
+    ("damage", "problem"),
+    [
+        (_edit, "alpha is stale: its source changed since it was run"),
+        (_remove, "alpha is missing: it was never run"),
+        (_break, "alpha is failed: its last run failed: cell 3 (Afterwards): RuntimeError: planted"),
+    ],
+)
+def test_our_command_and_sphinx_refuse_a_bad_page_by_name(
+    damage: object,
+    problem: str,
+    finished: Project,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert callable(damage)
+    damage(finished)
+    capsys.readouterr()
+    assert invoke(finished, "build") == 1
+    assert capsys.readouterr().err == f"refused: {problem}\n"
+    assert not (finished.root / "_build" / "html").exists()
+    monkeypatch.setattr(sphinx, "_root", finished.root)
+    with pytest.raises(ExtensionError, match=re.escape(problem)):
+        sphinx.refuse(SimpleNamespace())
+
+
+def test_a_source_that_is_no_page_of_the_book_is_refused(finished: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sphinx, "_root", finished.root)
+    assert sphinx.read(finished.source("alpha").read_text(encoding="utf-8")).cells
+    with pytest.raises(ExtensionError, match=r"no page of _toc\.yml has this source"):
+        sphinx.read("# %%\nprint()")

@@ -1,0 +1,21 @@
+"""What all tests share: how hypothesis searches, and the devices of this machine."""
+
+import pytest
+import torch
+from hypothesis import settings
+
+# No deadline: the first call of a checked function costs far more than the next. The same examples in each run, and no
+# database of failures on the disk.
+settings.register_profile("attention-limits", deadline=None, derandomize=True, database=None, max_examples=60)
+settings.load_profile("attention-limits")
+
+# Tensors here are small: a second thread costs more than it brings, and far more where the cores are busy.
+torch.set_num_threads(1)
+
+DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+
+
+@pytest.fixture(params=DEVICES)
+def device(request: pytest.FixtureRequest) -> torch.device:
+    """Each kind of device that this machine has."""
+    return torch.device(request.param)

@@ -1,0 +1,368 @@
+"""Read the printed book: its links as files, and each of its pages in a browser that reaches nothing but the book.
+
+The book is `_build/html`, which `make book` prints. The browser is Chromium or Chrome, from the environment variable
+CHROME or from the path. Without one the browser's tests are skipped, but under CI=true they fail.
+
+Each page is opened once; what was seen there is kept, and the tests look at that.
+"""
+
+import functools
+import http.server
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, Route, ViewportSize, sync_playwright
+
+HTML = Path(__file__).parents[1] / "_build" / "html"
+#: Every page; none if the book was not printed, which each test then says.
+PAGES = sorted(
+    path.relative_to(HTML).as_posix() for path in HTML.rglob("*.html") if HTML.joinpath("_static") not in path.parents
+)
+#: Those to look at; index.html only leads to the first one.
+VISITED = [page for page in PAGES if page != "index.html"]
+THEOREM_2 = "notebooks/thm-2-fixed-precision.html"
+CLAIMS = "book/claims.html"
+NOT_PRINTED = "the book is not printed, or not all of it: run `make book` first"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+DESKTOP: ViewportSize = {"width": 1300, "height": 900}
+
+#: What axe finds and we can't mend here: the rule, what its element's HTML contains, and the reason.
+AXE_EXCEPTIONS: list[tuple[str, str, str]] = [
+    (
+        "aria-required-children",
+        'class="citation-list"',
+        "docutils calls the bibliography a list, whose entries then have a role that is no list item's",
+    ),
+]
+
+#: What axe is spared, for time: formulas, which are pictures with their text beside them, and all but the first few
+#: code cells and rows of a table, since the others have the same colours.
+THIN_OUT = """() => {
+    document.querySelectorAll("mjx-container, tr:nth-child(n + 4)").forEach(one => one.remove());
+    [...document.querySelectorAll("pre")].slice(3).forEach(one => one.remove());
+}"""
+#: The two modes differ in colours only: the other rules are tried once. Nothing is preloaded, as axe looks for imported
+#: style sheets in the wrong folder.
+AXE_OPTIONS: dict[str, dict[str, Any]] = {
+    "light": {"resultTypes": ["violations"], "preload": False},
+    "dark": {"resultTypes": ["violations"], "preload": False, "runOnly": ["color-contrast"]},
+}
+
+
+# --- the book as files -----------------------------------------------------------------------------------------------
+
+
+class Anchors(HTMLParser):
+    """The addresses that a page points to, and the identifiers that it offers."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.identifiers: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        """Note one element."""
+        found = dict(attributes)
+        self.links += [found[name] or "" for name in ("href", "src") if name in found]
+        self.identifiers += [found["id"] or ""] if "id" in found else []
+
+
+@functools.cache
+def anchors(page: str) -> Anchors:
+    """What one page points to and offers."""
+    return Anchors((HTML / page).read_text(encoding="utf-8"))
+
+
+def broken_links(page: str) -> list[str]:
+    """Its links into the book that lead nowhere: no such file, or no such identifier in it."""
+    broken = []
+    for link in anchors(page).links:
+        address = urlsplit(link)
+        if address.scheme or address.netloc:
+            continue
+        target = (HTML / page).parent.joinpath(unquote(address.path)).resolve() if address.path else HTML / page
+        if not target.is_file():
+            broken.append(link)
+        elif address.fragment and target.suffix == ".html":
+            name = target.relative_to(HTML.resolve()).as_posix() if address.path else page
+            if unquote(address.fragment) not in anchors(name).identifiers:
+                broken.append(link)
+    return broken
+
+
+def test_book_was_printed() -> None:
+    assert {"index.html", THEOREM_2, CLAIMS} <= set(PAGES), NOT_PRINTED
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_into_the_book_lead_somewhere(page: str) -> None:
+    assert broken_links(page) == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_claims_equations_figures_and_proofs_have_anchors_of_their_own(page: str) -> None:
+    kinds = ("claim-", "equation-", "fig-", "proof-", "button-")
+    # sphinx-proof gives the text of each statement the same identifier, which nothing links to.
+    identifiers = [name for name in anchors(page).identifiers if name.startswith(kinds) and name != "proof-content"]
+    assert len(identifiers) == len(set(identifiers))
+
+
+def test_claims_page_links_to_every_claim_on_every_page() -> None:
+    offered = {
+        f"../{page}#{identifier}"
+        for page in PAGES
+        for identifier in anchors(page).identifiers
+        if identifier.startswith("claim-")
+    }
+    listed = [link for link in anchors(CLAIMS).links if "#claim-" in link]
+    assert offered
+    assert sorted(listed) == sorted(offered)
+
+
+# --- the book in a browser -------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Visit:
+    """What was seen when a page was opened."""
+
+    outside: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    formulas: int = 0
+    typeset: int = 0
+    bad_formulas: list[str] = field(default_factory=list)
+    broken_images: list[str] = field(default_factory=list)
+    images_without_text: list[str] = field(default_factory=list)
+    wider_than_a_phone: float = 0
+    findings: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A browser, for all tests of this file."""
+    program = os.environ.get("CHROME") or next(filter(None, map(shutil.which, BROWSERS)), None)
+    if program is None:
+        reason = f"no browser: none of {', '.join(BROWSERS)} is on the path, and CHROME is not set"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=program, args=quiet)
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[str]:
+    """The book on a port of this machine: its address."""
+    if not PAGES:
+        pytest.fail(NOT_PRINTED)
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *arguments: object) -> None:
+            """Say nothing."""
+
+    handler = functools.partial(Quiet, directory=str(HTML))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def visits(browser: Browser, site: str) -> dict[str, Visit]:
+    """The visits to pages so far."""
+    return {}
+
+
+@pytest.fixture
+def tab(browser: Browser, site: str) -> Iterator[Page]:
+    """An empty tab for one test; when it ends, nothing outside was asked for and no script failed."""
+    visit = Visit()
+    opened = open_tab(browser, site, visit)
+    yield opened
+    opened.context.close()
+    assert (visit.outside, visit.errors) == ([], [])
+
+
+@pytest.fixture
+def visit(page: str, browser: Browser, site: str, visits: dict[str, Visit]) -> Visit:
+    """What is seen on ``page``, which is opened at most once."""
+    if page not in visits:
+        visits[page] = look_at(page, browser, site)
+    return visits[page]
+
+
+def open_tab(browser: Browser, site: str, visit: Visit) -> Page:
+    """A tab that reaches ``site`` alone; requests elsewhere and errors of scripts are noted in ``visit``."""
+
+    def answer(route: Route) -> None:
+        if route.request.url.startswith(f"{site}/"):
+            route.continue_()
+        else:
+            visit.outside.append(route.request.url)
+            route.abort()
+
+    page = browser.new_context(viewport=DESKTOP).new_page()
+    page.route("**/*", answer)
+    page.on("pageerror", lambda error: visit.errors.append(str(error)))
+    page.on("console", lambda message: visit.errors.append(message.text) if message.type == "error" else None)
+    return page
+
+
+def settle(page: Page) -> None:
+    """Wait until the formulas of a loaded page are typeset."""
+    if page.locator(".math").count():
+        page.evaluate("MathJax.startup.promise.then(() => true)")
+
+
+def look_at(name: str, browser: Browser, site: str) -> Visit:
+    """Open one page and write down what there is to see."""
+    visit = Visit()
+    page = open_tab(browser, site, visit)
+    page.goto(f"{site}/{name}")
+    settle(page)
+    visit.formulas = page.locator(".math").count()
+    visit.typeset = page.locator(".math mjx-container svg").count()
+    wrong = "[data-mjx-error], mjx-container [fill=red], mjx-container [data-mml-node=merror]"
+    visit.bad_formulas = page.eval_on_selector_all(wrong, "all => all.map(one => one.closest('.math').textContent)")
+    images = "article img"
+    visit.broken_images = page.eval_on_selector_all(
+        images, "all => all.filter(one => !one.naturalWidth).map(one => one.src)"
+    )
+    visit.images_without_text = page.eval_on_selector_all(
+        images, "all => all.filter(one => !one.alt.trim() || one.src.endsWith(one.alt)).map(one => one.src)"
+    )
+    page.set_viewport_size({"width": 390, "height": 800})
+    visit.wider_than_a_phone = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+    page.set_viewport_size(DESKTOP)
+    # Unfold everything, at once: a colour halfway between two states is no colour of the book.
+    page.add_style_tag(content="* { transition: none !important; animation: none !important }")
+    page.evaluate("document.querySelectorAll('.toggle-button-hidden').forEach(one => one.click())")
+    page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true })")
+    page.evaluate(THIN_OUT)
+    for mode, options in AXE_OPTIONS.items():
+        page.evaluate(f"Object.assign(document.documentElement.dataset, {{theme: '{mode}', mode: '{mode}'}})")
+        visit.findings[mode] = Axe().run(page, options=options).response["violations"]
+    page.context.close()
+    return visit
+
+
+@pytest.mark.parametrize("page", VISITED)
+def test_page_asks_no_other_host_for_anything(visit: Visit) -> None:
+    assert visit.outside == []
+
+
+@pytest.mark.parametrize("page", VISITED)
+def test_page_runs_without_a_javascript_error(visit: Visit) -> None:
+    assert visit.errors == []
+
+
+@pytest.mark.parametrize("page", VISITED)
+def test_page_typesets_every_formula_and_none_in_red(visit: Visit) -> None:
+    assert visit.typeset == visit.formulas
+    assert visit.bad_formulas == []
+
+
+@pytest.mark.parametrize("page", VISITED)
+def test_page_shows_every_image_and_says_in_words_what_it_shows(visit: Visit) -> None:
+    assert visit.broken_images == []
+    assert visit.images_without_text == []
+
+
+@pytest.mark.parametrize("page", VISITED)
+def test_page_is_no_wider_than_a_phone(visit: Visit) -> None:
+    assert visit.wider_than_a_phone <= 0
+
+
+@pytest.mark.parametrize("mode", AXE_OPTIONS)
+@pytest.mark.parametrize("page", VISITED)
+def test_page_has_no_serious_accessibility_finding(visit: Visit, mode: str) -> None:
+    found = [
+        f"{finding['id']}: {node['html'][:200]}: {node['failureSummary']}"
+        for finding in visit.findings[mode]
+        if finding["impact"] in ("serious", "critical")
+        for node in finding["nodes"]
+        if not any(rule == finding["id"] and part in node["html"] for rule, part, _ in AXE_EXCEPTIONS)
+    ]
+    assert found == []
+
+
+def test_reader_comes_from_the_first_page_to_the_theorem_and_sees_its_number(tab: Page, site: str) -> None:
+    tab.goto(f"{site}/index.html")
+    tab.wait_for_url("**/book/intro.html")
+    tab.get_by_role("article").get_by_role("link", name="Theorem 2").click()
+    tab.wait_for_url(f"**/{THEOREM_2}")
+    settle(tab)
+    theorem = tab.locator("#thm-fixed-precision")
+    assert theorem.locator(".admonition-title").inner_text().startswith("Theorem 2 of the paper")
+    assert theorem.locator("mjx-container svg").count() > 5
+    definition = theorem.get_by_role("link", name="Definition 4")
+    definition.click()
+    tab.wait_for_url("**/book/definitions.html#def-sparse-averaging")
+
+
+def test_reader_comes_from_the_list_of_claims_to_a_claim(tab: Page, site: str) -> None:
+    tab.goto(f"{site}/{CLAIMS}")
+    link = tab.get_by_role("article").locator("a[href*='#claim-thm-2']").last
+    identifier = link.inner_text()
+    link.click()
+    tab.wait_for_url(f"**/{THEOREM_2}#claim-{identifier}")
+    settle(tab)
+    line = tab.locator(f"[id='claim-{identifier}']")
+    assert line.locator(".claim-verdict").inner_text() == "holds"
+    assert line.locator("abbr").get_attribute("title")
+    tab.wait_for_function("one => one.getBoundingClientRect().top < innerHeight", arg=line.element_handle())
+
+
+def test_proof_is_folded_until_it_is_clicked(tab: Page, site: str) -> None:
+    tab.goto(f"{site}/{THEOREM_2}")
+    settle(tab)
+    proofs = tab.locator(".proof.dropdown")
+    assert proofs.count() >= 2
+    for proof in proofs.all():
+        title, text = proof.locator(".admonition-title"), proof.locator("p").nth(1)
+        assert title.inner_text().startswith("Proof")
+        assert not text.is_visible()
+        title.click()
+        text.wait_for(state="visible")
+        title.click()
+        text.wait_for(state="hidden")
+
+
+def test_there_is_one_search_box_and_it_finds_a_word(tab: Page, site: str) -> None:
+    tab.goto(f"{site}/book/intro.html")
+    buttons = tab.locator(".search-button-field, .search-button").filter(visible=True)
+    assert buttons.count() == 1
+    buttons.click()
+    box = tab.locator("input[type=search]").filter(visible=True)
+    assert box.count() == 1
+    box.fill("certificate")
+    box.press("Enter")
+    tab.wait_for_url("**/search.html?q=certificate*")
+    tab.locator(f"#search-results a[href*='{THEOREM_2}']").first.wait_for()
+
+
+def test_figures_stay_on_a_white_card_in_dark_mode(tab: Page, site: str) -> None:
+    tab.emulate_media(color_scheme="dark")
+    tab.goto(f"{site}/{THEOREM_2}")
+    settle(tab)
+    assert tab.locator("html").get_attribute("data-theme") == "dark"
+    look = "all => all.map(one => [getComputedStyle(one).backgroundColor, getComputedStyle(one).filter])"
+    looks = tab.eval_on_selector_all("article figure img", look)
+    assert looks
+    assert all(seen == ["rgb(255, 255, 255)", "none"] for seen in looks)
