@@ -240,6 +240,8 @@ def _infinite_precision_conditions(values: Parameters) -> None:
         f"integers of (2N)^(2q) must stay below 2^63 and N ≤ 24: got largest_exhaustive N = {most}, "
         f"exhaustive_sparsity q = {ones}",
     )
+    finest = values["accuracy"]
+    require(finest >= 1e-6, f"formats are simulated in float64 here: accuracy ε must be at least 1e-06, got {finest}")
     for entry in values["sparsity_grid"]:
         require_integer("sparsity_grid's entries", entry, 1)
     least = 2 * min(values["sparsity_grid"]) + 2
