@@ -63,6 +63,10 @@ QUICK: dict[str, Parameters] = {
         "matrix_bits": 8,
         "rank_bits": 6,
         "num_draws": 2,
+    "thm-3-infinite-precision": {
+        "token_grid": [16, 32, 64, 256, 1024],
+        "largest_exhaustive": 10,
+        "num_subsets": 100,
     },
     "learned-attention": {"num_seeds": 2},
 }
@@ -295,6 +299,30 @@ def _embedding_dimension_conditions(values: Parameters) -> None:
         require_integer(name, values[name], 1)
     for entry in values["sparsity_grid"]:
         require_integer("sparsity_grid's entries", entry, 1)
+def _infinite_precision_conditions(values: Parameters) -> None:
+    _conditions(values)
+    size, sparsity = values["num_tokens"], values["sparsity"]
+    require(
+        sparsity < size, f"sparsity q = {sparsity} leaves no token outside the subset: the page needs q < N = {size}"
+    )
+    require_integer("num_subsets", values["num_subsets"], 4)
+    require_integer("largest_exhaustive", values["largest_exhaustive"], 4)
+    require_integer("exhaustive_sparsity", values["exhaustive_sparsity"], 1)
+    most, ones = values["largest_exhaustive"], values["exhaustive_sparsity"]
+    require(
+        (2 * most) ** (2 * ones) < 2**63 and most <= 24,
+        f"integers of (2N)^(2q) must stay below 2^63 and N ≤ 24: got largest_exhaustive N = {most}, "
+        f"exhaustive_sparsity q = {ones}",
+    )
+    finest = values["accuracy"]
+    require(finest >= 1e-6, f"formats are simulated in float64 here: accuracy ε must be at least 1e-06, got {finest}")
+    for entry in values["sparsity_grid"]:
+        require_integer("sparsity_grid's entries", entry, 1)
+    least = 2 * min(values["sparsity_grid"]) + 2
+    for tokens in values["token_grid"]:
+        require(tokens >= least, f"token_grid's N = {tokens} is too small for sparsity_grid: it needs N ≥ {least}")
+    for accuracy in values["accuracy_grid"]:
+        require_accuracy(accuracy)
 
 
 def _learned_attention_conditions(values: Parameters) -> None:
@@ -309,6 +337,7 @@ CONDITIONS: dict[str, Callable[[Parameters], None]] = {
     "thm-10-feedforward": _feedforward_conditions,
     "thm-11-recurrent": _recurrent_conditions,
     "thm-4-embedding-dimension": _embedding_dimension_conditions,
+    "thm-3-infinite-precision": _infinite_precision_conditions,
     "learned-attention": _learned_attention_conditions,
 }
 

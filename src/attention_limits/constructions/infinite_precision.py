@@ -1,0 +1,87 @@
+"""Theorem 3 made of weights: one unit with 2q key coordinates for sparse averaging over any number of tokens.
+
+Letters as in `attention_limits.constructions.averaging_unit`, with k = embed_dim = 2q.
+"""
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from attention_limits.constructions.averaging_unit import SparseAveragingUnit
+from attention_limits.constructions.curves import trigonometric_keys, trigonometric_queries
+from attention_limits.models.attention import Attended
+from attention_limits.problems.sparse_averaging import SparseAveraging, SparseAveragingInputs, worst_case_error
+
+
+class PrecisionError(ValueError):
+    """Inputs for which the unit's float type is too small."""
+
+
+class InfinitePrecisionUnit(SparseAveragingUnit):
+    """The unit of Theorem 3: keys on the trigonometric curve. Build it with `infinite_precision_unit`.
+
+    A query's entries reach about (e N/q)^{2q}, and their sum must come out right to ε: the theorem is one of real
+    numbers, and every float type ends somewhere. The attention does not depend on the values, and its rows tell the
+    worst error over all of them exactly; so each call looks at them and refuses what rounding has spoilt.
+    """
+
+    def __init__(self, problem: SparseAveraging, accuracy: float) -> None:
+        super().__init__(problem, accuracy, trigonometric_keys(problem.num_tokens, problem.sparsity).float())
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "InfinitePrecisionUnit":
+        # What .double() and .to() call. Keys once rounded to float32 would stay so in float64: compute them anew.
+        super()._apply(fn, recurse)
+        self.keys = trigonometric_keys(self.problem.num_tokens, self.problem.sparsity).to(self.keys)
+        return self
+
+    def queries(self, pointers: Int[Tensor, "batch tokens sparsity"]) -> Float[Tensor, "batch tokens embed_dim"]:
+        """α w_{y_i} for every token, computed in float64 and rounded once to the dtype of the unit."""
+        subsets, inverse = pointers.sort(dim=-1).values.flatten(0, 1).unique(dim=0, return_inverse=True)
+        queries = self.scale * trigonometric_queries(self.problem.num_tokens, subsets)
+        return queries[inverse].unflatten(0, pointers.shape[:2]).to(self.keys.dtype)
+
+    def attend(self, inputs: SparseAveragingInputs) -> Attended:
+        """The output (batch, tokens, d') and the attention matrix (batch, tokens, tokens).
+
+        Raises:
+            PrecisionError: if for some token the worst error over all values, rounding included, is not within ε.
+        """
+        attended = super().attend(inputs)
+        assert isinstance(attended.attention, Tensor)
+        # The sum of N weighted values is itself rounded: by at most N eps, as the weights sum to less than 2.
+        rounding = self.problem.num_tokens * torch.finfo(self.keys.dtype).eps
+        errors = worst_case_error(attended.attention, inputs.pointers) + rounding
+        spoilt = ~(errors <= self.accuracy)  # nan is spoilt too
+        if bool(spoilt.any()):
+            subset, error = inputs.pointers[spoilt][0].sort().values.tolist(), errors[spoilt][0].item()
+            raise PrecisionError(
+                f"{self.keys.dtype} is too small for N = {self.problem.num_tokens}, q = {self.problem.sparsity}: the "
+                f"worst error is {error:.2g} on the subset {subset}, and must be at most accuracy ε = {self.accuracy}; "
+                f"use .double(), a larger ε, or fixed_precision_unit"
+            )
+        return attended
+
+
+def infinite_precision_unit(problem: SparseAveraging, accuracy: float) -> InfinitePrecisionUnit:
+    """The unit of Theorem 3 for ``problem``: 2q key coordinates, within ``accuracy`` on every input that it answers.
+
+    Where we depart from the paper: keys lie on the trigonometric curve instead of a cyclic polytope in general, as it
+    needs the fewest bits of those that we tried; for N ≤ 2q + 1 the query is that of a simplex.
+
+    Args:
+        problem: any 1 ≤ q ≤ N.
+        accuracy: ε in (0, 1), for the Euclidean norm of every output's error.
+
+    Raises:
+        ValueError: outside the hypotheses; *when called*, for inputs that the unit's float type can't hold.
+
+    Example:
+        >>> task = SparseAveraging(num_tokens=8, sparsity=2, value_dim=1)
+        >>> unit = infinite_precision_unit(task, 0.01)
+        >>> inputs = task.sample(5, generator=torch.Generator().manual_seed(1))
+        >>> unit.embed_dim, bool((unit(inputs) - task.target(inputs)).norm(dim=-1).max() <= 0.01)
+        (4, True)
+    """
+    return InfinitePrecisionUnit(problem, accuracy)
