@@ -31,6 +31,7 @@ QUICK: dict[str, Parameters] = {
         "num_subsets": 1000,
         "largest_exhaustive": 8,
     },
+    "thm-3-part-2": {"tight_tokens": 7, "tight_draws": 5, "map_tokens": 7, "scalar_tokens": 3},
     "learned-attention": {"num_seeds": 2},
 }
 
@@ -198,6 +199,21 @@ def _fixed_precision_conditions(values: Parameters) -> None:
         require_accuracy(accuracy)
 
 
+def _tight_dimension_conditions(values: Parameters) -> None:
+    _conditions(values)
+    for name, least, most in (
+        ("tight_tokens", 3, 12),
+        ("tight_sparsity", 1, 6),
+        ("tight_draws", 1, 1000),
+        ("map_tokens", 3, 12),
+        ("scalar_tokens", 2, 4),
+    ):
+        require_integer(name, values[name], least)
+        require(values[name] <= most, f"{name} must be at most {most}, got {values[name]}")
+    sparsity, size = values["tight_sparsity"], min(values["tight_tokens"], values["map_tokens"])
+    require(sparsity < size, f"tight_sparsity = {sparsity} leaves no token outside a subset of {size}")
+
+
 def _learned_attention_conditions(values: Parameters) -> None:
     _conditions(values)
     last, snapshot = values["num_steps"], values["snapshot_step"]
@@ -207,6 +223,7 @@ def _learned_attention_conditions(values: Parameters) -> None:
 #: A page's own conditions, where it has more than those of the parameters' names.
 CONDITIONS: dict[str, Callable[[Parameters], None]] = {
     "thm-2-fixed-precision": _fixed_precision_conditions,
+    "thm-3-part-2": _tight_dimension_conditions,
     "learned-attention": _learned_attention_conditions,
 }
 
