@@ -49,19 +49,19 @@
 # and a functional that is bounded on one side of an affine space is constant on it. A common point is a $\lambda\in\R^N$ with
 #
 # ```{math}
-# :label: eq-radon
+# :label: eq-tight-radon
 # \sum_j\lambda_j=0,\qquad\sum_j\lambda_ju_j=0,\qquad\lambda_j\le0\text{ off }y,\qquad\lambda_j<0\text{ for some }j\text{ off }y .
 # ```
 #
 # *Part 1.* If $y$ is separable, the queries $\alpha w$ have the error $2\tau_0\to0$ as $\alpha\to\infty$
-# ({prf:ref}`lem-error-bound`). If not, take $\lambda$ from {eq}`eq-radon`. A score is linear in the key, so $\log p_j$ is an
+# ({prf:ref}`lem-error-bound`). If not, take $\lambda$ from {eq}`eq-tight-radon`. A score is linear in the key, so $\log p_j$ is an
 # affine function of $u_j$ for every query, and
 # $\sum_j\lambda_j\log p_j=0$. If $p\to u_y$, the terms on $y$ converge, those off $y$ are
 # at least $0$, and one of them tends to $+\infty$: a contradiction.
 #
 # *Part 2.* Let $m<m^*$. Then $m+2\le N$, and some $\lambda\ne0$ has $\sum\lambda_j=0$ and $\sum\lambda_ju_j=0$, supported on $m+2$ keys. Let $A=\{\lambda>0\}$
 # and $B=\{\lambda<0\}$, with $\abs A\le\abs B$ (else change the sign). Then $\abs A\le(m+2)/2<q+1$, so $\abs A\le q\le N-1$, and there is a
-# $q$-subset $y\supseteq A$ that misses any one chosen $b\in B$: it satisfies {eq}`eq-radon`, so it is not separable. Conversely $N-1$ dimensions hold
+# $q$-subset $y\supseteq A$ that misses any one chosen $b\in B$: it satisfies {eq}`eq-tight-radon`, so it is not separable. Conversely $N-1$ dimensions hold
 # $N$ affinely independent keys; these can be given any scores. The moment curve in $2q$ dimensions does it for every $N$: the score
 # $-\prod_{i\in y}(t-t_i)^2$, less its constant term, is largest exactly on $y$.
 #
@@ -95,7 +95,7 @@ seed: int = 0  # of every random draw on this page
 # ## The construction
 #
 # `failing_subset` walks through the proof: for keys with $m<m^*$ it returns a $q$-subset that no query singles out, with the weights
-# {eq}`eq-radon`, in exact arithmetic. `separate` decides *any* subset of *any* keys: linear programming proposes a
+# {eq}`eq-tight-radon`, in exact arithmetic. `separate` decides *any* subset of *any* keys: linear programming proposes a
 # separating direction or a Radon partition, and the proposal counts only after a check in rational numbers. Floats are rationals too, so the answer is about exactly the given keys.
 
 # %%
@@ -133,19 +133,19 @@ def tight_normal(*shape):
     return torch.randn(*shape, generator=tight_generator, dtype=torch.float64)
 
 
-def moment_keys(tokens, dim):
+def tight_moment_keys(tokens, dim):
     """Integer keys (t, …, t^dim) on the moment curve, t centred."""
     return [[(2 * j - tokens + 1) ** k for k in range(1, dim + 1)] for j in range(tokens)]
 
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-tight-radon", "caption": "Subsets that no query can single out. The keys of A (diamonds, in y) and of B (squares) have a point in common (cross), so that B reaches the largest score as soon as all of A does. Rings mark y. Left: q = 1 on a line. Middle and right: q = 2 in the plane, where two segments cross or a triangle holds a key."}, "image": {"alt": "Three drawings of keys. Left: three keys on a line, the middle one ringed between the other two. Middle: six keys in the plane, two segments cross, the ends of one are ringed. Right: a triangle with a key inside; that key and one more are ringed."}}
-pictures = {
+radon_pictures = {
     "$q=1$, $m=1$": ([[-1.0], [0.2], [1.0]], 1),
     "$q=2$, $m=2$: segments": ([[-1, -0.7], [1, -0.5], [0.8, 0.8], [-0.8, 0.6], [0.1, 1.2], [0.2, -1.2]], 2),
     "$q=2$, $m=2$: a triangle": ([[-1, -0.8], [1, -0.6], [0.1, 1], [0.05, -0.1], [1.2, 0.7]], 2),
 }
 fig, panels = plt.subplots(1, 3, figsize=(9.4, 3.1))
-for axes, (title, (points, ones)) in zip(panels, pictures.items(), strict=True):
+for axes, (title, (points, ones)) in zip(panels, radon_pictures.items(), strict=True):
     partition = failing_subset(points, ones)
     plane = np.array([[*point, 0.0][:2] for point in points])
     parts = [list(partition.positive), list(partition.negative)]
@@ -170,20 +170,20 @@ plt.show()
 # At $m^*$ itself the moment curve separates every subset; in $N-1$ dimensions its $N$ points are affinely independent, so it serves there too.
 
 # %%
-sizes = [(n, q) for n in range(2, tight_tokens + 1) for q in range(1, min(tight_sparsity, n - 1) + 1)]
-below, at_bound = [], []
-for tokens, ones in progress(sizes, "sizes"):
+tight_sizes = [(n, q) for n in range(2, tight_tokens + 1) for q in range(1, min(tight_sparsity, n - 1) + 1)]
+tight_below, tight_at_bound = [], []
+for tokens, ones in progress(tight_sizes, "sizes"):
     least = tight_dimension(tokens, ones)
     for dim in range(1, least):
         for _ in range(tight_draws):
             keys = tight_normal(tokens, dim)
             partition = failing_subset(keys, ones)  # raises unless its exact check passes
-            below.append((tokens, ones, dim, isinstance(separate(keys, partition.subset), RadonPartition)))
-    for kind, keys in (("curve", moment_keys(tokens, least)), ("simplex", np.eye(tokens)[:, 1:].tolist())):
+            tight_below.append((tokens, ones, dim, isinstance(separate(keys, partition.subset), RadonPartition)))
+    for kind, keys in (("curve", tight_moment_keys(tokens, least)), ("simplex", np.eye(tokens)[:, 1:].tolist())):
         found = separate_all(keys, ones)
         count = 0 if isinstance(found, RadonPartition) else len(found)
         margin = float(min(one.margin for one in found)) if count else 0.0
-        at_bound.append(
+        tight_at_bound.append(
             {
                 "keys": kind,
                 "N": tokens,
@@ -194,41 +194,41 @@ for tokens, ones in progress(sizes, "sizes"):
                 "least margin": margin,
             }
         )
-below = pd.DataFrame(below, columns=["N", "q", "m", "linear programming agrees"])
-at_bound = pd.DataFrame(at_bound)
-curve = at_bound[at_bound["keys"] == "curve"]
+tight_below = pd.DataFrame(tight_below, columns=["N", "q", "m", "linear programming agrees"])
+tight_at_bound = pd.DataFrame(tight_at_bound)
+tight_curve = tight_at_bound[tight_at_bound["keys"] == "curve"]
 display(
     Markdown(
-        f"{len(below):,} random configurations below $m^*$, and each fails on its Radon subset. At $m^*$ all "
-        f"{curve['separated'].sum():,} subsets of the moment curve are separable. The table gives $m^*$ and the least margin on the "
+        f"{len(tight_below):,} random configurations below $m^*$, and each fails on its Radon subset. At $m^*$ all "
+        f"{tight_curve['separated'].sum():,} subsets of the moment curve are separable. The table gives $m^*$ and the least margin on the "
         "curve: the gap below the subset as a share of the scores' whole range."
     )
 )
 display(
-    curve.pivot(index="q", columns="N", values=["m*", "least margin"])
+    tight_curve.pivot(index="q", columns="N", values=["m*", "least margin"])
     .style.format("{:.0f}", subset=["m*"], na_rep="–")
     .format("{:.1g}", subset=["least margin"], na_rep="–")
 )
 
 # %%
-cells = []
+tight_cells = []
 for ones in progress(range(1, tight_sparsity + 1), "map"):
     subsets = list(combinations(range(map_tokens), ones))
     for dim in range(1, 2 * tight_sparsity + 1):
-        draws = {"random keys": [tight_normal(map_tokens, dim)], "moment curve": [moment_keys(map_tokens, dim)]}
+        draws = {"random keys": [tight_normal(map_tokens, dim)], "moment curve": [tight_moment_keys(map_tokens, dim)]}
         for kind, configurations in draws.items():
             failures = sum(isinstance(separate(k, y), RadonPartition) for k in configurations for y in subsets)
             share = 1 - failures / (len(configurations) * len(subsets))
-            cells.append({"keys": kind, "q": ones, "m": dim, "share": share, "all": failures == 0})
-cells = pd.DataFrame(cells)
-needed = cells["q"].map(lambda ones: tight_dimension(map_tokens, ones))
-map_errors = int((cells["all"] & (cells["m"] < needed)).sum()) + int(
-    (~cells["all"] & (cells["m"] >= needed) & (cells["keys"] == "moment curve")).sum()
+            tight_cells.append({"keys": kind, "q": ones, "m": dim, "share": share, "all": failures == 0})
+tight_cells = pd.DataFrame(tight_cells)
+tight_needed = tight_cells["q"].map(lambda ones: tight_dimension(map_tokens, ones))
+tight_map_errors = int((tight_cells["all"] & (tight_cells["m"] < tight_needed)).sum()) + int(
+    (~tight_cells["all"] & (tight_cells["m"] >= tight_needed) & (tight_cells["keys"] == "moment curve")).sum()
 )
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-tight-map", "caption": "The share of q-subsets that some query singles out, decided exactly, for one draw of random keys and for the first m coordinates of the moment curve. The line is m*: no keys reach the share 1 to its left, and the curve does everywhere to its right."}, "image": {"alt": "Two heat maps over m and q. Shares grow with m. On the left, random keys reach one only near the largest m. On the right, the moment curve reaches one exactly from the stepped line m star on."}}
 fig, panels = plt.subplots(1, 2, figsize=(9.4, 2.9), sharey=True)
-for axes, (kind, part) in zip(panels, cells.groupby("keys", sort=False), strict=True):
+for axes, (kind, part) in zip(panels, tight_cells.groupby("keys", sort=False), strict=True):
     table = part.pivot(index="q", columns="m", values="share")
     labels = part.assign(text=[f"{s:.2f}" if not a else "1" for s, a in zip(part["share"], part["all"], strict=True)])
     sns.heatmap(
@@ -252,28 +252,26 @@ plt.show()
 # best errors found stay far above: $\eps_0$ is what the argument proves, not the least error.
 
 # %%
-root_sparsities = range(1, 65)
-roots = {ones: forcing_accuracy(ones) for ones in root_sparsities}
-least_root_ratio = min(root * 2 * ones**2 for ones, root in roots.items())
-best_errors = []
+tight_root_sparsities = range(1, 65)
+tight_roots = {ones: forcing_accuracy(ones) for ones in tight_root_sparsities}
+tight_roots_above = sum(root > Fraction(1, 2 * ones**2) for ones, root in tight_roots.items())
+tight_best_errors = []
 for ones in range(1, tight_sparsity + 1):
     tokens, dim = 2 * ones + 2, 2 * ones - 1
     keys = tight_normal(50, tokens, dim)
     pointers = torch.tensor([failing_subset(k, ones).subset for k in keys])
     queries = tight_normal(50, dim).requires_grad_()
-    optimiser = torch.optim.Adam([queries], lr=0.1)
     best = torch.full((50,), torch.inf, dtype=torch.float64)
-    for _ in range(300):
+    for step in range(400):  # normalised gradient descent with shrinking steps
         error = worst_case_error(torch.softmax((keys @ queries.unsqueeze(-1)).squeeze(-1), dim=-1), pointers)
         best = torch.minimum(best, error.detach())
-        optimiser.zero_grad()
-        error.sum().backward()
-        optimiser.step()
-    best_errors.append({"q": ones, "m": dim, "N": tokens, "best error found": best.min().item()})
-best_errors = pd.DataFrame(best_errors).set_index("q")
-best_errors["ε₀"] = [float(roots[ones]) for ones in best_errors.index]
-best_errors["1/(2q²)"] = [1 / (2 * ones**2) for ones in best_errors.index]
-display(best_errors.style.format("{:.3f}", subset=["best error found", "ε₀", "1/(2q²)"]))
+        (slope,) = torch.autograd.grad(error.sum(), queries)
+        queries = (queries - 0.5 * 0.99**step * torch.nn.functional.normalize(slope, dim=-1)).detach().requires_grad_()
+    tight_best_errors.append({"q": ones, "m": dim, "N": tokens, "best error found": best.min().item()})
+tight_best_errors = pd.DataFrame(tight_best_errors).set_index("q")
+tight_best_errors["ε₀"] = [float(tight_roots[ones]) for ones in tight_best_errors.index]
+tight_best_errors["1/(2q²)"] = [1 / (2 * ones**2) for ones in tight_best_errors.index]
+display(tight_best_errors.style.format("{:.3f}", subset=["best error found", "ε₀", "1/(2q²)"]))
 
 # %% [markdown]
 # ## What each hypothesis is for
@@ -314,18 +312,18 @@ display(best_errors.style.format("{:.3f}", subset=["best error found", "ε₀", 
 # error above $\eps_0(1)=2/3$ as soon as $N\ge3$; scaled ones do better at $N=4$:
 
 # %%
-cuts = 0
-cut_sizes = [(n, q) for n in range(2, tight_tokens + 1) for q in range(1, min(tight_sparsity, n // 2) + 1)]
-cut_expected = tight_draws * sum(max(0, min(2 * q, n - q) - 1) for n, q in cut_sizes)
-for tokens, ones in cut_sizes:
+tight_cuts = 0
+tight_cut_sizes = [(n, q) for n in range(2, tight_tokens + 1) for q in range(1, min(tight_sparsity, n // 2) + 1)]
+tight_cut_expected = tight_draws * sum(max(0, min(2 * q, n - q) - 1) for n, q in tight_cut_sizes)
+for tokens, ones in tight_cut_sizes:
     for lifted_dim in range(1, min(2 * ones, tokens - ones)):  # lifted points (u_j, log g_j), so m = lifted_dim − 1
         for _ in range(tight_draws):
             subset, weights = failing_cut(tight_normal(tokens, lifted_dim), ones)
-            cuts += len(subset) == ones and all(w >= 0 if j in subset else w <= 0 for j, w in enumerate(weights))
+            tight_cuts += len(subset) == ones and all(w >= 0 if j in subset else w <= 0 for j, w in enumerate(weights))
 scaled_error = SCALED_VALUES.worst_error()
 display(
     Markdown(
-        f"{cuts:,} configurations below the bound, each with a subset that cannot be cut off. A unit with $q=1$, $m=1$ and scaled values reaches the error "
+        f"{tight_cuts:,} configurations below the bound, each with a subset that cannot be cut off. A unit with $q=1$, $m=1$ and scaled values reaches the error "
         f"{scaled_error:.4f} at $N={SCALED_VALUES.num_tokens}$, over all inputs with $z_j=\\pm1$, by interval arithmetic."
     )
 )
@@ -367,7 +365,7 @@ display(
 # Once values may be scaled as well, it makes a difference:
 #
 # :::{prf:proposition} (ours)
-# :label: prop-half
+# :label: prop-tight-half
 #
 # Let $q=1$, $m=1$, $N\ge5$, with position-only keys, any values $v_j(z_j)$, and a query that depends on $y$ alone. The error is at least $\tfrac12$.
 # :::
@@ -459,36 +457,36 @@ display(scalar_rows.style.format({"least gap": "{:.1e}", "inputs": "{:,}", "rows
 
 # %%
 claim(
-    "thm-3.below-fails", len(below), "==", tight_draws * sum(tight_dimension(n, q) - 1 for n, q in sizes),
+    "thm-3.below-fails", len(tight_below), "==", tight_draws * sum(tight_dimension(n, q) - 1 for n, q in tight_sizes),
     statement=f"Random configurations with m < m* (N ≤ {tight_tokens}, q ≤ {tight_sparsity}) whose Radon subset passed the exact check: all.",
 )  # fmt: skip
 claim(
-    "thm-3.below-by-programming", int((~below["linear programming agrees"]).sum()), "==", 0,
+    "thm-3.below-by-programming", int((~tight_below["linear programming agrees"]).sum()), "==", 0,
     statement="Of these subsets, how many linear programming finds separable.",
 )  # fmt: skip
 claim(
-    "thm-3.curve-attains", int(curve["separated"].sum()), "==", sum(comb(n, q) for n, q in sizes),
+    "thm-3.curve-attains", int(tight_curve["separated"].sum()), "==", sum(comb(n, q) for n, q in tight_sizes),
     statement="Subsets of the moment curve in m* dimensions with an exactly checked direction: all.",
 )  # fmt: skip
-simplex = at_bound[at_bound["keys"] == "simplex"]
+tight_simplex = tight_at_bound[tight_at_bound["keys"] == "simplex"]
 claim(
-    "thm-3.simplex-attains", int(simplex["separated"].sum()), "==", sum(comb(n, q) for n, q in sizes),
+    "thm-3.simplex-attains", int(tight_simplex["separated"].sum()), "==", sum(comb(n, q) for n, q in tight_sizes),
     statement="The same for the simplex in N − 1 dimensions.",
 )  # fmt: skip
 claim(
-    "thm-3.tight-map", map_errors, "==", 0,
+    "thm-3.tight-map", tight_map_errors, "==", 0,
     statement=f"Cells of the map at N = {map_tokens} that contradict m*: all subsets separable below it, or not so on the curve from it on.",
 )  # fmt: skip
 claim(
-    "thm-3.forcing-accuracy", least_root_ratio, ">", Fraction(1),
-    statement=f"ε₀(q) · 2q², least over q ≤ {max(root_sparsities)}, with ε₀ rounded down.",
+    "thm-3.forcing-accuracy", tight_roots_above, "==", len(tight_root_sparsities),
+    statement=f"Sparsities q ≤ {max(tight_root_sparsities)} with ε₀(q) > 1/(2q²), ε₀ rounded down: all.",
 )  # fmt: skip
 claim(
-    "thm-3.best-query", (best_errors["best error found"] / best_errors["ε₀"]).min(), ">", 1.0,
+    "thm-3.best-query", (tight_best_errors["best error found"] / tight_best_errors["ε₀"]).min(), ">", 1.0,
     statement="Best error of an optimised query on failing subsets at m = 2q − 1, over ε₀(q), least over q.",
 )  # fmt: skip
 claim(
-    "thm-3.any-values", cuts, "==", cut_expected,
+    "thm-3.any-values", tight_cuts, "==", tight_cut_expected,
     statement="Random keys and scales below the bound for any values, each with a subset that no threshold cuts off.",
 )  # fmt: skip
 claim(
