@@ -78,8 +78,17 @@ from IPython.display import display
 from attention_limits import figures
 from attention_limits.companion.claims import claim
 from attention_limits.constructions.sparse_averaging import fixed_precision_unit
-from attention_limits.experiments.training import Schedule, attention_model, evaluate, fresh_batches, train
-from attention_limits.problems.sparse_averaging import SparseAveraging, worst_case_error
+from attention_limits.experiments.training import (
+    Schedule,
+    attention_model,
+    evaluate,
+    fresh_batches,
+    train,
+)
+from attention_limits.problems.sparse_averaging import (
+    SparseAveraging,
+    worst_case_error,
+)
 from attention_limits.runtime import select_device
 
 figures.use_style()
@@ -87,7 +96,9 @@ device = select_device()
 problem = SparseAveraging(num_tokens, sparsity, value_dim)
 schedule = Schedule(num_steps, peak=peak_rate, warmup_steps=min(100, num_steps // 2))
 # One test set, of no seed's training data.
-test_inputs = problem.sample(500, generator=torch.Generator().manual_seed(10**6 + seed), device=device)
+test_inputs = problem.sample(
+    500, generator=torch.Generator().manual_seed(10**6 + seed), device=device
+)
 
 
 def train_one(number, schedule=schedule):
@@ -95,7 +106,9 @@ def train_one(number, schedule=schedule):
     generator = torch.Generator().manual_seed(number)
     model = attention_model(problem, embed_dim, generator=generator).to(device)
     batches = fresh_batches(problem, batch_size, generator=generator, device=device)
-    steps = tuple(sorted({0, min(snapshot_step, schedule.num_steps), schedule.num_steps}))
+    steps = tuple(
+        sorted({0, min(snapshot_step, schedule.num_steps), schedule.num_steps})
+    )
     run = train(
         model,
         batches,
@@ -119,7 +132,13 @@ rows = []
 for number, run in runs.items():
     for step, state in run.snapshots.items():
         models[number].load_state_dict(state)
-        rows.append({"seed": number, "step": step, **evaluate(models[number], problem, test_inputs)._asdict()})
+        rows.append(
+            {
+                "seed": number,
+                "step": step,
+                **evaluate(models[number], problem, test_inputs)._asdict(),
+            }
+        )
 results = pd.DataFrame(rows).rename(columns={"attention_mass": "attention mass"})
 final = results[results["step"] == num_steps].set_index("seed")
 display(
@@ -141,11 +160,16 @@ for axes, (step, state) in zip(panels[0], first.snapshots.items(), strict=True):
     models[seed].load_state_dict(state)
     with torch.no_grad():
         weights = models[seed].attend(problem.encode(one_input)).attention[0][0, 0]
-    figures.attention_map(axes, weights.cpu().numpy(), one_input.pointers[0].cpu().numpy(), f"{step:,} steps")
+    figures.attention_map(
+        axes,
+        weights.cpu().numpy(),
+        one_input.pointers[0].cpu().numpy(),
+        f"{step:,} steps",
+    )
 panels[0, 0].set_ylabel("query $i$")
-fig.colorbar(panels[0, -1].images[0], ax=panels[0], ticks=[0, 1 / sparsity], fraction=0.02).set_ticklabels(
-    ["0", "$1/q$"]
-)
+fig.colorbar(
+    panels[0, -1].images[0], ax=panels[0], ticks=[0, 1 / sparsity], fraction=0.02
+).set_ticklabels(["0", "$1/q$"])
 plt.show()
 
 # %% [markdown]
@@ -154,11 +178,35 @@ plt.show()
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-learning-curve", "caption": "Relative error on the training samples of each step, averaged over 25 steps: median of the seeds, with their whole range shaded. Dashed: uniform attention, 1 − q/N. Markers: the error on the test samples after the last step, a marker a seed."}, "image": {"alt": "Learning curve on a logarithmic scale. The error stays near the dashed line of uniform attention at first, then falls by about three orders of magnitude, with a narrow band over the seeds. Test errors at the end lie on the curve."}}
 window = min(25, num_steps)
 whole = [run for run in runs.values() if not run.interrupted]
-curves = np.array([np.convolve(run.errors, np.full(window, 1 / window), mode="valid") for run in whole])
+curves = np.array(
+    [
+        np.convolve(run.errors, np.full(window, 1 / window), mode="valid")
+        for run in whole
+    ]
+)
 fig, axes = plt.subplots(figsize=(7.2, 3.6))
-figures.band(axes, np.arange(curves.shape[1]) + window / 2, curves, figures.BLUE, "training samples")
-axes.plot(np.full(len(final), num_steps), final["error"], "D", color=figures.ORANGE, markersize=5, label="test samples")
-axes.axhline(1 - sparsity / num_tokens, color=figures.GREY, linestyle="--", linewidth=1, label="uniform attention")
+figures.band(
+    axes,
+    np.arange(curves.shape[1]) + window / 2,
+    curves,
+    figures.BLUE,
+    "training samples",
+)
+axes.plot(
+    np.full(len(final), num_steps),
+    final["error"],
+    "D",
+    color=figures.ORANGE,
+    markersize=5,
+    label="test samples",
+)
+axes.axhline(
+    1 - sparsity / num_tokens,
+    color=figures.GREY,
+    linestyle="--",
+    linewidth=1,
+    label="uniform attention",
+)
 axes.set(yscale="log", xlabel="step", ylabel="relative error")
 axes.legend()
 plt.show()
@@ -189,26 +237,43 @@ def summary(output, attention):
     difference = output - target
     return {
         "error": difference.square().mean().item() / problem.target_variance,
-        "attention mass": attention.gather(-1, test_inputs.pointers).sum(dim=-1).mean().item(),
+        "attention mass": attention.gather(-1, test_inputs.pointers)
+        .sum(dim=-1)
+        .mean()
+        .item(),
         "largest error": difference.norm(dim=-1).max().item(),
     }
 
 
-unit = fixed_precision_unit(problem, 0.01, generator=torch.Generator().manual_seed(seed)).to(device)
+unit = fixed_precision_unit(
+    problem, 0.01, generator=torch.Generator().manual_seed(seed)
+).to(device)
 constructed = unit.attend(test_inputs)
-uniform = torch.full((len(target), num_tokens, num_tokens), 1 / num_tokens, device=device)
+uniform = torch.full(
+    (len(target), num_tokens, num_tokens), 1 / num_tokens, device=device
+)
 compared = {"uniform attention": summary(uniform @ test_inputs.values, uniform)}
 learned_distance = 0.0
 for number, run in runs.items():
     models[number].load_state_dict(list(run.snapshots.values())[-1])
     with torch.no_grad():
         learned = models[number].attend(problem.encode(test_inputs))
-    compared[f"trained, seed {number}"] = summary(learned.output, learned.attention[0][:, 0])
-    distance = worst_case_error(learned.attention[0][:, 0], test_inputs.pointers).mean().item()
+    compared[f"trained, seed {number}"] = summary(
+        learned.output, learned.attention[0][:, 0]
+    )
+    distance = (
+        worst_case_error(learned.attention[0][:, 0], test_inputs.pointers)
+        .mean()
+        .item()
+    )
     learned_distance = max(learned_distance, distance)
 compared["built for ε = 0.01"] = summary(constructed.output, constructed.attention)
 compared = pd.DataFrame(compared).T
-display(compared.style.format("{:.2e}", subset=["error", "largest error"]).format("{:.4f}", subset=["attention mass"]))
+display(
+    compared.style.format("{:.2e}", subset=["error", "largest error"]).format(
+        "{:.4f}", subset=["attention mass"]
+    )
+)
 
 # %% [markdown]
 # ### The same seed, the same bits
@@ -217,7 +282,9 @@ display(compared.style.format("{:.2e}", subset=["error", "largest error"]).forma
 # again for a few steps and compare every training error.
 
 # %%
-short = Schedule(min(50, num_steps), peak=peak_rate, warmup_steps=min(10, num_steps // 2))
+short = Schedule(
+    min(50, num_steps), peak=peak_rate, warmup_steps=min(10, num_steps // 2)
+)
 again = [train_one(seed, short)[1].errors for _ in range(2)]
 differing_steps = sum(one != other for one, other in zip(*again, strict=True))
 

@@ -83,8 +83,12 @@ value_dim: int = 1  # d', coordinates of a value
 seed: int = 0  # of every random draw on this page
 num_layers: int = 100  # random first layers for each width and q
 largest_program: int = 10  # N up to which linear programs find the least forced error
-largest_rank: int = 30  # N up to which ranks and determinants of pointers are computed
-largest_integer_width: int = 3  # width up to which all first layers with entries −1, 0, 1 are tried
+largest_rank: int = (
+    30  # N up to which ranks and determinants of pointers are computed
+)
+largest_integer_width: int = (
+    3  # width up to which all first layers with entries −1, 0, 1 are tried
+)
 num_seeds: int = 3  # trained networks
 num_steps: int = 1000  # of training each, on fresh samples
 
@@ -125,10 +129,17 @@ from attention_limits.bounds.rank import (
     least_forced_error,
 )
 from attention_limits.companion.claims import claim
-from attention_limits.constructions.feedforward import exact_network, fixed_pointer_network, narrow_network
+from attention_limits.constructions.feedforward import (
+    exact_network,
+    fixed_pointer_network,
+    narrow_network,
+)
 from attention_limits.experiments.training import Schedule, fresh_batches, train
 from attention_limits.models.feedforward import feedforward_network
-from attention_limits.problems.sparse_averaging import SparseAveraging, SparseAveragingInputs
+from attention_limits.problems.sparse_averaging import (
+    SparseAveraging,
+    SparseAveragingInputs,
+)
 from attention_limits.runtime import progress, select_device
 
 figures.use_style()
@@ -154,18 +165,28 @@ display(
 longest = max(collision.values, key=lambda row: sum(x * x for x in row))
 components = np.array(
     [
-        float(sum(a * b for a, b in zip(row, longest, strict=True)) / collision.radius_squared)
+        float(
+            sum(a * b for a, b in zip(row, longest, strict=True))
+            / collision.radius_squared
+        )
         for row in collision.values
     ]
 )
 fig, panels = plt.subplots(1, 2, figsize=(9, 3.2), sharey=True)
-colors = [figures.ORANGE if j in collision.subset else figures.BLUE for j in range(num_tokens)]
+colors = [
+    figures.ORANGE if j in collision.subset else figures.BLUE
+    for j in range(num_tokens)
+]
 for axes, sign, name in ((panels[0], 1, "$z$"), (panels[1], -1, "$-z$")):
     axes.bar(range(1, num_tokens + 1), sign * components, color=colors)
     mean = sign * components[list(collision.subset)].mean()
     axes.axhline(mean, color=figures.ORANGE, linewidth=1.5)
     axes.axhline(0, color=figures.GREY, linewidth=0.8)
-    axes.set(title=f"values {name}", xlabel="token $j$", xticks=range(1, num_tokens + 1, max(1, num_tokens // 12)))
+    axes.set(
+        title=f"values {name}",
+        xlabel="token $j$",
+        xticks=range(1, num_tokens + 1, max(1, num_tokens // 12)),
+    )
 panels[0].set_ylabel(r"$\langle z_j, z_{j^*}\rangle$")
 plt.show()
 
@@ -178,7 +199,9 @@ plt.show()
 
 # %%
 random_rows, widths = [], sorted({max(1, math.ceil(size / 2) - 1), size - 1})
-for width, ones in progress(list(itertools.product(widths, range(1, num_tokens))), "random layers"):
+for width, ones in progress(
+    list(itertools.product(widths, range(1, num_tokens))), "random layers"
+):
     task = SparseAveraging(num_tokens, ones, value_dim)
     for number in range(num_layers):
         weights = torch.randn(width, size, generator=generator, dtype=torch.float64)
@@ -203,16 +226,37 @@ for tokens, dim in itertools.product(range(2, largest_sharp + 1), (1, 2, 3)):
     for ones in range(1, tokens):
         task = SparseAveraging(tokens, ones, dim)
         found = find_collision(task, hardest_rows(task))
-        hardest[tokens, ones, dim] = found.holds and found.forced_error_squared == Fraction(1, (2 * ones - 1) ** 2)
+        hardest[tokens, ones, dim] = (
+            found.holds
+            and found.forced_error_squared == Fraction(1, (2 * ones - 1) ** 2)
+        )
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-forced-error", "caption": "The error that a collision forces, against q: random first layers of two widths, median and whole range, and the layers whose collisions force least. The line is 1/(2q−1)."}, "image": {"alt": "Two bands that fall as q grows, the one of the narrower layers and the one of width one below N d', overlap and lie above a falling line 1/(2q−1); diamonds lie on the line."}}
 fig, axes = plt.subplots(figsize=(7.2, 3.8))
 asked = np.arange(1, num_tokens)
-for width, color in zip(widths, (figures.GREEN, figures.BLUE)[-len(widths) :], strict=True):
-    curves = random_layers[random_layers["width"] == width].pivot(index="layer", columns="q", values="forced error")
+for width, color in zip(
+    widths, (figures.GREEN, figures.BLUE)[-len(widths) :], strict=True
+):
+    curves = random_layers[random_layers["width"] == width].pivot(
+        index="layer", columns="q", values="forced error"
+    )
     figures.band(axes, asked, curves.to_numpy(), color, f"random, width {width}")
-axes.plot(asked, 1 / (2 * asked - 1), "--", color=figures.GREY, linewidth=1, label="$1/(2q-1)$")
-axes.plot(asked, 1 / (2 * asked - 1), "D", color=figures.ORANGE, markersize=5, label=f"hardest, width {size - 1}")
+axes.plot(
+    asked,
+    1 / (2 * asked - 1),
+    "--",
+    color=figures.GREY,
+    linewidth=1,
+    label="$1/(2q-1)$",
+)
+axes.plot(
+    asked,
+    1 / (2 * asked - 1),
+    "D",
+    color=figures.ORANGE,
+    markersize=5,
+    label=f"hardest, width {size - 1}",
+)
 axes.set(xlabel="$q$", ylabel="forced error", ylim=(0, 1.05))
 axes.legend()
 plt.show()
@@ -227,8 +271,13 @@ plt.show()
 programs = {}
 for tokens in progress(range(2, largest_program + 1), "linear programs"):
     for ones in range(1, tokens):
-        programs[tokens, ones] = least_error(list(itertools.combinations(range(tokens), ones)), tokens)
-met = sum(low == high == Fraction(1, 2 * ones - 1) for (_, ones), (low, high) in programs.items())
+        programs[tokens, ones] = least_error(
+            list(itertools.combinations(range(tokens), ones)), tokens
+        )
+met = sum(
+    low == high == Fraction(1, 2 * ones - 1)
+    for (_, ones), (low, high) in programs.items()
+)
 
 # %% [markdown]
 # At the smallest sizes every first layer with entries $-1$, $0$ and $1$ can be tried, of every width up to $N$. A layer of full
@@ -238,16 +287,24 @@ met = sum(low == high == Fraction(1, 2 * ones - 1) for (_, ones), (low, high) in
 integer_rows = []
 for tokens in (2, 3):
     for width in range(1, min(tokens, largest_integer_width) + 1):
-        every = torch.cartesian_prod(*[torch.tensor([-1, 0, 1])] * (width * tokens)).view(-1, width, tokens)
+        every = torch.cartesian_prod(
+            *[torch.tensor([-1, 0, 1])] * (width * tokens)
+        ).view(-1, width, tokens)
         full_rank = (
-            torch.linalg.det(every.double()).abs() > 0.5 if width == tokens else torch.zeros(len(every), dtype=bool)
+            torch.linalg.det(every.double()).abs() > 0.5
+            if width == tokens
+            else torch.zeros(len(every), dtype=bool)
         )
         for ones in range(1, tokens):
             task, collisions, refused = SparseAveraging(tokens, ones, 1), 0, 0
-            for rows, has_full_rank in zip(every.tolist(), full_rank.tolist(), strict=True):
+            for rows, has_full_rank in zip(
+                every.tolist(), full_rank.tolist(), strict=True
+            ):
                 try:
                     found = find_collision(task, rows)
-                    collisions += found.holds and found.difference == 0 and not has_full_rank
+                    collisions += (
+                        found.holds and found.difference == 0 and not has_full_rank
+                    )
                 except ValueError:
                     refused += has_full_rank
             integer_rows.append(
@@ -275,13 +332,19 @@ for tokens, ones in [(2, 1), (3, 1), (3, 2), (4, 1), (4, 2), (4, 3)]:
     task = SparseAveraging(tokens, ones, 1)
     choices = torch.cartesian_prod(*[torch.arange(math.comb(tokens, ones))] * tokens)
     pointers = task.subsets()[choices]
-    values = torch.cartesian_prod(*[torch.tensor([-1.0, 0.0, 1.0], dtype=torch.float64)] * tokens)
+    values = torch.cartesian_prod(
+        *[torch.tensor([-1.0, 0.0, 1.0], dtype=torch.float64)] * tokens
+    )
     inputs = SparseAveragingInputs(
-        values.repeat(len(pointers), 1).unsqueeze(-1).to(device), pointers.repeat_interleave(len(values), 0).to(device)
+        values.repeat(len(pointers), 1).unsqueeze(-1).to(device),
+        pointers.repeat_interleave(len(values), 0).to(device),
     )
     encoded, target = task.encode(inputs), task.target(inputs)
     row = {"N": tokens, "q": ones, "d'": 1, "inputs": len(encoded)}
-    for name, network in (("N d'", exact_network(task)), ("N d' − 1", narrow_network(task))):
+    for name, network in (
+        ("N d'", exact_network(task)),
+        ("N d' − 1", narrow_network(task)),
+    ):
         answers = network.double().to(device)(encoded)
         row[f"error, width {name}"] = (answers - target).norm(dim=-1).max().item()
         row[f"rounding, {name}"] = network.later.rounding_error(torch.float64)
@@ -297,7 +360,9 @@ display(
 # %%
 exact = exact_network(problem).double().to(device)
 sample = problem.sample(500, generator=generator, device=device, dtype=torch.float64)
-exact_error = (exact(problem.encode(sample)) - problem.target(sample)).norm(dim=-1).max().item()
+exact_error = (
+    (exact(problem.encode(sample)) - problem.target(sample)).norm(dim=-1).max().item()
+)
 exact_rounding = exact.later.rounding_error(torch.float64)
 display(
     Markdown(
@@ -359,7 +424,10 @@ ranks = {
     for tokens in range(1, largest_rank + 1)
     for ones in range(1, tokens + 1)
 }
-ranks_right = sum(rank == tokens - math.gcd(tokens, ones) + 1 for (tokens, ones), rank in ranks.items())
+ranks_right = sum(
+    rank == tokens - math.gcd(tokens, ones) + 1
+    for (tokens, ones), rank in ranks.items()
+)
 
 fixed_rows = []
 for ones, tokens in itertools.combinations(range(1, largest_rank + 1), 2):
@@ -371,7 +439,8 @@ for ones, tokens in itertools.combinations(range(1, largest_rank + 1), 2):
                 "N": tokens,
                 "q": ones,
                 "blocks": blocks,
-                "determinant": abs(int(pointer_matrix(pointers, tokens).det())) == ones**blocks,
+                "determinant": abs(int(pointer_matrix(pointers, tokens).det()))
+                == ones**blocks,
                 "forced": fixed_forced_error(pointers, tokens)
                 == Fraction(1, 2 * ones - 1 if covered else 4 * ones - 3),
             }
@@ -392,13 +461,24 @@ sns.heatmap(
     yticklabels=False,
 )
 ticks = np.arange(5, largest_rank + 1, 5)
-left.set(xlabel="$q$", ylabel="$N$", xticks=ticks - 0.5, yticks=ticks - 0.5, xticklabels=ticks, yticklabels=ticks)
+left.set(
+    xlabel="$q$",
+    ylabel="$N$",
+    xticks=ticks - 0.5,
+    yticks=ticks - 0.5,
+    xticklabels=ticks,
+    yticklabels=ticks,
+)
 left.invert_yaxis()
 left.grid(visible=False)
 fig.get_layout_engine().set(wspace=0.12)
 lengths = range(sparsity + 1, max(largest_rank, sparsity + 1) + 1)
 series = {
-    "as many blocks as fit": (lambda n: block_pointers(n, sparsity, n // (sparsity + 1)), figures.BLUE, "o"),
+    "as many blocks as fit": (
+        lambda n: block_pointers(n, sparsity, n // (sparsity + 1)),
+        figures.BLUE,
+        "o",
+    ),
     "one block": (lambda n: block_pointers(n, sparsity, 1), figures.GREEN, "x"),
     "consecutive": (lambda n: consecutive_pointers(n, sparsity), figures.ORANGE, "D"),
 }
@@ -406,9 +486,17 @@ for name, (build, color, marker) in series.items():
     forced = [float(fixed_forced_error(build(n), n)) for n in lengths]
     right.plot(lengths, forced, marker, color=color, markersize=5, label=name)
 right.axhline(1 / (2 * sparsity - 1), color=figures.GREY, linestyle="--", linewidth=1)
-right.annotate("$1/(2q-1)$", (lengths[-1], 1 / (2 * sparsity - 1)), color=figures.GREY, va="bottom", ha="right")
+right.annotate(
+    "$1/(2q-1)$",
+    (lengths[-1], 1 / (2 * sparsity - 1)),
+    color=figures.GREY,
+    va="bottom",
+    ha="right",
+)
 right.set(
-    xlabel="$N$", ylabel=f"forced error, $q={sparsity}$", ylim=(-0.03 / (2 * sparsity - 1), 1.15 / (2 * sparsity - 1))
+    xlabel="$N$",
+    ylabel=f"forced error, $q={sparsity}$",
+    ylim=(-0.03 / (2 * sparsity - 1), 1.15 / (2 * sparsity - 1)),
 )
 right.legend(loc="upper center", bbox_to_anchor=(0.5, 1.3), fontsize="small")
 plt.show()
@@ -417,14 +505,23 @@ plt.show()
 named = {
     "consecutive": consecutive_pointers(num_tokens, sparsity),
     "one block": block_pointers(num_tokens, sparsity, 1),
-    "as many blocks as fit": block_pointers(num_tokens, sparsity, num_tokens // (sparsity + 1)),
+    "as many blocks as fit": block_pointers(
+        num_tokens, sparsity, num_tokens // (sparsity + 1)
+    ),
 }
 width_rows, fixed_error = [], 0.0
 for name, pointers in named.items():
     chosen = torch.tensor(pointers)
     network = fixed_pointer_network(problem, chosen).double().to(device)
-    inputs = sample._replace(pointers=chosen.expand(len(sample.values), -1, -1).to(device))
-    error = (network(problem.encode(inputs)) - problem.target(inputs)).norm(dim=-1).max().item()
+    inputs = sample._replace(
+        pointers=chosen.expand(len(sample.values), -1, -1).to(device)
+    )
+    error = (
+        (network(problem.encode(inputs)) - problem.target(inputs))
+        .norm(dim=-1)
+        .max()
+        .item()
+    )
     fixed_error = max(fixed_error, error)
     rank = pointer_matrix(pointers, num_tokens).rank()
     width_rows.append(
@@ -434,7 +531,9 @@ for name, pointers in named.items():
             "width built": network.width,
             "d' · rank": value_dim * rank,
             "its error": error,
-            "forced below that of full rank": str(fixed_forced_error(pointers, num_tokens)),
+            "forced below that of full rank": str(
+                fixed_forced_error(pointers, num_tokens)
+            ),
         }
     )
 width_rows.append(
@@ -448,7 +547,11 @@ width_rows.append(
     }
 )
 built = pd.DataFrame(width_rows)
-display(built.drop(columns="d' · rank").set_index("pointers").style.format("{:.1e}", subset=["its error"]))
+display(
+    built.drop(columns="d' · rank")
+    .set_index("pointers")
+    .style.format("{:.1e}", subset=["its error"])
+)
 
 # %% [markdown]
 # ### A trained network
@@ -462,15 +565,28 @@ schedule = Schedule(num_steps, peak=2e-3, warmup_steps=min(100, num_steps // 2))
 trained_rows, trained_pairs = [], []
 for number in range(seed, seed + num_seeds):
     draws = torch.Generator().manual_seed(number)
-    network = feedforward_network(problem, size - 1, (128, 128), generator=draws).to(device)
+    network = feedforward_network(problem, size - 1, (128, 128), generator=draws).to(
+        device
+    )
     batches = fresh_batches(problem, 64, generator=draws, device=device)
-    train(network, batches, schedule, target_variance=problem.target_variance, description=f"seed {number}")
+    train(
+        network,
+        batches,
+        schedule,
+        target_variance=problem.target_variance,
+        description=f"seed {number}",
+    )
     network = network.double()
     found = find_collision(problem, as_fractions(network.value_block))
     pair = SparseAveragingInputs(*(part.to(device) for part in found.inputs()))
     with torch.no_grad():
         answers, targets = network(problem.encode(pair)), problem.target(pair)
-        test_error = (network(problem.encode(sample)) - problem.target(sample)).square().mean().item()
+        test_error = (
+            (network(problem.encode(sample)) - problem.target(sample))
+            .square()
+            .mean()
+            .item()
+        )
     trained_pairs.append((found, answers.cpu(), targets.cpu()))
     trained_rows.append(
         {
@@ -479,7 +595,11 @@ for number in range(seed, seed + num_seeds):
             "pre-activations differ by": found.difference,
             "answers differ by": (answers[0] - answers[1]).norm(dim=-1).max().item(),
             "forced error": found.forced_error,
-            "larger error of the pair": (answers - targets).norm(dim=-1).amax(dim=0).min().item(),
+            "larger error of the pair": (answers - targets)
+            .norm(dim=-1)
+            .amax(dim=0)
+            .min()
+            .item(),
             "holds": found.holds,
         }
     )
@@ -487,7 +607,10 @@ trained = pd.DataFrame(trained_rows)
 display(
     trained.drop(columns="holds")
     .set_index("seed")
-    .style.format("{:.3f}", subset=["relative test error", "forced error", "larger error of the pair"])
+    .style.format(
+        "{:.3f}",
+        subset=["relative test error", "forced error", "larger error of the pair"],
+    )
     .format("{:.1e}", subset=["answers differ by"])
     .format("{:g}", subset=["pre-activations differ by"])
 )
@@ -498,8 +621,24 @@ direction = torch.nn.functional.normalize(targets[0], dim=-1)
 along = (answers * direction).sum(dim=-1)
 fig, axes = plt.subplots(figsize=(7.2, 3.4))
 tokens = np.arange(1, num_tokens + 1)
-axes.plot(tokens, along[0], "o", color=figures.BLUE, markersize=10, markerfacecolor="none", label="answer to $z$")
-axes.plot(tokens, along[1], "x", color=figures.GREEN, markersize=6, markeredgewidth=2, label="answer to $-z$")
+axes.plot(
+    tokens,
+    along[0],
+    "o",
+    color=figures.BLUE,
+    markersize=10,
+    markerfacecolor="none",
+    label="answer to $z$",
+)
+axes.plot(
+    tokens,
+    along[1],
+    "x",
+    color=figures.GREEN,
+    markersize=6,
+    markeredgewidth=2,
+    label="answer to $-z$",
+)
 for sign, name in ((1, "right for $z$"), (-1, "right for $-z$")):
     axes.axhline(sign * found.forced_error, color=figures.ORANGE, linewidth=1.5)
     axes.annotate(
@@ -509,7 +648,11 @@ for sign, name in ((1, "right for $z$"), (-1, "right for $-z$")):
         va="bottom" if sign > 0 else "top",
         ha="right",
     )
-axes.set(xlabel="output token $i$", ylabel="answer, along the right one", xticks=tokens[:: max(1, num_tokens // 12)])
+axes.set(
+    xlabel="output token $i$",
+    ylabel="answer, along the right one",
+    xticks=tokens[:: max(1, num_tokens // 12)],
+)
 axes.margins(y=0.25)
 axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.2), ncols=2)
 plt.show()
@@ -534,7 +677,9 @@ claim(
     "thm-10.exact-collision", collision.difference, "<=", 0,
     statement="Pre-activations of the first collision: how far z and −z lie apart, from exact inner products.",
 )  # fmt: skip
-narrow_layers = random_layers[(random_layers["width"] < size / 2) & (random_layers["q"] <= num_tokens / 2)]
+narrow_layers = random_layers[
+    (random_layers["width"] < size / 2) & (random_layers["q"] <= num_tokens / 2)
+]
 claim(
     "thm-10.paper-width", int(narrow_layers["holds"].sum()), "==", len(narrow_layers), source="P",
     statement="Random first layers of width below N d'/2, q ≤ N/2: all have a collision.",

@@ -107,12 +107,30 @@
 # ## Parameters
 
 # %% tags=["parameters"]
-num_tokens: int = 8  # N: residual functions are counted up to here, and the LSTM is trained here
+num_tokens: int = (
+    8  # N: residual functions are counted up to here, and the LSTM is trained here
+)
 literal_tokens: int = 4  # N up to which they are counted over all inputs, and machines are run on all inputs
-token_grid: list[int] = [4, 8, 16, 32, 64, 128, 256, 512, 1024]  # N of the curves of memory
+token_grid: list[int] = [
+    4,
+    8,
+    16,
+    32,
+    64,
+    128,
+    256,
+    512,
+    1024,
+]  # N of the curves of memory
 sparsity: int = 1  # q, the LSTM's task
 value_dim: int = 1  # d', the LSTM's task
-hidden_grid: list[int] = [2, 4, 8, 16, 32]  # h, hidden units of an LSTM in each direction
+hidden_grid: list[int] = [
+    2,
+    4,
+    8,
+    16,
+    32,
+]  # h, hidden units of an LSTM in each direction
 num_steps: int = 800  # of training, each on fresh samples
 batch_size: int = 64  # samples of a step
 peak_rate: float = 2e-2  # Adam's learning rate after the warm-up
@@ -148,24 +166,40 @@ from attention_limits.runtime import progress, select_device
 
 figures.use_style()
 device = select_device()
-torch.set_num_threads(1)  # networks this small gain nothing from more, and lose much where cores are shared
+torch.set_num_threads(
+    1
+)  # networks this small gain nothing from more, and lose much where cores are shared
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-cut", "caption": "A cut after five of eight tokens, q = 1. The tokens to the right will ask for values on the left, but which ones is not known yet when the state crosses the cut: it must be ready for each of them."}, "image": {"alt": "Eight boxes in a row, the values z1 to z8. A dashed vertical line separates the first five from the last three. A thick arrow labelled state crosses the line from left to right below the boxes. From each box on the right a thin curved arrow leads back to a different box on the left."}}
 fig, axes = plt.subplots(figsize=(7.2, 2.7))
 cut, asked = 5, {6: 2, 7: 5, 8: 1}
 for j in range(1, 9):
     color = figures.BLUE if j <= cut else figures.ORANGE
-    axes.add_patch(plt.Rectangle((j - 0.36, 0), 0.72, 0.72, facecolor=color, alpha=0.18, edgecolor=color))
+    axes.add_patch(
+        plt.Rectangle(
+            (j - 0.36, 0), 0.72, 0.72, facecolor=color, alpha=0.18, edgecolor=color
+        )
+    )
     axes.annotate(f"$z_{j}$", (j, 0.36), ha="center", va="center")
 for i, j in asked.items():
-    arrow = {"arrowstyle": "->", "color": figures.ORANGE, "connectionstyle": "arc3,rad=0.38", "linewidth": 1.2}
+    arrow = {
+        "arrowstyle": "->",
+        "color": figures.ORANGE,
+        "connectionstyle": "arc3,rad=0.38",
+        "linewidth": 1.2,
+    }
     axes.annotate("", (j, 0.76), (i, 0.76), arrowprops=arrow)
 axes.axvline(cut + 0.5, 0.02, 0.98, color=figures.GREY, linestyle="--", linewidth=1)
 axes.annotate(
-    "", (cut + 1.4, -0.5), (cut - 0.4, -0.5), arrowprops={"arrowstyle": "-|>", "color": "black", "linewidth": 2.5}
+    "",
+    (cut + 1.4, -0.5),
+    (cut - 0.4, -0.5),
+    arrowprops={"arrowstyle": "-|>", "color": "black", "linewidth": 2.5},
 )
 axes.annotate("state: one of $2^5$", (cut - 0.55, -0.5), ha="right", va="center")
-axes.annotate("pointers $y_6, y_7, y_8$", (7.6, 2.1), ha="center", color=figures.ORANGE)
+axes.annotate(
+    "pointers $y_6, y_7, y_8$", (7.6, 2.1), ha="center", color=figures.ORANGE
+)
 axes.annotate("cut $c=5$", (cut + 0.58, -0.98), color=figures.GREY)
 axes.set(xlim=(0.4, 8.7), ylim=(-1.1, 2.6), aspect="equal")
 axes.axis("off")
@@ -225,13 +259,19 @@ for tokens in range(2, literal_tokens + 1):
                 )
 cases = pd.DataFrame(cases)
 literal_mismatches = int((cases["literal"] != cases["reduced"]).sum())
-undetermined = {(n, q): undetermined_outputs(n, q) for n in range(2, literal_tokens + 1) for q in range(1, n + 1)}
+undetermined = {
+    (n, q): undetermined_outputs(n, q)
+    for n in range(2, literal_tokens + 1)
+    for q in range(1, n + 1)
+}
 display(
     cases[cases["N"] == literal_tokens]
     .pivot(index=["q", "machine"], columns="cut", values="literal")
     .reindex([machine.value for machine in Machine], level="machine")
     .style.format("{:,}")
-    .set_caption(f"Residual functions at each cut, over all inputs, N = {literal_tokens}")
+    .set_caption(
+        f"Residual functions at each cut, over all inputs, N = {literal_tokens}"
+    )
 )
 
 # %% [markdown]
@@ -271,7 +311,12 @@ display(
 # that each state holds a share of them: that is the second half of part 4.
 
 # %%
-machine_wrong, state_mismatches, least_wrong_when_dropped, inputs_run = 0, 0, math.inf, 0
+machine_wrong, state_mismatches, least_wrong_when_dropped, inputs_run = (
+    0,
+    0,
+    math.inf,
+    0,
+)
 for tokens in range(2, literal_tokens + 1):
     for ones in range(1, tokens):
         problem = SparseAveraging(tokens, ones, 1)
@@ -283,11 +328,16 @@ for tokens in range(2, literal_tokens + 1):
             machine_wrong += int((run.sums != expected).sum())
             state_mismatches += run.bits != -(-(tokens - 1) // layers)
             if layers == 1:
-                state_mismatches += run.distinct_forward_states(0) != [2**c for c in range(tokens)]
+                state_mismatches += run.distinct_forward_states(0) != [
+                    2**c for c in range(tokens)
+                ]
         for dropped in range(tokens):
-            forgetful = ValueStore(problem, [[j for j in range(tokens) if j != dropped]])
+            forgetful = ValueStore(
+                problem, [[j for j in range(tokens) if j != dropped]]
+            )
             least_wrong_when_dropped = min(
-                least_wrong_when_dropped, int((forgetful.run(inputs).sums != expected).sum())
+                least_wrong_when_dropped,
+                int((forgetful.run(inputs).sums != expected).sum()),
             )
 display(
     Markdown(
@@ -329,21 +379,33 @@ for tokens in range(2, num_tokens + 1):
     for ones in range(1, tokens):
         for cut in range(tokens + 1):
             for machine in Machine:
-                if machine is Machine.STACKED and ones > 1 and (ones > 2 or tokens < num_tokens):
+                if (
+                    machine is Machine.STACKED
+                    and ones > 1
+                    and (ones > 2 or tokens < num_tokens)
+                ):
                     continue  # part 4 has its own check for all q
                 row = {"machine": machine, "N": tokens, "q": ones, "cut": cut}
                 row["count"] = reduced_residuals(machine, tokens, ones, cut)
-                proved = (machine is not Machine.STRICT_LOOK_BACK or ones <= tokens - 2) and (
+                proved = (
+                    machine is not Machine.STRICT_LOOK_BACK or ones <= tokens - 2
+                ) and (
                     machine is not Machine.STACKED or ones == 1 or 2 * cut <= tokens
                 )
-                row["formula"] = residual_formula(machine, tokens, ones, cut) if proved else None
+                row["formula"] = (
+                    residual_formula(machine, tokens, ones, cut) if proved else None
+                )
                 counts.append(row)
 compared = [row for row in counts if row["formula"] is not None]
 
 
 def mismatches(*machines):
     """Counts of these machines that are not what the formula says."""
-    return sum(row["count"] != row["formula"] for row in compared if row["machine"] in machines)
+    return sum(
+        row["count"] != row["formula"]
+        for row in compared
+        if row["machine"] in machines
+    )
 
 
 # What the largest cut needs, beside the paper's number.
@@ -352,13 +414,24 @@ for row in counts:
     if row["machine"] is not Machine.STRICT_LOOK_BACK or row["q"] <= row["N"] - 2:
         case = row["machine"], row["N"], row["q"]
         largest[case] = max(row["count"], largest.get(case, 1))
-least_over_paper = min(state_bits(count) - Fraction(tokens - 1, 2) for (_, tokens, _), count in largest.items())
+least_over_paper = min(
+    state_bits(count) - Fraction(tokens - 1, 2)
+    for (_, tokens, _), count in largest.items()
+)
 
 only_the_sum = sum(
-    reduced_residuals(machine, tokens, tokens - (machine is Machine.STRICT_LOOK_BACK), cut) != cut + 1
+    reduced_residuals(
+        machine, tokens, tokens - (machine is Machine.STRICT_LOOK_BACK), cut
+    )
+    != cut + 1
     for tokens in range(2, num_tokens + 1)
     for cut in range(tokens)
-    for machine in (Machine.BIDIRECTIONAL, Machine.DEFERRED, Machine.LOOK_BACK, Machine.STRICT_LOOK_BACK)
+    for machine in (
+        Machine.BIDIRECTIONAL,
+        Machine.DEFERRED,
+        Machine.LOOK_BACK,
+        Machine.STRICT_LOOK_BACK,
+    )
 )
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-residuals", "caption": "Residual functions at every cut, in bits. Markers: counted. Lines: the formulas. For q = 2 no formula is claimed for the stack beyond the half cut; there a few more than the smaller side's bits survive. Machines that look back have the counts of the bidirectional layer."}, "image": {"alt": "Two panels, q equal to one and two: the logarithm of the number of residual functions against the cut. The bidirectional layer's points rise along a straight line to N minus one bits at the last cut but one. Read all, then write rises much higher, in an arch. The stack's points rise to the half cut and then fall. All markers lie on their lines."}}
@@ -370,7 +443,11 @@ STYLES = {
 fig, panels = plt.subplots(1, 2, figsize=(9, 3.8), sharex=True, sharey=True)
 for axes, ones in zip(panels, (1, 2), strict=True):
     for machine, (color, marker) in STYLES.items():
-        rows = [row for row in counts if (row["machine"], row["N"], row["q"]) == (machine, num_tokens, ones)]
+        rows = [
+            row
+            for row in counts
+            if (row["machine"], row["N"], row["q"]) == (machine, num_tokens, ones)
+        ]
         if machine is Machine.BIDIRECTIONAL:
             rows = rows[:-1]  # no output is left after the last token
         axes.plot(
@@ -381,11 +458,23 @@ for axes, ones in zip(panels, (1, 2), strict=True):
             label=machine.value,
         )
         lined = [row for row in rows if row["formula"] is not None]
-        axes.plot([row["cut"] for row in lined], [math.log2(row["formula"]) for row in lined], color=color, linewidth=1)
-    axes.axhline((num_tokens - 1) / 2, color=figures.GREY, linestyle="--", linewidth=1)
+        axes.plot(
+            [row["cut"] for row in lined],
+            [math.log2(row["formula"]) for row in lined],
+            color=color,
+            linewidth=1,
+        )
+    axes.axhline(
+        (num_tokens - 1) / 2, color=figures.GREY, linestyle="--", linewidth=1
+    )
     axes.set(title=f"$q={ones}$", xlabel="cut $c$", xticks=range(num_tokens + 1))
 panels[0].annotate(
-    "$(N-1)/2$", (num_tokens, (num_tokens - 1) / 2), color=figures.GREY, va="bottom", ha="right", fontsize="small"
+    "$(N-1)/2$",
+    (num_tokens, (num_tokens - 1) / 2),
+    color=figures.GREY,
+    va="bottom",
+    ha="right",
+    fontsize="small",
 )
 panels[0].set(ylabel=r"$\log_2$ residual functions")
 panels[0].legend(loc="upper left", fontsize="small")
@@ -431,7 +520,9 @@ for tokens in range(2, 2 * num_tokens + 1):
         pointers = half_cut_pointers(tokens, ones)
         designs += 1
         half_mismatches += not (pointers.sum(axis=1) == ones).all()
-        half_mismatches += fixed_pointer_outputs(pointers, tokens // 2) != 2 ** (tokens // 2)
+        half_mismatches += fixed_pointer_outputs(pointers, tokens // 2) != 2 ** (
+            tokens // 2
+        )
 stacks = []
 for tokens in token_grid[:6:2]:
     for layers in (1, 2, 4):
@@ -439,9 +530,18 @@ for tokens in token_grid[:6:2]:
         inputs = problem.sample(50, generator=torch.Generator().manual_seed(seed))
         inputs = inputs._replace(values=torch.where(inputs.values < 0, -1.0, 1.0))
         run = value_store(problem, layers).run(inputs)
-        machine_wrong += int((run.sums != problem.target(inputs)[..., 0].long()).sum())
+        machine_wrong += int(
+            (run.sums != problem.target(inputs)[..., 0].long()).sum()
+        )
         least = tokens - 1 if layers == 1 else -(-(tokens // 2) // layers)
-        stacks.append({"N": tokens, "L": layers, "bits s of the machine": run.bits, "bits s that are necessary": least})
+        stacks.append(
+            {
+                "N": tokens,
+                "L": layers,
+                "bits s of the machine": run.bits,
+                "bits s that are necessary": least,
+            }
+        )
 stacks = pd.DataFrame(stacks).set_index(["N", "L"])
 display(stacks.style.set_caption("Stacks of bidirectional layers, q = 1"))
 
@@ -457,8 +557,18 @@ for tokens in progress(token_grid, "curves"):
     for ones in (1, 2):
         best = max(deferred_formula(tokens, ones, cut) for cut in range(tokens + 1))
         half = tokens // 2
-        lower, upper = math.comb(tokens - half, ones) ** half, (2 * math.comb(tokens, ones)) ** tokens
-        memory.append({"N": tokens, "q": ones, "bits": state_bits(best), "inside": lower <= best <= upper})
+        lower, upper = (
+            math.comb(tokens - half, ones) ** half,
+            (2 * math.comb(tokens, ones)) ** tokens,
+        )
+        memory.append(
+            {
+                "N": tokens,
+                "q": ones,
+                "bits": state_bits(best),
+                "inside": lower <= best <= upper,
+            }
+        )
 memory = pd.DataFrame(memory)
 bits = memory.pivot(index="N", columns="q", values="bits")
 overview = pd.DataFrame(
@@ -474,8 +584,22 @@ overview = pd.DataFrame(
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-memory", "caption": "Bits of state against the number of tokens. Both upper curves are exact; one layer's N − 1 is exact too. The stack's line is a lower bound on all of its forward states together, and the dashed line is the paper's number."}, "image": {"alt": "Bits against N, both logarithmic. From top: read all then write all for two pointers, the same for one pointer, the line N minus one, the line N over two, and just below it the dashed line of the paper's bound. The upper two curves rise slightly more steeply than the straight lines."}}
 fig, axes = plt.subplots(figsize=(7.2, 4))
-axes.plot(bits.index, bits[2], "s-", color=figures.PINK, markersize=5, label="read all, then write all, $q=2$")
-axes.plot(bits.index, bits[1], "s-", color=figures.ORANGE, markersize=5, label="read all, then write all, $q=1$")
+axes.plot(
+    bits.index,
+    bits[2],
+    "s-",
+    color=figures.PINK,
+    markersize=5,
+    label="read all, then write all, $q=2$",
+)
+axes.plot(
+    bits.index,
+    bits[1],
+    "s-",
+    color=figures.ORANGE,
+    markersize=5,
+    label="read all, then write all, $q=1$",
+)
 axes.plot(
     bits.index,
     [n - 1 for n in bits.index],
@@ -493,7 +617,12 @@ axes.plot(
     label=r"stack, all layers, $\geq\lfloor N/2\rfloor$",
 )
 axes.plot(
-    bits.index, [(n - 1) / 2 for n in bits.index], "--", color=figures.GREY, linewidth=1, label="the paper's $(N-1)/2$"
+    bits.index,
+    [(n - 1) / 2 for n in bits.index],
+    "--",
+    color=figures.GREY,
+    linewidth=1,
+    label="the paper's $(N-1)/2$",
 )
 axes.set(xlabel="$N$", ylabel="bits of state")
 axes.set_xscale("log", base=2)
@@ -535,15 +664,21 @@ display(
 # %%
 problem = SparseAveraging(num_tokens, sparsity, value_dim)
 schedule = Schedule(num_steps, peak=peak_rate, warmup_steps=min(100, num_steps // 2))
-test_inputs = problem.sample(2000, generator=torch.Generator().manual_seed(10**6 + seed), device=device)
+test_inputs = problem.sample(
+    2000, generator=torch.Generator().manual_seed(10**6 + seed), device=device
+)
 test_tokens, test_targets = problem.encode(test_inputs), problem.target(test_inputs)
 trained = []
 for bidirectional in (False, True):
     for hidden in hidden_grid:
         for number in range(seed, seed + num_seeds):
             generator = torch.Generator().manual_seed(number)
-            model = LSTMModel(problem, hidden, bidirectional=bidirectional, generator=generator).to(device)
-            batches = fresh_batches(problem, batch_size, generator=generator, device=device)
+            model = LSTMModel(
+                problem, hidden, bidirectional=bidirectional, generator=generator
+            ).to(device)
+            batches = fresh_batches(
+                problem, batch_size, generator=generator, device=device
+            )
             train(
                 model,
                 batches,
@@ -552,13 +687,22 @@ for bidirectional in (False, True):
                 description=f"h = {hidden}, seed {number}",
             )
             with torch.no_grad():
-                error = (model(test_tokens) - test_targets).square().mean().item() / problem.target_variance
+                error = (
+                    model(test_tokens) - test_targets
+                ).square().mean().item() / problem.target_variance
             trained.append(
-                {"directions": 1 + bidirectional, "numbers": model.state_numbers, "seed": number, "error": error}
+                {
+                    "directions": 1 + bidirectional,
+                    "numbers": model.state_numbers,
+                    "seed": number,
+                    "error": error,
+                }
             )
 trained = pd.DataFrame(trained)
 floor = (num_tokens - 1) / (2 * num_tokens)
-errors = trained.pivot_table(index="numbers", columns="directions", values="error", aggfunc="median")
+errors = trained.pivot_table(
+    index="numbers", columns="directions", values="error", aggfunc="median"
+)
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-lstm", "caption": "Illustration: relative error of trained LSTMs on test samples against the numbers in one direction's state, hidden vector and cell. A marker a seed, lines through the medians. Dashed: the exact floor of one direction, (N − 1)/(2N). The budget of training is the same for all."}, "image": {"alt": "Relative error against state size, both logarithmic. The errors of one-directional LSTMs fall towards a dashed floor a little below one half and do not pass it. Those of bidirectional LSTMs fall through it, to a few hundredths at the largest state."}}
 fig, axes = plt.subplots(figsize=(7.2, 3.6))
@@ -567,13 +711,30 @@ for directions, color, marker, label in (
     (2, figures.BLUE, "o", "bidirectional"),
 ):
     rows = trained[trained["directions"] == directions]
-    axes.plot(rows["numbers"], rows["error"], marker, color=color, markersize=6, alpha=0.7, label=label)
+    axes.plot(
+        rows["numbers"],
+        rows["error"],
+        marker,
+        color=color,
+        markersize=6,
+        alpha=0.7,
+        label=label,
+    )
     axes.plot(errors.index, errors[directions], color=color, linewidth=1)
 axes.axhline(floor, color=figures.GREY, linestyle="--", linewidth=1)
 axes.annotate(
-    r"floor of one direction", (errors.index[0], floor * 0.95), color=figures.GREY, va="top", fontsize="small"
+    r"floor of one direction",
+    (errors.index[0], floor * 0.95),
+    color=figures.GREY,
+    va="top",
+    fontsize="small",
 )
-axes.set(xscale="log", yscale="log", xlabel="numbers in one direction's state, $2h$", ylabel="relative error")
+axes.set(
+    xscale="log",
+    yscale="log",
+    xlabel="numbers in one direction's state, $2h$",
+    ylabel="relative error",
+)
 axes.set_xticks(errors.index, [str(numbers) for numbers in errors.index])
 axes.minorticks_off()
 axes.set_yticks([1, 0.3, 0.1, 0.03, 0.01], ["1", "0.3", "0.1", "0.03", "0.01"])

@@ -63,8 +63,19 @@ value_dim: int = 4  # d', coordinates of a value
 accuracy: float = 0.01  # ε, the largest error allowed for any output
 seed: int = 0  # of every random draw on this page
 token_grid: list[int] = [16, 64, 256, 1024, 4096]  # N, where growth is measured
-sparsity_grid: list[int] = [1, 2, 4, 8, 16, 32]  # q, where growth is measured; pairs with q ≤ N/2 are used
-accuracy_grid: list[float] = [0.1, 0.01, 0.001]  # ε, where errors and bits are measured
+sparsity_grid: list[int] = [
+    1,
+    2,
+    4,
+    8,
+    16,
+    32,
+]  # q, where growth is measured; pairs with q ≤ N/2 are used
+accuracy_grid: list[float] = [
+    0.1,
+    0.01,
+    0.001,
+]  # ε, where errors and bits are measured
 num_subsets: int = 2000  # random subsets at each size
 largest_exhaustive: int = 12  # N up to which every subset of every size is checked
 
@@ -110,7 +121,10 @@ from attention_limits.constructions.sparse_averaging import (
     softmax_scale,
     sufficient_format,
 )
-from attention_limits.problems.sparse_averaging import SparseAveraging, worst_case_error
+from attention_limits.problems.sparse_averaging import (
+    SparseAveraging,
+    worst_case_error,
+)
 from attention_limits.runtime import progress, select_device
 
 figures.use_style()
@@ -119,7 +133,9 @@ generator = torch.Generator().manual_seed(seed)
 
 # %%
 problem = SparseAveraging(num_tokens, sparsity, value_dim)
-unit = fixed_precision_unit(problem, accuracy, generator=generator).double().to(device)
+unit = (
+    fixed_precision_unit(problem, accuracy, generator=generator).double().to(device)
+)
 inputs = problem.sample(2, generator=generator, device=device, dtype=torch.float64)
 output, attention = unit.attend(inputs)
 output_error = (output - problem.target(inputs)).norm(dim=-1).max().item()
@@ -144,7 +160,9 @@ display(
 subset = inputs.pointers[0, 0]
 query = unit.queries(inputs.pointers)[0, 0] / unit.scale
 inner_products = unit.keys @ query
-on_subset = torch.zeros(num_tokens, dtype=torch.bool, device=device).index_fill(0, subset, True)
+on_subset = torch.zeros(num_tokens, dtype=torch.bool, device=device).index_fill(
+    0, subset, True
+)
 margin = (inner_products[on_subset].min() - inner_products[~on_subset].max()).item()
 spread = (inner_products[on_subset].max() - inner_products[on_subset].min()).item()
 
@@ -153,17 +171,35 @@ positions, chosen = np.arange(num_tokens), on_subset.cpu().numpy()
 fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4))
 for axes, numbers in ((left, inner_products), (right, attention[0, 0])):
     heights = numbers.cpu().numpy()
-    axes.plot(positions[~chosen], heights[~chosen], "o", color=figures.BLUE, markersize=3, label="off the subset")
-    axes.plot(positions[chosen], heights[chosen], "D", color=figures.ORANGE, markersize=6, label="on the subset")
+    axes.plot(
+        positions[~chosen],
+        heights[~chosen],
+        "o",
+        color=figures.BLUE,
+        markersize=3,
+        label="off the subset",
+    )
+    axes.plot(
+        positions[chosen],
+        heights[chosen],
+        "D",
+        color=figures.ORANGE,
+        markersize=6,
+        label="on the subset",
+    )
     axes.set(xlabel="token $j$")
 level = inner_products[on_subset].min().item()
 left.axhspan(level - 1, level, color=figures.GREY, alpha=0.12, linewidth=0)
 left.axhline(level - 1, color=figures.GREY, linestyle="--", linewidth=1)
-left.annotate("margin", (num_tokens * 0.02, level - 0.5), color=figures.GREY, va="center")
+left.annotate(
+    "margin", (num_tokens * 0.02, level - 0.5), color=figures.GREY, va="center"
+)
 left.set(ylabel=r"inner product $\langle u_j, w_y\rangle$")
 right.set(ylabel="attention weight $p_j$", yscale="log")
 right.axhline(1 / sparsity, color=figures.GREY, linestyle="--", linewidth=1)
-right.annotate("$1/q$", (num_tokens, 1 / sparsity), color=figures.GREY, va="bottom", ha="right")
+right.annotate(
+    "$1/q$", (num_tokens, 1 / sparsity), color=figures.GREY, va="bottom", ha="right"
+)
 left.legend(loc="upper center", bbox_to_anchor=(0.5, 1.2), ncols=2)
 plt.show()
 
@@ -212,29 +248,49 @@ for tokens in range(2, largest_exhaustive + 1):
     for ones in range(1, tokens + 1):
         task = SparseAveraging(tokens, ones, 1)
         subsets = task.subsets().to(device)
-        small = fixed_precision_unit(task, accuracy, generator=generator).double().to(device)
+        small = (
+            fixed_precision_unit(task, accuracy, generator=generator)
+            .double()
+            .to(device)
+        )
         # Subset number s is what token s mod N of input s // N asks for; the last input is filled up by repetition.
         count = math.ceil(len(subsets) / tokens)
-        pointers = subsets.repeat(math.ceil(count * tokens / len(subsets)), 1)[: count * tokens].view(
-            count, tokens, ones
-        )
+        pointers = subsets.repeat(math.ceil(count * tokens / len(subsets)), 1)[
+            : count * tokens
+        ].view(count, tokens, ones)
         values = torch.zeros(count, tokens, 1, dtype=torch.float64, device=device)
-        weights = small.attend(inputs._replace(values=values, pointers=pointers)).attention
+        weights = small.attend(
+            inputs._replace(values=values, pointers=pointers)
+        ).attention
         error = worst_case_error(weights, pointers).max().item()
         bound = error_bound(tokens, ones, small.scale)
-        exhaustive.append({"N": tokens, "q": ones, "subsets": len(subsets), "error": error, "bound": bound})
+        exhaustive.append(
+            {
+                "N": tokens,
+                "q": ones,
+                "subsets": len(subsets),
+                "error": error,
+                "bound": bound,
+            }
+        )
 exhaustive = pd.DataFrame(exhaustive)
 exhaustive_count = int(exhaustive["subsets"].sum())
 exhaustive_excess = (exhaustive["error"] - exhaustive["bound"]).max()
 
 # %%
 random_rows = []
-for tokens, target in progress(list(product(token_grid, accuracy_grid)), "random inputs"):
+for tokens, target in progress(
+    list(product(token_grid, accuracy_grid)), "random inputs"
+):
     if sparsity >= tokens:
         continue
     task = SparseAveraging(tokens, sparsity, value_dim)
-    large = fixed_precision_unit(task, target, generator=generator).double().to(device)
-    sample = task.sample(max(1, 512 // tokens), generator=generator, device=device, dtype=torch.float64)
+    large = (
+        fixed_precision_unit(task, target, generator=generator).double().to(device)
+    )
+    sample = task.sample(
+        max(1, 512 // tokens), generator=generator, device=device, dtype=torch.float64
+    )
     attended = large.attend(sample)
     random_rows.append(
         {
@@ -242,27 +298,64 @@ for tokens, target in progress(list(product(token_grid, accuracy_grid)), "random
             "ε": target,
             "k": large.embed_dim,
             "α": large.scale,
-            "error on this input": (attended.output - task.target(sample)).norm(dim=-1).max().item(),
-            "worst error": worst_case_error(attended.attention, sample.pointers).max().item(),
+            "error on this input": (attended.output - task.target(sample))
+            .norm(dim=-1)
+            .max()
+            .item(),
+            "worst error": worst_case_error(attended.attention, sample.pointers)
+            .max()
+            .item(),
             "bound": error_bound(tokens, sparsity, large.scale),
         }
     )
 random_rows = pd.DataFrame(random_rows)
 random_excess = (random_rows["worst error"] - random_rows["bound"]).max()
-accuracy_ratio = max((random_rows["worst error"] / random_rows["ε"]).max(), exhaustive["error"].max() / accuracy)
+accuracy_ratio = max(
+    (random_rows["worst error"] / random_rows["ε"]).max(),
+    exhaustive["error"].max() / accuracy,
+)
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-errors", "caption": "Measured error against the bound. Left: the worst error over all values, largest over every subset of every size, at small N. Right: random inputs; full markers are the worst error over all values, hollow ones the error on the values drawn. Dashed: the bound for the unit's α with exact scores."}, "image": {"alt": "Two plots of error on a logarithmic scale. Left: worst errors for all small N and q lie on or below the bound. Right: for each accuracy, the worst error stays below a dashed bound for all N up to the largest, and the error on random values is smaller still."}}
 fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6))
 inside = exhaustive[exhaustive["q"] < exhaustive["N"]]
-sns.scatterplot(inside, x="q", y="error", hue="N", palette="cividis", ax=left, s=22, linewidth=0)
+sns.scatterplot(
+    inside, x="q", y="error", hue="N", palette="cividis", ax=left, s=22, linewidth=0
+)
 left.axhline(accuracy, color=figures.GREY, linestyle="--", linewidth=1)
-left.annotate(r"$\varepsilon$", (inside["q"].max(), accuracy), color=figures.GREY, va="bottom", ha="right")
-left.set(yscale="log", ylabel="worst error", xlabel="$q$", xticks=range(1, largest_exhaustive, 2))
+left.annotate(
+    r"$\varepsilon$",
+    (inside["q"].max(), accuracy),
+    color=figures.GREY,
+    va="bottom",
+    ha="right",
+)
+left.set(
+    yscale="log",
+    ylabel="worst error",
+    xlabel="$q$",
+    xticks=range(1, largest_exhaustive, 2),
+)
 left.legend(title="$N$", loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
-for target, color in zip(accuracy_grid, (figures.BLUE, figures.ORANGE, figures.GREEN), strict=False):
+for target, color in zip(
+    accuracy_grid, (figures.BLUE, figures.ORANGE, figures.GREEN), strict=False
+):
     rows = random_rows[random_rows["ε"] == target]
-    right.plot(rows["N"], rows["worst error"], "o-", color=color, markersize=5, label=f"{target:g}")
-    right.plot(rows["N"], rows["error on this input"], "o", color=color, markersize=5, markerfacecolor="white")
+    right.plot(
+        rows["N"],
+        rows["worst error"],
+        "o-",
+        color=color,
+        markersize=5,
+        label=f"{target:g}",
+    )
+    right.plot(
+        rows["N"],
+        rows["error on this input"],
+        "o",
+        color=color,
+        markersize=5,
+        markerfacecolor="white",
+    )
     right.plot(rows["N"], rows["bound"], "--", color=color, linewidth=1)
 right.set(xscale="log", yscale="log", xlabel="$N$", ylabel="error")
 right.legend(title=r"$\varepsilon$", loc="center left", bbox_to_anchor=(1, 0.5))
@@ -271,7 +364,9 @@ plt.show()
 # %%
 display(
     random_rows.set_index(["N", "ε"])
-    .style.format("{:.3g}", subset=["α", "error on this input", "worst error", "bound"])
+    .style.format(
+        "{:.3g}", subset=["α", "error on this input", "worst error", "bound"]
+    )
     .format_index("{:g}", level=1)
 )
 
@@ -289,12 +384,23 @@ display(
 # We search for the smallest $k$ at which at most one random subset in a thousand misses the margin $\tfrac12$.
 
 # %%
-grid = [(tokens, ones) for tokens, ones in product(token_grid, sparsity_grid) if ones <= tokens // 2]
+grid = [
+    (tokens, ones)
+    for tokens, ones in product(token_grid, sparsity_grid)
+    if ones <= tokens // 2
+]
 growth = []
 for tokens, ones in progress(grid, "key dimensions"):
     draw = torch.Generator(device=device).manual_seed(seed)
     found = smallest_embed_dim(tokens, ones, num_subsets=num_subsets, generator=draw)
-    growth.append({"N": tokens, "q": ones, "k": found, "predicted": predicted_embed_dim(tokens, ones)})
+    growth.append(
+        {
+            "N": tokens,
+            "q": ones,
+            "k": found,
+            "predicted": predicted_embed_dim(tokens, ones),
+        }
+    )
 growth = pd.DataFrame(growth)
 growth["ratio"] = growth["k"] / growth["predicted"]
 growth["q ln N"] = growth["q"] * np.log(growth["N"])
@@ -306,7 +412,9 @@ asymptotic = growth[(growth["N"] >= 128) & (growth["q"] >= 2)]
 fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.8))
 for axes, x in ((left, "predicted"), (right, "q ln N")):
     for size, color in zip(
-        sorted(growth["N"].unique()), sns.color_palette("cividis", growth["N"].nunique()), strict=True
+        sorted(growth["N"].unique()),
+        sns.color_palette("cividis", growth["N"].nunique()),
+        strict=True,
     ):
         rows = growth[growth["N"] == size]
         axes.plot(rows[x], rows["k"], "o", color=color, markersize=6, label=f"{size}")
@@ -316,14 +424,18 @@ left.plot(ends, ends, "--", color=figures.GREY, linewidth=1)
 left.set(xlabel="$q\\,(1+4z^2)$")
 ends = np.array([growth["q ln N"].min(), growth["q ln N"].max()])
 right.plot(ends, rate * ends, "--", color=figures.GREY, linewidth=1)
-right.annotate(f"$k={rate:.1f}\\,q\\ln N$", (ends[0], rate * ends[1] * 0.7), color=figures.GREY)
+right.annotate(
+    f"$k={rate:.1f}\\,q\\ln N$", (ends[0], rate * ends[1] * 0.7), color=figures.GREY
+)
 right.set(xlabel="$q\\,\\ln N$")
 right.legend(title="$N$", loc="center left", bbox_to_anchor=(1, 0.5))
 plt.show()
 
 # %%
 display(
-    growth.pivot_table(index="N", columns="q", values="k").style.format("{:.0f}", na_rep="–").set_caption("Smallest k")
+    growth.pivot_table(index="N", columns="q", values="k")
+    .style.format("{:.0f}", na_rep="–")
+    .set_caption("Smallest k")
 )
 display(
     growth.pivot_table(index="N", columns="q", values="ratio")
@@ -341,39 +453,83 @@ display(
 # subsets at $k=\lceil4\,q\ln N\rceil$, and it is short, $\norm{w}\le4.1\sqrt q$ in units where keys have length 1.
 
 # %%
-wide = random_sign_keys(num_tokens, default_embed_dim(num_tokens, sparsity), generator=generator).to(device)
+wide = random_sign_keys(
+    num_tokens, default_embed_dim(num_tokens, sparsity), generator=generator
+).to(device)
 gram = gram_matrix(wide)
 kinds = {
-    "random": random_subsets(num_tokens, sparsity, num_subsets, generator=generator).to(device),
+    "random": random_subsets(
+        num_tokens, sparsity, num_subsets, generator=generator
+    ).to(device),
     "adversarial": adversarial_subsets(gram, sparsity),
 }
-outside = {kind: minimum_norm_certificates(gram, subsets).outside.cpu() for kind, subsets in kinds.items()}
+outside = {
+    kind: minimum_norm_certificates(gram, subsets).outside.cpu()
+    for kind, subsets in kinds.items()
+}
 missing = {kind: int((largest > 0.5).sum()) for kind, largest in outside.items()}
 
 narrow_dim = math.ceil(4 * sparsity * math.log(num_tokens))
-narrow = random_sign_keys(num_tokens, narrow_dim, generator=generator).double().numpy()
-hard = torch.cat([adversarial_subsets(gram_matrix(torch.from_numpy(narrow)), sparsity), kinds["random"][:100].cpu()])
-lengths = [maximum_margin_certificate(narrow, y) for y in progress(hard.numpy(), "maximum margin")]
+narrow = (
+    random_sign_keys(num_tokens, narrow_dim, generator=generator).double().numpy()
+)
+hard = torch.cat(
+    [
+        adversarial_subsets(gram_matrix(torch.from_numpy(narrow)), sparsity),
+        kinds["random"][:100].cpu(),
+    ]
+)
+lengths = [
+    maximum_margin_certificate(narrow, y)
+    for y in progress(hard.numpy(), "maximum margin")
+]
 without_certificate = sum(w is None for w in lengths)
 
 # %%
 every_subset = []
 for tokens, ones in [(16, 1), (16, 2), (16, 3), (32, 2), (64, 1), (64, 2)]:
     k = math.ceil(4 * ones * math.log(tokens))
-    keys = random_sign_keys(tokens, k, generator=torch.Generator().manual_seed(seed)).double().numpy()
+    keys = (
+        random_sign_keys(tokens, k, generator=torch.Generator().manual_seed(seed))
+        .double()
+        .numpy()
+    )
     subsets = SparseAveraging(tokens, ones, 1).subsets().numpy()
-    found = [maximum_margin_certificate(keys, y) for y in progress(subsets, f"N = {tokens}, q = {ones}")]
+    found = [
+        maximum_margin_certificate(keys, y)
+        for y in progress(subsets, f"N = {tokens}, q = {ones}")
+    ]
     # Keys of length 1 instead of √k make a certificate √k times as long.
-    longest = max(np.linalg.norm(w) for w in found if w is not None) * math.sqrt(k / ones)
-    every_subset.append((tokens, ones, k, len(subsets), sum(w is None for w in found), longest))
-every_subset = pd.DataFrame(every_subset, columns=["N", "q", "k", "subsets", "without certificate", "longest ‖w‖/√q"])
+    longest = max(np.linalg.norm(w) for w in found if w is not None) * math.sqrt(
+        k / ones
+    )
+    every_subset.append(
+        (tokens, ones, k, len(subsets), sum(w is None for w in found), longest)
+    )
+every_subset = pd.DataFrame(
+    every_subset,
+    columns=["N", "q", "k", "subsets", "without certificate", "longest ‖w‖/√q"],
+)
 display(every_subset.set_index(["N", "q"]).style.format({"longest ‖w‖/√q": "{:.2f}"}))
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-adversarial", "caption": "The largest inner product with an outsider under minimum norm, whose inner product on the subset is 1. Random subsets stay below 1/2; subsets chosen against one outsider do not."}, "image": {"alt": "Two histograms over the largest outside inner product. The histogram of random subsets lies left of a dashed line at one half, the histogram of adversarial subsets lies right of it."}}
 fig, axes = plt.subplots(figsize=(7.2, 3))
-bins = np.linspace(min(x.min().item() for x in outside.values()), max(x.max().item() for x in outside.values()), 45)
-for (kind, largest), color in zip(outside.items(), (figures.BLUE, figures.ORANGE), strict=True):
-    axes.hist(largest.numpy(), bins=bins, density=True, color=color, alpha=0.75, label=f"{kind} subsets")
+bins = np.linspace(
+    min(x.min().item() for x in outside.values()),
+    max(x.max().item() for x in outside.values()),
+    45,
+)
+for (kind, largest), color in zip(
+    outside.items(), (figures.BLUE, figures.ORANGE), strict=True
+):
+    axes.hist(
+        largest.numpy(),
+        bins=bins,
+        density=True,
+        color=color,
+        alpha=0.75,
+        label=f"{kind} subsets",
+    )
 axes.axvline(0.5, color=figures.GREY, linestyle="--", linewidth=1)
 axes.set(xlabel=r"$\max_{j\notin y}\,\langle u_j, w_y\rangle$", ylabel="density")
 axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
@@ -388,9 +544,14 @@ plt.show()
 # random subsets, and set it beside the theorem's $\log_2\!\big(\tfrac q\eps\ln N\big)$.
 
 # %%
-MINIMUM_NORM, MAXIMUM_MARGIN = "minimum norm, k = ⌈13 q ln N⌉", "maximum margin, k = ⌈4 q ln N⌉"
+MINIMUM_NORM, MAXIMUM_MARGIN = (
+    "minimum norm, k = ⌈13 q ln N⌉",
+    "maximum margin, k = ⌈4 q ln N⌉",
+)
 bits = []
-for tokens, ones in progress([(n, q) for n, q in grid if n <= 1024 and q <= 16], "bits"):
+for tokens, ones in progress(
+    [(n, q) for n, q in grid if n <= 1024 and q <= 16], "bits"
+):
     subsets = random_subsets(tokens, ones, 60, generator=generator).to(device)
     sources = {MINIMUM_NORM: default_embed_dim(tokens, ones)}
     if tokens <= 256:  # one least-squares problem for each subset
@@ -400,7 +561,10 @@ for tokens, ones in progress([(n, q) for n, q in grid if n <= 1024 and q <= 16],
         if certificate == MINIMUM_NORM:
             directions = certify(keys, subsets).directions
         else:
-            found = [maximum_margin_certificate(keys.double().cpu().numpy(), y) for y in subsets.cpu().numpy()]
+            found = [
+                maximum_margin_certificate(keys.double().cpu().numpy(), y)
+                for y in subsets.cpu().numpy()
+            ]
             directions = torch.from_numpy(np.stack(found)).to(device)
         for target in accuracy_grid:
             bits.append(
@@ -409,7 +573,9 @@ for tokens, ones in progress([(n, q) for n, q in grid if n <= 1024 and q <= 16],
                     "N": tokens,
                     "q": ones,
                     "ε": target,
-                    "p": smallest_query_format(keys, directions, subsets, target).bits,
+                    "p": smallest_query_format(
+                        keys, directions, subsets, target
+                    ).bits,
                     "enough, proved": sufficient_format(tokens, ones, k, target).bits,
                     "log₂((q/ε) ln N)": math.log2(ones / target * math.log(tokens)),
                 }
@@ -419,10 +585,14 @@ bits_excess = int((bits["p"] - np.ceil(bits["log₂((q/ε) ln N)"])).max())
 # Minimum norm weighs both keys of a pair alike, so that rounding keeps their scores equal.
 several = bits[bits["q"] >= np.where(bits["certificate"] == MINIMUM_NORM, 3, 2)]
 # Slope of p in log₂(1/ε), one intercept for each (certificate, N, q).
-groups = several.assign(x=np.log2(1 / several["ε"])).groupby(["certificate", "N", "q"])[["x", "p"]]
+groups = several.assign(x=np.log2(1 / several["ε"])).groupby(
+    ["certificate", "N", "q"]
+)[["x", "p"]]
 centred = groups.transform(lambda column: column - column.mean())
 slope = float((centred["x"] * centred["p"]).sum() / (centred["x"] ** 2).sum())
-single_bits = int(bits.loc[bits["q"] == 1, "p"].max()) if (bits["q"] == 1).any() else 0
+single_bits = (
+    int(bits.loc[bits["q"] == 1, "p"].max()) if (bits["q"] == 1).any() else 0
+)
 
 # %% [markdown]
 # A unit with exactly the bits that are proved to be enough, run on every subset:
@@ -432,26 +602,42 @@ rounded_excess = -math.inf
 for tokens, ones in [(8, 1), (8, 3), (12, 2), (12, 5)]:
     task = SparseAveraging(tokens, ones, 1)
     form = sufficient_format(tokens, ones, default_embed_dim(tokens, ones), accuracy)
-    rounded = fixed_precision_unit(task, accuracy, generator=generator, bits=form.bits).double()
+    rounded = fixed_precision_unit(
+        task, accuracy, generator=generator, bits=form.bits
+    ).double()
     subsets = task.subsets()
     queries = rounded.queries(subsets.unsqueeze(1))[:, 0]
     weights = torch.softmax(queries @ rounded.keys.T, dim=-1)
-    rounded_excess = max(rounded_excess, worst_case_error(weights, subsets).max().item() - accuracy)
+    rounded_excess = max(
+        rounded_excess, worst_case_error(weights, subsets).max().item() - accuracy
+    )
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-bits", "caption": "The least query bits p that keep the worst error of 60 random subsets within ε, against log₂((q/ε) ln N). Hollow: q = 1. The lines are x and x + 3."}, "image": {"alt": "Two scatter plots of bits against the theorem's logarithm, one for each kind of certificate. Most points rise with slope about one between two parallel lines. Points for q equal to one stay flat near the bottom, and under minimum norm so do most points for q equal to two."}}
 fig, panels = plt.subplots(1, 2, figsize=(9, 3.8), sharex=True, sharey=True)
 ends = np.array([bits["log₂((q/ε) ln N)"].min(), bits["log₂((q/ε) ln N)"].max()])
-for axes, (certificate, part) in zip(panels, bits.groupby("certificate", sort=False), strict=False):
-    for target, color in zip(accuracy_grid, (figures.BLUE, figures.ORANGE, figures.GREEN), strict=False):
+for axes, (certificate, part) in zip(
+    panels, bits.groupby("certificate", sort=False), strict=False
+):
+    for target, color in zip(
+        accuracy_grid, (figures.BLUE, figures.ORANGE, figures.GREEN), strict=False
+    ):
         for single in (False, True):
             rows = part[(part["ε"] == target) & ((part["q"] == 1) == single)]
             face, label = ("white", None) if single else (color, f"{target:g}")
             axes.plot(
-                rows["log₂((q/ε) ln N)"], rows["p"], "o", color=color, markerfacecolor=face, label=label, markersize=6
+                rows["log₂((q/ε) ln N)"],
+                rows["p"],
+                "o",
+                color=color,
+                markerfacecolor=face,
+                label=label,
+                markersize=6,
             )
     axes.plot(ends, ends, "-", color=figures.GREY, linewidth=1)
     axes.plot(ends, ends + 3, "--", color=figures.GREY, linewidth=1)
-    axes.set(title=certificate, xlabel=r"$\log_2\left(\frac{q}{\varepsilon}\,\ln N\right)$")
+    axes.set(
+        title=certificate, xlabel=r"$\log_2\left(\frac{q}{\varepsilon}\,\ln N\right)$"
+    )
 panels[0].set(ylabel="least bits $p$", yticks=range(2, int(bits["p"].max()) + 3, 3))
 panels[-1].legend(title=r"$\varepsilon$", loc="center left", bbox_to_anchor=(1, 0.5))
 plt.show()
@@ -460,7 +646,9 @@ plt.show()
 enough = bits[bits["certificate"] == MINIMUM_NORM].assign(
     certificate="proved, k = ⌈13 q ln N⌉", p=bits["enough, proved"]
 )
-summary = pd.concat([bits, enough]).pivot_table(index=["N", "q"], columns=["certificate", "ε"], values="p", sort=False)
+summary = pd.concat([bits, enough]).pivot_table(
+    index=["N", "q"], columns=["certificate", "ε"], values="p", sort=False
+)
 display(
     summary.style.format("{:.0f}", na_rep="–")
     .format_index("{:g}", axis=1, level=1)
@@ -482,8 +670,12 @@ display(
 # %%
 formats = []
 for target in accuracy_grid:
-    keys = random_sign_keys(num_tokens, default_embed_dim(num_tokens, sparsity), generator=generator).to(device)
-    subsets = random_subsets(num_tokens, sparsity, 500, generator=generator).to(device)
+    keys = random_sign_keys(
+        num_tokens, default_embed_dim(num_tokens, sparsity), generator=generator
+    ).to(device)
+    subsets = random_subsets(num_tokens, sparsity, 500, generator=generator).to(
+        device
+    )
     scale = softmax_scale(num_tokens, sparsity, target)  # nothing left for rounding
     queries = scale * certify(keys, subsets).directions
     exact = queries @ keys.double().T
@@ -500,19 +692,42 @@ for target in accuracy_grid:
                 "δ": score_error,
                 "worst error": worst_case_error(weights, subsets).max().item(),
                 "2τ₀": error_bound(num_tokens, sparsity, scale),
-                "with δ": error_bound(num_tokens, sparsity, scale, score_error=score_error) + storage,
+                "with δ": error_bound(
+                    num_tokens, sparsity, scale, score_error=score_error
+                )
+                + storage,
             }
         )
 formats = pd.DataFrame(formats)
-display(formats.set_index(["ε", "format"]).style.format("{:.2e}").format_index("{:g}", level=0))
+display(
+    formats.set_index(["ε", "format"])
+    .style.format("{:.2e}")
+    .format_index("{:g}", level=0)
+)
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-formats", "caption": "The worst error of the same unit in three number formats. The line is 2τ₀, which equals ε here; the caps are the bound that counts the measured score error δ."}, "image": {"alt": "Three groups of markers for accuracies 0.1, 0.01 and 0.001. float64 and float32 stay below the line error equals epsilon; bfloat16 rises above it, but stays below the caps of the bound that counts its score error."}}
 fig, axes = plt.subplots(figsize=(6.8, 3.6))
 offsets = {"float64": 0.8, "float32": 1.0, "bfloat16": 1.25}
-for (name, shift), color in zip(offsets.items(), (figures.BLUE, figures.GREEN, figures.ORANGE), strict=True):
+for (name, shift), color in zip(
+    offsets.items(), (figures.BLUE, figures.GREEN, figures.ORANGE), strict=True
+):
     rows = formats[formats["format"] == name]
-    axes.plot(rows["ε"] * shift, rows["worst error"], "o", color=color, label=name, markersize=7)
-    axes.plot(rows["ε"] * shift, rows["with δ"], "_", color=color, markersize=16, markeredgewidth=2)
+    axes.plot(
+        rows["ε"] * shift,
+        rows["worst error"],
+        "o",
+        color=color,
+        label=name,
+        markersize=7,
+    )
+    axes.plot(
+        rows["ε"] * shift,
+        rows["with δ"],
+        "_",
+        color=color,
+        markersize=16,
+        markeredgewidth=2,
+    )
 ends = np.array([min(accuracy_grid) * 0.6, max(accuracy_grid) * 1.6])
 axes.plot(ends, ends, "--", color=figures.GREY, linewidth=1)
 axes.set(xscale="log", yscale="log", xlabel=r"$\varepsilon$", ylabel="worst error")

@@ -1,5 +1,5 @@
 # %% [markdown]
-# # Theorem 3: infinite precision, dimension independent of $N$
+# # Theorem 3: infinite precision, dimension independent of N
 #
 # **The question.** [Theorem 2](thm-2-fixed-precision.py) averages over $q$ of $N$ tokens with about $q\log N$ key dimensions.
 # If a unit may compute with real numbers, how many dimensions does it need? And what do the real numbers cost?
@@ -67,10 +67,31 @@ sparsity: int = 3  # q, tokens that each token points to
 value_dim: int = 4  # d', coordinates of a value
 accuracy: float = 0.01  # ε, the largest error allowed for any output
 seed: int = 0  # of every random draw on this page
-largest_exhaustive: int = 16  # N up to which every subset is checked in integer arithmetic
-exhaustive_sparsity: int = 5  # q up to which every subset is checked in integer arithmetic
-token_grid: list[int] = [16, 32, 64, 128, 256, 512, 1024, 2048, 4096]  # N, where bits and floats are measured
-sparsity_grid: list[int] = [1, 2, 3, 4, 6, 8]  # q, where bits and floats are measured; pairs with N > 2q + 1 are used
+largest_exhaustive: int = (
+    16  # N up to which every subset is checked in integer arithmetic
+)
+exhaustive_sparsity: int = (
+    5  # q up to which every subset is checked in integer arithmetic
+)
+token_grid: list[int] = [
+    16,
+    32,
+    64,
+    128,
+    256,
+    512,
+    1024,
+    2048,
+    4096,
+]  # N, where bits and floats are measured
+sparsity_grid: list[int] = [
+    1,
+    2,
+    3,
+    4,
+    6,
+    8,
+]  # q, where bits and floats are measured; pairs with N > 2q + 1 are used
 accuracy_grid: list[float] = [0.1, 0.01, 0.001]  # ε, for which the digits are counted
 num_subsets: int = 200  # random subsets at each size
 
@@ -122,7 +143,10 @@ from attention_limits.constructions.sparse_averaging import (
     sufficient_format,
 )
 from attention_limits.fixed_point import FixedPoint
-from attention_limits.problems.sparse_averaging import SparseAveraging, SparseAveragingInputs
+from attention_limits.problems.sparse_averaging import (
+    SparseAveraging,
+    SparseAveragingInputs,
+)
 from attention_limits.runtime import progress, select_device
 
 figures.use_style()
@@ -134,24 +158,46 @@ fig, (parabola, circle, polynomial) = plt.subplots(1, 3, figsize=(10, 3.3))
 picked, nodes = 5, np.linspace(-1, 1, 8)
 fine = np.linspace(-1.12, 1.12, 200)
 parabola.plot(fine, fine**2, color=figures.GREY, linewidth=1)
-parabola.plot(fine, 2 * nodes[picked] * fine - nodes[picked] ** 2, color=figures.ORANGE, linewidth=1.5)
+parabola.plot(
+    fine,
+    2 * nodes[picked] * fine - nodes[picked] ** 2,
+    color=figures.ORANGE,
+    linewidth=1.5,
+)
 parabola.plot(nodes, nodes**2, "o", color=figures.BLUE, markersize=5)
 touched = (nodes[picked], nodes[picked] ** 2)
 parabola.plot(*touched, "D", color=figures.ORANGE, markersize=7)
 normal = np.array([2 * nodes[picked], -1]) / np.hypot(2 * nodes[picked], 1) * 0.45
 parabola.annotate(
-    "", np.add(touched, normal), touched, arrowprops={"arrowstyle": "->", "color": figures.ORANGE, "linewidth": 1.5}
+    "",
+    np.add(touched, normal),
+    touched,
+    arrowprops={"arrowstyle": "->", "color": figures.ORANGE, "linewidth": 1.5},
 )
-parabola.set(title="parabola, $q=1$", xlabel="$t$", ylabel="$t^2$", ylim=(-0.75, 1.3), aspect="equal")
+parabola.set(
+    title="parabola, $q=1$",
+    xlabel="$t$",
+    ylabel="$t^2$",
+    ylim=(-0.75, 1.3),
+    aspect="equal",
+)
 angles = 2 * np.pi * np.arange(12) / 12
 turn = np.linspace(0, 2 * np.pi, 200)
 circle.plot(np.cos(turn), np.sin(turn), color=figures.GREY, linewidth=1)
-point, along = np.array([np.cos(angles[1]), np.sin(angles[1])]), np.array([-np.sin(angles[1]), np.cos(angles[1])])
+point, along = (
+    np.array([np.cos(angles[1]), np.sin(angles[1])]),
+    np.array([-np.sin(angles[1]), np.cos(angles[1])]),
+)
 ends = np.stack([point - 1.1 * along, point + 1.1 * along])
 circle.plot(ends[:, 0], ends[:, 1], color=figures.ORANGE, linewidth=1.5)
 circle.plot(np.cos(angles), np.sin(angles), "o", color=figures.BLUE, markersize=5)
 circle.plot(*point, "D", color=figures.ORANGE, markersize=7)
-circle.annotate("", 1.45 * point, point, arrowprops={"arrowstyle": "->", "color": figures.ORANGE, "linewidth": 1.5})
+circle.annotate(
+    "",
+    1.45 * point,
+    point,
+    arrowprops={"arrowstyle": "->", "color": figures.ORANGE, "linewidth": 1.5},
+)
 circle.set(
     title="circle, $q=1$",
     xlabel=r"$\cos\theta$",
@@ -162,11 +208,38 @@ circle.set(
 )
 chosen, turn = angles[[3, 8]], np.linspace(-0.15, 2 * np.pi - 0.35, 300)
 polynomial.axhline(0, color=figures.ORANGE, linewidth=1.5)
-polynomial.plot(turn, -np.prod(1 - np.cos(turn[:, None] - chosen), axis=1), color=figures.GREY, linewidth=1)
-heights, off = -np.prod(1 - np.cos(angles[:, None] - chosen), axis=1), ~np.isin(angles, chosen)
-polynomial.plot(angles[off], heights[off], "o", color=figures.BLUE, markersize=5, label="off the subset")
-polynomial.plot(angles[~off], heights[~off], "D", color=figures.ORANGE, markersize=7, label="on the subset")
-polynomial.set(title="circle, $q=2$", xlabel=r"angle $\theta_j$", ylabel="score", ylim=(-2.7, 0.3))
+polynomial.plot(
+    turn,
+    -np.prod(1 - np.cos(turn[:, None] - chosen), axis=1),
+    color=figures.GREY,
+    linewidth=1,
+)
+heights, off = (
+    -np.prod(1 - np.cos(angles[:, None] - chosen), axis=1),
+    ~np.isin(angles, chosen),
+)
+polynomial.plot(
+    angles[off],
+    heights[off],
+    "o",
+    color=figures.BLUE,
+    markersize=5,
+    label="off the subset",
+)
+polynomial.plot(
+    angles[~off],
+    heights[~off],
+    "D",
+    color=figures.ORANGE,
+    markersize=7,
+    label="on the subset",
+)
+polynomial.set(
+    title="circle, $q=2$",
+    xlabel=r"angle $\theta_j$",
+    ylabel="score",
+    ylim=(-2.7, 0.3),
+)
 polynomial.set(xticks=[0, np.pi, 2 * np.pi], xticklabels=["0", r"$\pi$", r"$2\pi$"])
 polynomial.legend(loc="lower center", fontsize="small")
 plt.show()
@@ -220,8 +293,13 @@ sizes = [
     for ones in range(1, min(exhaustive_sparsity, tokens - 1) + 1)
 ]
 for tokens, ones in progress(sizes, "exact checks"):
-    subsets, places = SparseAveraging(tokens, ones, 1).subsets(), torch.arange(1, tokens + 1)
-    spread, margins = separation(moment_keys(places, ones), moment_queries(places, subsets), subsets)
+    subsets, places = (
+        SparseAveraging(tokens, ones, 1).subsets(),
+        torch.arange(1, tokens + 1),
+    )
+    spread, margins = separation(
+        moment_keys(places, ones), moment_queries(places, subsets), subsets
+    )
     on_circle = check_circle(circle_coefficients(tokens, subsets), subsets)
     exact.append(
         {
@@ -241,7 +319,11 @@ exact_count = int(exact["subsets"].sum())
 circle_ratio = (exact["proved margin"] / exact["circle formula"]).agg(["min", "max"])
 
 # %%
-largest = exact[exact["N"] == largest_exhaustive].drop(columns=["N", "spread"]).set_index("q")
+largest = (
+    exact[exact["N"] == largest_exhaustive]
+    .drop(columns=["N", "spread"])
+    .set_index("q")
+)
 display(
     largest.rename(
         columns={
@@ -302,13 +384,21 @@ for tokens in range(1, min(12, largest_exhaustive) + 1):
     for ones in range(1, tokens + 1):
         task = SparseAveraging(tokens, ones, 1)
         small = infinite_precision_unit(task, accuracy).double().to(device)
-        pointers = task.subsets().to(device).unsqueeze(1).expand(-1, tokens, -1)  # all tokens ask for the same subset
-        zeros = torch.zeros(len(pointers), tokens, 1, dtype=torch.float64, device=device)
+        pointers = (
+            task.subsets().to(device).unsqueeze(1).expand(-1, tokens, -1)
+        )  # all tokens ask for the same subset
+        zeros = torch.zeros(
+            len(pointers), tokens, 1, dtype=torch.float64, device=device
+        )
         weights = small.attend(SparseAveragingInputs(zeros, pointers)).attention[:, 0]
         uniform = torch.zeros_like(weights).scatter_(-1, pointers[:, 0], 1 / ones)
-        worst = SparseAveragingInputs((weights - uniform).sign().unsqueeze(-1), pointers)
+        worst = SparseAveragingInputs(
+            (weights - uniform).sign().unsqueeze(-1), pointers
+        )
         error = (small(worst) - task.target(worst)).abs().max().item()
-        float_rows.append({"N": tokens, "q": ones, "subsets": len(pointers), "error": error})
+        float_rows.append(
+            {"N": tokens, "q": ones, "subsets": len(pointers), "error": error}
+        )
 float_rows = pd.DataFrame(float_rows)
 display(
     Markdown(
@@ -346,18 +436,37 @@ bits = pd.DataFrame(bits)
 everywhere = []  # bits over all subsets, less those over the blocks
 for tokens, ones in sizes:
     if tokens > 2 * ones + 1:
-        subsets, blocks = SparseAveraging(tokens, ones, 1).subsets(), holed_blocks(tokens, ones)
+        subsets, blocks = (
+            SparseAveraging(tokens, ones, 1).subsets(),
+            holed_blocks(tokens, ones),
+        )
         for place in (equispaced_nodes(tokens), chebyshev_nodes(tokens)):
-            everywhere.append(moment_entry_bits(place, subsets) - moment_entry_bits(place, blocks))
-        everywhere.append(trigonometric_entry_bits(tokens, subsets) - trigonometric_entry_bits(tokens, blocks))
+            everywhere.append(
+                moment_entry_bits(place, subsets) - moment_entry_bits(place, blocks)
+            )
+        everywhere.append(
+            trigonometric_entry_bits(tokens, subsets)
+            - trigonometric_entry_bits(tokens, blocks)
+        )
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-query-bits", "caption": "Bits before the point: log₂ of the largest query entry at unit margin, keys of coordinates at most 1. Left: on the circle (markers), with 2q log₂(N/q) (dashed). Right: three sets of keys for one q; the horizontal lines are the digits of float32 and float64."}, "image": {"alt": "Two plots of bits against the number of tokens on a logarithmic axis. Left: for each q the bits rise along a straight line of slope 2q, next to the dashed line two q log N over q. Right: circle, equispaced and Chebyshev nodes rise ever more steeply; all pass the lines at 24 and 53 bits, Chebyshev nodes first."}}
 fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.8))
 palette = dict(
-    zip(sparsity_grid, plt.get_cmap(figures.SEQUENTIAL)(np.linspace(0, 0.85, len(sparsity_grid))), strict=True)
+    zip(
+        sparsity_grid,
+        plt.get_cmap(figures.SEQUENTIAL)(np.linspace(0, 0.85, len(sparsity_grid))),
+        strict=True,
+    )
 )
 for ones, rows in bits.groupby("q"):
-    left.plot(rows["N"], rows["circle"], "o", color=palette[ones], markersize=5, label=f"{ones}")
+    left.plot(
+        rows["N"],
+        rows["circle"],
+        "o",
+        color=palette[ones],
+        markersize=5,
+        label=f"{ones}",
+    )
     left.plot(rows["N"], rows["2q log₂(N/q)"], "--", color=palette[ones], linewidth=1)
 left.set(xscale="log", xlabel="$N$", ylabel="bits before the point")
 left.legend(title="$q$", loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
@@ -368,21 +477,34 @@ for name, color, marker in (
     ("equispaced", figures.GREEN, "s"),
     ("circle", figures.BLUE, "o"),
 ):
-    right.plot(rows["N"], rows[name], marker + "-", color=color, markersize=5, label=name)
+    right.plot(
+        rows["N"], rows[name], marker + "-", color=color, markersize=5, label=name
+    )
 for digits, name in ((24, "float32"), (53, "float64")):
     right.axhline(digits, color=figures.GREY, linestyle=":", linewidth=1)
-    right.annotate(name, (rows["N"].max(), digits), color=figures.GREY, ha="right", va="bottom", fontsize="small")
+    right.annotate(
+        name,
+        (rows["N"].max(), digits),
+        color=figures.GREY,
+        ha="right",
+        va="bottom",
+        fontsize="small",
+    )
 right.set(xscale="log", xlabel="$N$", title=f"$q={shown}$")
 right.legend(fontsize="small")
 plt.show()
 
 # %%
-table = bits[bits["N"].isin([token_grid[0], token_grid[len(token_grid) // 2], token_grid[-1]])]
+table = bits[
+    bits["N"].isin([token_grid[0], token_grid[len(token_grid) // 2], token_grid[-1]])
+]
 display(
     table.set_index(["q", "N"])
     .sort_index()
     .style.format("{:.1f}")
-    .set_caption("log₂ of the largest query entry at unit margin, its bound log₂ M, and the closed forms")
+    .set_caption(
+        "log₂ of the largest query entry at unit margin, its bound log₂ M, and the closed forms"
+    )
 )
 
 # %% [markdown]
@@ -416,15 +538,30 @@ display(
 # %%
 rounded_rows = []
 for tokens, ones in [(8, 1), (8, 3), (12, 2), (12, 4), (16, 3), (24, 2), (40, 2)]:
-    form, subsets = sufficient_bits(tokens, ones, accuracy), SparseAveraging(tokens, ones, 1).subsets()
+    form, subsets = (
+        sufficient_bits(tokens, ones, accuracy),
+        SparseAveraging(tokens, ones, 1).subsets(),
+    )
     if form.bits > 52:  # beyond float64, in which the formats are simulated
         continue
     scale = softmax_scale(tokens, ones, accuracy, score_error=accuracy / 2)
-    keys = FixedPoint(1, form.key_fraction_bits).round(trigonometric_keys(tokens, ones))
+    keys = FixedPoint(1, form.key_fraction_bits).round(
+        trigonometric_keys(tokens, ones)
+    )
     queries = scale * trigonometric_queries(tokens, subsets)
-    queries = FixedPoint(form.query_integer_bits, form.query_fraction_bits).round(queries)
+    queries = FixedPoint(form.query_integer_bits, form.query_fraction_bits).round(
+        queries
+    )
     error = largest_error(keys, queries, subsets)
-    rounded_rows.append({"N": tokens, "q": ones, "p": form.bits, "subsets": len(subsets), "worst error": error})
+    rounded_rows.append(
+        {
+            "N": tokens,
+            "q": ones,
+            "p": form.bits,
+            "subsets": len(subsets),
+            "worst error": error,
+        }
+    )
 rounded_rows = pd.DataFrame(rounded_rows)
 display(
     rounded_rows.set_index(["N", "q"])
@@ -435,16 +572,37 @@ display(
 # %%
 FLOATS = {"float16": 11, "float32": 24, "float64": 53, "float128": 113}
 digits_rows = []
-for tokens, ones, target in product([16, 64, 256, 1024], [1, 2, 3, 4, 8], accuracy_grid):
+for tokens, ones, target in product(
+    [16, 64, 256, 1024], [1, 2, 3, 4, 8], accuracy_grid
+):
     if tokens > 2 * ones + 1:
         digits = significand_bits(tokens, ones, target)
-        name = next((name for name, available in FLOATS.items() if digits <= available), "none of these")
+        name = next(
+            (name for name, available in FLOATS.items() if digits <= available),
+            "none of these",
+        )
         scale = softmax_scale(tokens, ones, target, score_error=target / 2)
-        digits_rows.append({"N": tokens, "q": ones, "ε": target, "α": scale, "bits enough": digits, "float type": name})
+        digits_rows.append(
+            {
+                "N": tokens,
+                "q": ones,
+                "ε": target,
+                "α": scale,
+                "bits enough": digits,
+                "float type": name,
+            }
+        )
 digits_rows = pd.DataFrame(digits_rows)
-labelled = digits_rows.assign(cell=[f"{row['bits enough']} ({row['float type']})" for _, row in digits_rows.iterrows()])
+labelled = digits_rows.assign(
+    cell=[
+        f"{row['bits enough']} ({row['float type']})"
+        for _, row in digits_rows.iterrows()
+    ]
+)
 scales = digits_rows.pivot_table(index=["N", "q"], columns="ε", values="α")
-cells = labelled.pivot_table(index=["N", "q"], columns="ε", values="cell", aggfunc="first")
+cells = labelled.pivot_table(
+    index=["N", "q"], columns="ε", values="cell", aggfunc="first"
+)
 display(
     pd.concat({"α": scales, "significand bits that are enough": cells}, axis=1)
     .style.format("{:.1f}", subset=["α"])
@@ -460,7 +618,9 @@ display(
 
 # %%
 limits = []
-for tokens, ones in progress(list(product(token_grid, sparsity_grid)), "float limits"):
+for tokens, ones in progress(
+    list(product(token_grid, sparsity_grid)), "float limits"
+):
     if tokens <= 2 * ones + 1:
         continue
     scale = softmax_scale(tokens, ones, accuracy, score_error=accuracy / 2)
@@ -477,7 +637,9 @@ for tokens, ones in progress(list(product(token_grid, sparsity_grid)), "float li
         row[f"float32, {kind}"] = largest_error(keys, queries, subsets, torch.float32)
     nodes = equispaced_nodes(tokens)
     block = hardest_subset(tokens, ones).unsqueeze(0)
-    row["moment curve"] = largest_error(moment_keys(nodes, ones), scale * moment_certificates(nodes, block), block)
+    row["moment curve"] = largest_error(
+        moment_keys(nodes, ones), scale * moment_certificates(nodes, block), block
+    )
     limits.append(row)
 limits = pd.DataFrame(limits)
 enough = [
@@ -485,18 +647,43 @@ enough = [
     for name in ("float64", "float32")
     for error in limits.loc[limits["digits"] <= FLOATS[name], f"{name}, hardest"]
 ]
-hidden = int(((limits["float64, hardest"] > accuracy) & (limits["float64, random"] <= accuracy)).sum())
+hidden = int(
+    (
+        (limits["float64, hardest"] > accuracy)
+        & (limits["float64, random"] <= accuracy)
+    ).sum()
+)
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-float-limits", "caption": "The worst error of the unit in float64 against N. Left: the hardest subset, a block with one hole. Right: the largest over random subsets. The line is ε. Random subsets stay right where the hardest one has long been wrong."}, "image": {"alt": "Two logarithmic plots of error against the number of tokens, one line for each q. In both, lines fall slowly and then rise abruptly to two once float64 runs out of digits. On the left this happens at much smaller N than on the right."}}
 fig, panels = plt.subplots(1, 2, figsize=(9, 3.8), sharey=True)
 for axes, kind in zip(panels, ("hardest", "random"), strict=True):
     for ones, rows in limits.groupby("q"):
-        axes.plot(rows["N"], rows[f"float64, {kind}"], "o-", color=palette[ones], markersize=4, label=f"{ones}")
+        axes.plot(
+            rows["N"],
+            rows[f"float64, {kind}"],
+            "o-",
+            color=palette[ones],
+            markersize=4,
+            label=f"{ones}",
+        )
     axes.axhline(accuracy, color=figures.GREY, linestyle="--", linewidth=1)
-    axes.set(xscale="log", yscale="log", xlabel="$N$", title=f"{kind} subset{'s' if kind == 'random' else ''}")
-panels[0].annotate(r"$\varepsilon$", (token_grid[0], accuracy), color=figures.GREY, va="bottom", ha="left")
+    axes.set(
+        xscale="log",
+        yscale="log",
+        xlabel="$N$",
+        title=f"{kind} subset{'s' if kind == 'random' else ''}",
+    )
+panels[0].annotate(
+    r"$\varepsilon$",
+    (token_grid[0], accuracy),
+    color=figures.GREY,
+    va="bottom",
+    ha="left",
+)
 panels[0].set(ylabel="worst error")
-panels[1].legend(title="$q$", loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
+panels[1].legend(
+    title="$q$", loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small"
+)
 plt.show()
 
 
@@ -510,7 +697,12 @@ def last_right(rows, column):
 
 ends = []
 for ones, rows in limits.groupby("q"):
-    entry = {"q": ones, "float64, digits enough": max(rows.loc[rows["digits"] <= FLOATS["float64"], "N"], default=0)}
+    entry = {
+        "q": ones,
+        "float64, digits enough": max(
+            rows.loc[rows["digits"] <= FLOATS["float64"], "N"], default=0
+        ),
+    }
     for column, label in (
         ("float64, hardest", "float64, hardest"),
         ("float64, random", "float64, random"),
@@ -533,22 +725,36 @@ display(
 
 # %%
 verdicts = {"answered": 0, "refused": 0, "wrong": 0}
-for tokens, ones in progress([(32, 1), (32, 2), (32, 3), (64, 2), (64, 3)], "float32"):
+for tokens, ones in progress(
+    [(32, 1), (32, 2), (32, 3), (64, 2), (64, 3)], "float32"
+):
     task = SparseAveraging(tokens, ones, 1)
     single = infinite_precision_unit(task, accuracy).to(device)
-    hard = (hardest_subset(tokens, ones) + torch.arange(0, tokens, 2).unsqueeze(1)) % tokens
-    for subset in torch.cat([hard, random_subsets(tokens, ones, num_subsets // 4, generator=generator)]).to(device):
+    hard = (
+        hardest_subset(tokens, ones) + torch.arange(0, tokens, 2).unsqueeze(1)
+    ) % tokens
+    for subset in torch.cat(
+        [hard, random_subsets(tokens, ones, num_subsets // 4, generator=generator)]
+    ).to(device):
         pointers = subset.expand(1, tokens, -1)
         try:
-            weights = single.attend(SparseAveragingInputs(torch.zeros(1, tokens, 1, device=device), pointers)).attention
+            weights = single.attend(
+                SparseAveragingInputs(
+                    torch.zeros(1, tokens, 1, device=device), pointers
+                )
+            ).attention
         except PrecisionError:
             verdicts["refused"] += 1
             continue
         verdicts["answered"] += 1
         uniform = torch.zeros_like(weights).scatter_(-1, pointers, 1 / ones)
-        worst = SparseAveragingInputs((weights - uniform)[:, 0].sign().unsqueeze(-1), pointers)
+        worst = SparseAveragingInputs(
+            (weights - uniform)[:, 0].sign().unsqueeze(-1), pointers
+        )
         exact_answer = task.target(worst._replace(values=worst.values.double()))
-        verdicts["wrong"] += int((single(worst).double() - exact_answer).abs().max().item() > accuracy)
+        verdicts["wrong"] += int(
+            (single(worst).double() - exact_answer).abs().max().item() > accuracy
+        )
 display(
     Markdown(
         f"Answered: {verdicts['answered']}, refused: {verdicts['refused']}, answered with an error above "
@@ -582,9 +788,18 @@ for tokens, ones in product([64, 256, 1024, 4096], [1, 4, 16, 64]):
             }
         )
 costs = pd.DataFrame(costs).set_index([("", "N"), ("", "q")])
-costs.index.names, costs.columns = ["N", "q"], pd.MultiIndex.from_tuples(costs.columns)
-display(costs.style.set_caption(f"A query's dimensions and bits that are proved to be enough, ε = {accuracy:g}"))
-ratio = (costs[("Theorem 2", "product")] / costs[("Theorem 3", "product")]).xs(4096, level="N")
+costs.index.names, costs.columns = (
+    ["N", "q"],
+    pd.MultiIndex.from_tuples(costs.columns),
+)
+display(
+    costs.style.set_caption(
+        f"A query's dimensions and bits that are proved to be enough, ε = {accuracy:g}"
+    )
+)
+ratio = (costs[("Theorem 2", "product")] / costs[("Theorem 3", "product")]).xs(
+    4096, level="N"
+)
 display(
     Markdown(
         f"At $N=4096$ Theorem 2's query takes {ratio.iloc[0]:.0f} times as many bits for $q={ratio.index[0]}$, and "

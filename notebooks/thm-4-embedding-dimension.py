@@ -157,7 +157,9 @@ sparsity: int = 8  # q, bits of Alice and of Bob; all 4^q pairs are run, for thi
 value_dim: int = 1  # d', coordinates of a value
 accuracy: float = 0.0625  # ε < 1/q, for the unit that is looked at closely
 seed: int = 0  # of every random draw on this page
-all_subsets_sparsity: int = 5  # q up to which a unit has to serve all C(2q + 1, q) subsets
+all_subsets_sparsity: int = (
+    5  # q up to which a unit has to serve all C(2q + 1, q) subsets
+)
 sparsity_grid: list[int] = [16, 32, 64]  # q, where random hard pairs are run
 num_inputs: int = 64  # strings of Alice and of Bob at each of these
 matrix_bits: int = 10  # n up to which rows of the communication matrix are counted
@@ -205,8 +207,17 @@ from attention_limits.bounds.counting import (
     required_bits,
     separating_values,
 )
-from attention_limits.bounds.disjointness import Blocks, OneWay, all_pairs, run_on_pairs
-from attention_limits.bounds.protocols import Bits, different_transcripts, pack_numbers
+from attention_limits.bounds.disjointness import (
+    Blocks,
+    OneWay,
+    all_pairs,
+    run_on_pairs,
+)
+from attention_limits.bounds.protocols import (
+    Bits,
+    different_transcripts,
+    pack_numbers,
+)
 from attention_limits.bounds.sparse_averaging import (
     DisjointnessReduction,
     fixed_precision_protocol,
@@ -221,11 +232,16 @@ from attention_limits.constructions.sparse_averaging import (
     sufficient_format,
 )
 from attention_limits.problems.disjointness import Disjointness
-from attention_limits.problems.sparse_averaging import SparseAveraging, worst_case_error
+from attention_limits.problems.sparse_averaging import (
+    SparseAveraging,
+    worst_case_error,
+)
 from attention_limits.runtime import progress
 
 figures.use_style()
-torch.set_num_threads(1)  # the matrices of this page are tiny: more threads would only wait for each other
+torch.set_num_threads(
+    1
+)  # the matrices of this page are tiny: more threads would only wait for each other
 generator = torch.Generator().manual_seed(seed)  # small exact checks: all on the CPU
 
 
@@ -237,30 +253,77 @@ def narrow_embed_dim(tokens, ones):
 def unit_with_proved_bits(task, target, embed_dim):
     """The unit of Theorem 2, its queries with the bits that are proved to be enough for ε."""
     form = sufficient_format(task.num_tokens, task.sparsity, embed_dim, target)
-    return fixed_precision_unit(task, target, generator=generator, embed_dim=embed_dim, bits=form.bits).double()
+    return fixed_precision_unit(
+        task, target, generator=generator, embed_dim=embed_dim, bits=form.bits
+    ).double()
 
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-reduction", "caption": "The reduction for q = 4. Alice's token points at one slot of each pair; Bob colours the slots. The average is −1 unless some arrow ends in a + slot. Only Alice's query crosses the channel."}, "image": {"alt": "Four pairs of squares in a row, labelled 0 and 1. A circle above them, Alice's token, has one arrow to a square of each pair, according to her bits. Squares are marked minus, except those labelled 1 whose bit Bob has set, which are marked plus. One arrow ends in a plus square, so the strings meet."}}
 a_bits, b_bits = [1, 0, 1, 0], [0, 1, 1, 0]
 fig, axes = plt.subplots(figsize=(8, 3.1))
 middle = 5.6
-axes.plot(middle, 2.1, "o", markersize=30, color=figures.GREY, markerfacecolor="white", markeredgewidth=1.5)
+axes.plot(
+    middle,
+    2.1,
+    "o",
+    markersize=30,
+    color=figures.GREY,
+    markerfacecolor="white",
+    markeredgewidth=1.5,
+)
 axes.annotate("$2q{+}1$", (middle, 2.1), ha="center", va="center", fontsize=10)
-axes.annotate("Alice: $a=1010$", (middle + 0.75, 2.15), va="center", color=figures.BLUE)
-axes.annotate("Bob: $b=0110$", (middle - 0.75, 2.15), va="center", ha="right", color=figures.ORANGE)
+axes.annotate(
+    "Alice: $a=1010$", (middle + 0.75, 2.15), va="center", color=figures.BLUE
+)
+axes.annotate(
+    "Bob: $b=0110$",
+    (middle - 0.75, 2.15),
+    va="center",
+    ha="right",
+    color=figures.ORANGE,
+)
 for element, (chosen, held) in enumerate(zip(a_bits, b_bits, strict=True)):
     for slot in (0, 1):
         x = 3 * element + 1.1 * slot + 0.6
         plus = slot == 1 and held == 1
         color = figures.ORANGE if plus else "#e4e4e4"
-        axes.add_patch(plt.Rectangle((x - 0.4, -0.3), 0.8, 0.8, facecolor=color, edgecolor=figures.GREY))
-        axes.annotate("$+$" if plus else "$-$", (x, 0.1), ha="center", va="center", fontsize=14)
-        axes.annotate(f"slot {slot}", (x, -0.5), ha="center", va="center", fontsize=8, color=figures.GREY)
+        axes.add_patch(
+            plt.Rectangle(
+                (x - 0.4, -0.3), 0.8, 0.8, facecolor=color, edgecolor=figures.GREY
+            )
+        )
+        axes.annotate(
+            "$+$" if plus else "$-$", (x, 0.1), ha="center", va="center", fontsize=14
+        )
+        axes.annotate(
+            f"slot {slot}",
+            (x, -0.5),
+            ha="center",
+            va="center",
+            fontsize=8,
+            color=figures.GREY,
+        )
         if slot == chosen:
-            arrow = {"arrowstyle": "-|>", "color": figures.BLUE, "linewidth": 1.6, "shrinkA": 17, "shrinkB": 2}
+            arrow = {
+                "arrowstyle": "-|>",
+                "color": figures.BLUE,
+                "linewidth": 1.6,
+                "shrinkA": 17,
+                "shrinkB": 2,
+            }
             axes.annotate("", (x, 0.5), (middle, 2.1), arrowprops=arrow)
-    axes.annotate(f"$b_{element + 1}={held}$", (3 * element + 1.15, -0.85), ha="center", color=figures.ORANGE)
-    axes.annotate(f"$a_{element + 1}={chosen}$", (3 * element + 1.15, -1.15), ha="center", color=figures.BLUE)
+    axes.annotate(
+        f"$b_{element + 1}={held}$",
+        (3 * element + 1.15, -0.85),
+        ha="center",
+        color=figures.ORANGE,
+    )
+    axes.annotate(
+        f"$a_{element + 1}={chosen}$",
+        (3 * element + 1.15, -1.15),
+        ha="center",
+        color=figures.BLUE,
+    )
 axes.set(xlim=(0, 11.4), ylim=(-1.3, 2.6), aspect="equal")
 axes.axis("off")
 plt.show()
@@ -284,16 +347,27 @@ for n in range(1, matrix_bits + 1):
             "2ⁿ": 2**n,
             "different rows": task.num_different_rows(),
             "rank of 1 − DISJ": task.complement_rank() if n <= rank_bits else -1,
-            "fooling set": len(task.fooling_set().alice) if task.is_fooling_set(task.fooling_set()) else 0,
+            "fooling set": len(task.fooling_set().alice)
+            if task.is_fooling_set(task.fooling_set())
+            else 0,
         }
     )
 facts = pd.DataFrame(facts)
-display(facts.set_index("n").T.style.format(lambda count: "–" if count < 0 else f"{count:,}"))
+display(
+    facts.set_index("n").T.style.format(
+        lambda count: "–" if count < 0 else f"{count:,}"
+    )
+)
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-matrix", "caption": "Left: the table of disjointness for n = 6; dark where the strings are disjoint, orange on the fooling set (a, ā). Every row is different. Right: bits that cross for n = 4 in two right protocols, on all pairs of strings, in falling order; the worst input costs at least n in both."}, "image": {"alt": "Left: a 64 by 64 table in the pattern of a Sierpinski triangle, with the anti-diagonal marked. Right: two step curves of bits over the 256 pairs; sending everything always costs four bits, the protocol in blocks of two costs three or five bits."}}
 shown, short = Disjointness(6), Disjointness(4)
 fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.8))
-left.imshow(~shown.communication_matrix().numpy(), cmap="Blues", interpolation="nearest", vmax=1.3)
+left.imshow(
+    ~shown.communication_matrix().numpy(),
+    cmap="Blues",
+    interpolation="nearest",
+    vmax=1.3,
+)
 fooling = np.arange(2**shown.num_bits)
 left.plot(fooling[::-1], fooling, "s", color=figures.ORANGE, markersize=2.2)
 left.set(xlabel="Bob's string $b$", ylabel="Alice's string $a$", xticks=[], yticks=[])
@@ -302,11 +376,19 @@ for protocol, label, color in (
     (OneWay(4), "one message", figures.BLUE),
     (Blocks(4, 2), "blocks of 2, Bob may stop", figures.ORANGE),
 ):
-    costs = sorted((talk.num_bits for talk in run_on_pairs(protocol, all_pairs(short)).conversations), reverse=True)
+    costs = sorted(
+        (
+            talk.num_bits
+            for talk in run_on_pairs(protocol, all_pairs(short)).conversations
+        ),
+        reverse=True,
+    )
     right.step(range(1, len(costs) + 1), costs, color=color, label=label)
 right.set(xlabel="pairs of strings", ylabel="bits", ylim=(0, 5.5))
 right.axhline(short.num_bits, color=figures.GREY, linestyle="--", linewidth=1)
-right.annotate("$n$", (len(costs), short.num_bits), color=figures.GREY, va="bottom", ha="right")
+right.annotate(
+    "$n$", (len(costs), short.num_bits), color=figures.GREY, va="bottom", ha="right"
+)
 right.legend(loc="lower left")
 plt.show()
 
@@ -319,14 +401,46 @@ talks = []
 for n in range(1, 6):
     problem, size = Disjointness(n), f"n = {n}"
     pairs, fooling = all_pairs(problem), problem.fooling_set()
-    protocols = [("one message", OneWay(n), n), ("one bit fewer", OneWay(n, n - 1), n - 1)]
-    protocols += [(f"blocks of {block}", Blocks(n, block), Blocks(n, block).worst_bits) for block in (1, 2)]
+    protocols = [
+        ("one message", OneWay(n), n),
+        ("one bit fewer", OneWay(n, n - 1), n - 1),
+    ]
+    protocols += [
+        (f"blocks of {block}", Blocks(n, block), Blocks(n, block).worst_bits)
+        for block in (1, 2)
+    ]
     for name, protocol, formula in protocols:
         tally = run_on_pairs(protocol, pairs)
-        transcripts = different_transcripts(run_on_pairs(protocol, fooling).conversations)
-        talks.append((name, n, tally.wrong, tally.worst_bits, formula, tally.mean_bits, transcripts))
-talks = pd.DataFrame(talks, columns=["protocol", "n", "wrong", "worst bits", "formula", "mean bits", "transcripts"])
-right_talks, short_talks = talks[talks["protocol"] != "one bit fewer"], talks[talks["protocol"] == "one bit fewer"]
+        transcripts = different_transcripts(
+            run_on_pairs(protocol, fooling).conversations
+        )
+        talks.append(
+            (
+                name,
+                n,
+                tally.wrong,
+                tally.worst_bits,
+                formula,
+                tally.mean_bits,
+                transcripts,
+            )
+        )
+talks = pd.DataFrame(
+    talks,
+    columns=[
+        "protocol",
+        "n",
+        "wrong",
+        "worst bits",
+        "formula",
+        "mean bits",
+        "transcripts",
+    ],
+)
+right_talks, short_talks = (
+    talks[talks["protocol"] != "one bit fewer"],
+    talks[talks["protocol"] == "one bit fewer"],
+)
 display(
     talks[talks["n"] == talks["n"].max()]
     .drop(columns="formula")
@@ -345,7 +459,9 @@ display(
 # %%
 reduction = DisjointnessReduction(sparsity, num_tokens, value_dim)
 problem, strings = Disjointness(sparsity), Disjointness(sparsity).strings()
-unit = unit_with_proved_bits(reduction.problem, accuracy, default_embed_dim(num_tokens, sparsity))
+unit = unit_with_proved_bits(
+    reduction.problem, accuracy, default_embed_dim(num_tokens, sparsity)
+)
 protocol = fixed_precision_protocol(reduction, unit, strings)
 outcome = run_on_all(protocol, strings, strings)
 overlap = (strings.long() @ strings.long().T).numpy()
@@ -357,7 +473,12 @@ reduction_misses = int((sums != 2 * torch.from_numpy(overlap) - sparsity).sum())
 # The same unit on whole inputs, without any channel.
 some = problem.sample(64, generator=generator)
 whole = unit.attend(reduction.inputs(*some)).output[:, reduction.own_token]
-through_channel = torch.cat([run_on_all(protocol, a[None], b[None]).outputs for a, b in zip(*some, strict=True)])
+through_channel = torch.cat(
+    [
+        run_on_all(protocol, a[None], b[None]).outputs
+        for a, b in zip(*some, strict=True)
+    ]
+)
 channel_gap = (whole[:, :1] - through_channel).abs().max().item()
 display(
     Markdown(
@@ -384,14 +505,29 @@ axes.plot(
 for common in range(sparsity + 1):
     exact = -1 + 2 * common / sparsity
     span = plt.Rectangle(
-        (common - 0.4, exact - accuracy), 0.8, 2 * accuracy, color=figures.GREY, alpha=0.2, linewidth=0
+        (common - 0.4, exact - accuracy),
+        0.8,
+        2 * accuracy,
+        color=figures.GREY,
+        alpha=0.2,
+        linewidth=0,
     )
     axes.add_patch(span)
-axes.axhline(float(reduction.threshold), color=figures.ORANGE, linestyle="--", linewidth=1)
-axes.annotate(
-    "threshold $-1+1/q$", (sparsity + 0.4, float(reduction.threshold)), color=figures.ORANGE, va="bottom", ha="right"
+axes.axhline(
+    float(reduction.threshold), color=figures.ORANGE, linestyle="--", linewidth=1
 )
-axes.set(xlabel=r"common ones $|a\wedge b|$", ylabel="output of token $2q+1$", xticks=range(sparsity + 1))
+axes.annotate(
+    "threshold $-1+1/q$",
+    (sparsity + 0.4, float(reduction.threshold)),
+    color=figures.ORANGE,
+    va="bottom",
+    ha="right",
+)
+axes.set(
+    xlabel=r"common ones $|a\wedge b|$",
+    ylabel="output of token $2q+1$",
+    xticks=range(sparsity + 1),
+)
 plt.show()
 
 # %% [markdown]
@@ -405,13 +541,19 @@ plt.show()
 
 # %%
 DEFAULT, NARROW = "k = ⌈13 q ln N⌉, proved p", "k = ⌈4 q ln N⌉, proved p"
-LEAST, SELECTED, DECIDES = "k = ⌈4 q ln N⌉, least p", "selected, approximates", "selected, decides only"
+LEAST, SELECTED, DECIDES = (
+    "k = ⌈4 q ln N⌉, least p",
+    "selected, approximates",
+    "selected, decides only",
+)
 EVERY, SIGNS = "selected, all C(N, q) subsets", "signs, q bits"
 
 
 def sizes_to_try(tokens, ones):
     """Embedding dimensions for the search, up to ⌈4 q ln N⌉."""
-    return sorted({math.ceil(rate * ones * math.log(tokens)) for rate in (0.7, 1, 1.5, 2, 3, 4)})
+    return sorted(
+        {math.ceil(rate * ones * math.log(tokens)) for rate in (0.7, 1, 1.5, 2, 3, 4)}
+    )
 
 
 def row(source, ones, protocol, p, unit_error):
@@ -429,7 +571,10 @@ for ones in progress(range(1, sparsity + 1), "bits against q"):
     small = DisjointnessReduction(ones, tokens)
     task, strings = small.problem, Disjointness(ones).strings()
     subsets, signs = small.pointers(strings), small.signs(strings).double().T
-    meets, threshold = Disjointness(ones).communication_matrix(), float(small.threshold)
+    meets, threshold = (
+        Disjointness(ones).communication_matrix(),
+        float(small.threshold),
+    )
 
     def approximates(attention, subsets=subsets, target=target):
         return worst_case_error(attention, subsets).max().item() <= target
@@ -438,7 +583,15 @@ for ones in progress(range(1, sparsity + 1), "bits against q"):
         return torch.equal(attention @ signs > threshold, meets)
 
     def search(accept, embed_dims, draws, task=task, target=target, subsets=subsets):
-        return smallest_unit(task, target, subsets, accept, embed_dims=embed_dims, num_draws=draws, generator=generator)
+        return smallest_unit(
+            task,
+            target,
+            subsets,
+            accept,
+            embed_dims=embed_dims,
+            num_draws=draws,
+            generator=generator,
+        )
 
     narrow, tried = narrow_embed_dim(tokens, ones), sizes_to_try(tokens, ones)
     units = {
@@ -451,11 +604,21 @@ for ones in progress(range(1, sparsity + 1), "bits against q"):
     for source, small_unit in units.items():
         talk = fixed_precision_protocol(small, small_unit, strings)
         queries = small_unit.queries(subsets.unsqueeze(1))[:, 0]
-        error = worst_case_error(torch.softmax(queries @ small_unit.keys.T, dim=-1), subsets).max().item()
+        error = (
+            worst_case_error(
+                torch.softmax(queries @ small_unit.keys.T, dim=-1), subsets
+            )
+            .max()
+            .item()
+        )
         sizes.append(row(source, ones, talk, small_unit.format.bits, error / target))
     talk = sign_protocol(small, target)
     queries = torch.stack([talk.read(talk.write(string)) for string in strings])
-    error = worst_case_error(torch.softmax(queries @ talk.keys.T, dim=-1), subsets).max().item()
+    error = (
+        worst_case_error(torch.softmax(queries @ talk.keys.T, dim=-1), subsets)
+        .max()
+        .item()
+    )
     sizes.append(row(SIGNS, ones, talk, 1, error / target))
 sizes = pd.DataFrame(sizes)
 
@@ -508,13 +671,17 @@ for ones in progress(range(1, all_subsets_sparsity + 1), "all subsets"):
     attention = torch.softmax(queries @ small_unit.keys.T, dim=-1)
     for first in range(0, len(subsets) - 1, 2):
         pair = subsets[first : first + 2]
-        values = separating_values(*pair.tolist(), num_tokens=tokens, own_token=2 * ones)[:, 0]
+        values = separating_values(
+            *pair.tolist(), num_tokens=tokens, own_token=2 * ones
+        )[:, 0]
         answer = attention[first : first + 2].mean(dim=0) @ values
         error = (answer - values[pair].mean(dim=1)).abs().max().item()
         differing = len(set(pair[0].tolist()) - set(pair[1].tolist()))
         forced.append((ones, differing, error, error * ones / differing))
 served = pd.DataFrame(served)
-forced = pd.DataFrame(forced, columns=["q", "differing", "error", "share of the bound"])
+forced = pd.DataFrame(
+    forced, columns=["q", "differing", "error", "share of the bound"]
+)
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-bits-sent", "caption": "Bits that Alice's token sends against q, at N = 2q + 1 and ε = 1/(2q). Lines: formulas, run on all inputs for small q and on random hard ones beyond. Markers: found by search. Lower lines: what is needed. Right: bits over log₂ C(2q + 1, q)."}, "image": {"alt": "Left, both axes logarithmic: bits against q. Two upper lines for the units of Theorem 2 rise a little faster than q; below them lie markers of units found by search, and at the bottom two nearly parallel lower bounds, q and the logarithm of the number of subsets. Right: the ratios to the counting bound; those of the units with proved bits grow slowly with q."}}
 fig, (left, right) = plt.subplots(1, 2, figsize=(9.6, 4.2), width_ratios=[1.25, 1])
@@ -536,7 +703,10 @@ styles = [
     (LEAST, sizes, "v", figures.GREEN), (EVERY, served, "D", figures.PINK),
     (SELECTED, sizes, "o", figures.SKY), (DECIDES, sizes, "s", figures.ORANGE),
 ]  # fmt: skip
-for embed_dim, label, line in ((default_embed_dim, DEFAULT, "-"), (narrow_embed_dim, NARROW, "--")):
+for embed_dim, label, line in (
+    (default_embed_dim, DEFAULT, "-"),
+    (narrow_embed_dim, NARROW, "--"),
+):
     left.plot(curve, proved(embed_dim), line, color=figures.BLUE, label=label)
     right.plot(curve, proved(embed_dim) / needed, line, color=figures.BLUE)
 for label, table, marker, color in styles:
@@ -549,7 +719,9 @@ left.plot(curve, curve, ":", color="black", label="needed to decide: q (and enou
 right.axhline(1, color="black", linewidth=1.5)
 for axes in (left, right):
     axes.set(xscale="log", yscale="log", xlabel="$q$")
-    axes.set_xticks([1, 2, 4, 8, 16, 32, 64], labels=["1", "2", "4", "8", "16", "32", "64"])
+    axes.set_xticks(
+        [1, 2, 4, 8, 16, 32, 64], labels=["1", "2", "4", "8", "16", "32", "64"]
+    )
     axes.minorticks_off()
 left.set(ylabel="bits")
 right.set(ylabel="bits over the counting bound")
@@ -558,7 +730,10 @@ plt.show()
 
 # %%
 bounds = {
-    "needed: ⌈log₂ C(2q + 1, q)⌉": {q: required_bits(2 * q + 1, q, Fraction(1, 2 * q)) for q in range(1, sparsity + 1)},
+    "needed: ⌈log₂ C(2q + 1, q)⌉": {
+        q: required_bits(2 * q + 1, q, Fraction(1, 2 * q))
+        for q in range(1, sparsity + 1)
+    },
     "needed to decide: q": {q: q for q in range(1, sparsity + 1)},
 }
 every = pd.concat([sizes, served])
@@ -604,7 +779,9 @@ for ones in progress(sparsity_grid, "large q"):
     tokens, target = 2 * ones + 1, 1 / (2 * ones)
     large = DisjointnessReduction(ones, tokens)
     pairs = Disjointness(ones).sample(num_inputs, generator=generator)
-    large_unit = unit_with_proved_bits(large.problem, target, default_embed_dim(tokens, ones))
+    large_unit = unit_with_proved_bits(
+        large.problem, target, default_embed_dim(tokens, ones)
+    )
     talk = fixed_precision_protocol(large, large_unit, pairs.alice)
     done = run_on_all(talk, pairs.alice, pairs.bob)
     partners = [bool((a & b).any()) for a, b in zip(*pairs, strict=True)]
@@ -617,7 +794,11 @@ for ones in progress(sparsity_grid, "large q"):
         }
     )  # fmt: skip
 random_runs = pd.DataFrame(random_runs)
-display(random_runs.set_index("q").style.format({"error/ε": "{:.2f}", "bits": "{:,}", "pairs": "{:,}"}))
+display(
+    random_runs.set_index("q").style.format(
+        {"error/ε": "{:.2f}", "bits": "{:,}", "pairs": "{:,}"}
+    )
+)
 
 # %% [markdown]
 # ### Coarser accuracy
@@ -629,10 +810,19 @@ display(random_runs.set_index("q").style.format({"error/ε": "{:.2f}", "bits": "
 # %%
 coarse = []
 for tokens, ones in [(1024, 4), (1024, 16), (1024, 64), (65536, 16)]:
-    for target in (Fraction(1, 2 * ones), Fraction(1, 10), Fraction(1, 4), Fraction(2, 5)):
+    for target in (
+        Fraction(1, 2 * ones),
+        Fraction(1, 10),
+        Fraction(1, 4),
+        Fraction(2, 5),
+    ):
         label = "1/(2q)" if target == Fraction(1, 2 * ones) else str(float(target))
-        coarse.append((tokens, ones, label, log2(guaranteed_packing(tokens, ones, target))))
-coarse = pd.DataFrame(coarse, columns=["N", "q", "ε", "bits"]).pivot(index=["N", "q"], columns="ε", values="bits")
+        coarse.append(
+            (tokens, ones, label, log2(guaranteed_packing(tokens, ones, target)))
+        )
+coarse = pd.DataFrame(coarse, columns=["N", "q", "ε", "bits"]).pivot(
+    index=["N", "q"], columns="ε", values="bits"
+)
 display(
     coarse[["1/(2q)", "0.1", "0.25", "0.4"]]
     .style.format("{:.1f}")
@@ -641,13 +831,37 @@ display(
 
 packings = []
 for tokens, ones in [(6, 3), (8, 4), (9, 4), (10, 5), (12, 4)]:
-    for target in (Fraction(1, 5), Fraction(1, 4), Fraction(2, 5), Fraction(1, 2), Fraction(3, 4)):
-        found = greedy_packing(SparseAveraging(tokens, ones, 1).subsets().tolist(), target)
-        closest = min(len(y - other) for y in found for other in found if y != other) if len(found) > 1 else ones
-        packings.append((tokens, ones, target, guaranteed_packing(tokens, ones, target), len(found), closest))
-packings = pd.DataFrame(packings, columns=["N", "q", "ε", "guaranteed", "greedy", "closest"])
+    for target in (
+        Fraction(1, 5),
+        Fraction(1, 4),
+        Fraction(2, 5),
+        Fraction(1, 2),
+        Fraction(3, 4),
+    ):
+        found = greedy_packing(
+            SparseAveraging(tokens, ones, 1).subsets().tolist(), target
+        )
+        closest = (
+            min(len(y - other) for y in found for other in found if y != other)
+            if len(found) > 1
+            else ones
+        )
+        packings.append(
+            (
+                tokens,
+                ones,
+                target,
+                guaranteed_packing(tokens, ones, target),
+                len(found),
+                closest,
+            )
+        )
+packings = pd.DataFrame(
+    packings, columns=["N", "q", "ε", "guaranteed", "greedy", "closest"]
+)
 shown = packings.assign(
-    sizes=packings["guaranteed"].astype(str) + " → " + packings["greedy"].astype(str), ε=packings["ε"].astype(float)
+    sizes=packings["guaranteed"].astype(str) + " → " + packings["greedy"].astype(str),
+    ε=packings["ε"].astype(float),
 )
 display(
     shown.pivot(index=["N", "q"], columns="ε", values="sizes")
@@ -666,17 +880,28 @@ display(
 few = min(3, sparsity)
 small = DisjointnessReduction(few, 2 * few + 1)
 strings = Disjointness(few).strings()
-small_unit = unit_with_proved_bits(small.problem, 1 / (2 * few), narrow_embed_dim(2 * few + 1, few))
-sound = {SIGNS: sign_protocol(small, 1 / (2 * few)), NARROW: fixed_precision_protocol(small, small_unit, strings)}
+small_unit = unit_with_proved_bits(
+    small.problem, 1 / (2 * few), narrow_embed_dim(2 * few + 1, few)
+)
+sound = {
+    SIGNS: sign_protocol(small, 1 / (2 * few)),
+    NARROW: fixed_precision_protocol(small, small_unit, strings),
+}
 
 
 def tampered(protocol, mask):
     """The same protocol over a channel that inverts the bits of ``mask``."""
-    return replace(protocol, read=lambda message: protocol.read(Bits(message.value ^ mask, message.width)))
+    return replace(
+        protocol,
+        read=lambda message: protocol.read(Bits(message.value ^ mask, message.width)),
+    )
 
 
 flips = {
-    name: [run_on_all(tampered(protocol, 1 << bit), strings, strings).wrong for bit in range(protocol.message_bits)]
+    name: [
+        run_on_all(tampered(protocol, 1 << bit), strings, strings).wrong
+        for bit in range(protocol.message_bits)
+    ]
     for name, protocol in sound.items()
 }
 p = small_unit.format.bits

@@ -1,2 +1,1 @@
 """Tests of the bounds."""
-"""Tests of the lower bounds."""

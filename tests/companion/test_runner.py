@@ -11,7 +11,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from attention_limits.companion import gate, pages, runner
+from attention_limits.companion import gate, runner
+from attention_limits.companion.profiles import QUICK
 
 from .conftest import (
     HEADER,
@@ -81,7 +82,7 @@ def profiles(tmp_path_factory: pytest.TempPathFactory) -> Profiles:
     before = project.snapshot()
     plans = [runner.plan(project.page("beta"), "book", {"seed": 5, "accuracy": 0.25})]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(pages.QUICK, "alpha", {"num_tokens": 4})
+        patch.setitem(QUICK, "alpha", {"num_tokens": 4})
         plans.append(runner.plan(project.page("alpha"), "quick", {}))
         with runner.exclusive(project.root):
             outcomes = runner.execute(plans, jobs=2, device="cpu", device_label="cpu", cell_seconds=60)

@@ -1,6 +1,6 @@
 """Pages: the book's notebooks, their typed parameters, and the values that each profile gives them.
 
-A page's `parameters` cell holds the book profile; the quick profile stands here. No page is imported or run.
+A page's `parameters` cell holds the book profile; the quick profile stands in `profiles`. No page is imported or run.
 """
 
 import ast
@@ -10,7 +10,7 @@ import io
 import json
 import sys
 import tokenize
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,56 +20,10 @@ import jupytext
 import yaml
 
 import attention_limits
-from attention_limits.hypotheses import (
-    require,
-    require_accuracy,
-    require_disjointness_reduction,
-    require_integer,
-    require_separating_accuracy,
-    require_sparse_averaging,
-)
-
-Parameters = dict[str, Any]
+from attention_limits.companion.profiles import CONDITIONS, QUICK, Parameters, common_conditions
+from attention_limits.hypotheses import require
 
 PROFILES = ("book", "quick")
-
-#: What the quick profile changes: at most a minute a page on two cores, for tests.
-QUICK: dict[str, Parameters] = {
-    "thm-2-fixed-precision": {
-        "token_grid": [16, 64, 256],
-        "sparsity_grid": [1, 2, 4, 8],
-        "num_subsets": 1000,
-        "largest_exhaustive": 8,
-    },
-    "thm-10-feedforward": {
-        "num_layers": 20,
-        "largest_program": 7,
-        "largest_rank": 16,
-        "largest_integer_width": 2,
-        "num_seeds": 2,
-        "num_steps": 200,
-    "thm-11-recurrent": {
-        "num_tokens": 7,
-        "token_grid": [4, 8, 16, 32, 64, 128],
-        "hidden_grid": [4, 32],
-        "num_steps": 500,
-        "num_seeds": 1,
-    "thm-4-embedding-dimension": {
-        "num_tokens": 15,
-        "sparsity": 6,
-        "all_subsets_sparsity": 4,
-        "sparsity_grid": [16, 32],
-        "num_inputs": 16,
-        "matrix_bits": 8,
-        "rank_bits": 6,
-        "num_draws": 2,
-    "thm-3-infinite-precision": {
-        "token_grid": [16, 32, 64, 256, 1024],
-        "largest_exhaustive": 10,
-        "num_subsets": 100,
-    },
-    "learned-attention": {"num_seeds": 2},
-}
 
 TYPES: dict[str, tuple[type, type | None]] = {
     "int": (int, None),
@@ -176,7 +130,7 @@ class Page:
             known = ", ".join(self.parameters)
             require(name in self.parameters, f"unknown parameter {name!r}: {self.name} has {known}")
             values[name] = self.parameters[name].convert(value)
-        CONDITIONS.get(self.name, _conditions)(values)
+        CONDITIONS.get(self.name, common_conditions)(values)
         return values
 
     def digests(self, parameters: Mapping[str, Any]) -> dict[str, str]:
@@ -220,126 +174,6 @@ def package_digest() -> str:
     for path in sorted(folder.rglob("*.py")):
         parts += [path.relative_to(folder).as_posix().encode(), path.read_bytes()]
     return _hash(*parts)
-
-
-def _conditions(values: Parameters) -> None:
-    """What holds for a parameter of this name on every page."""
-    for name in ("seed",):
-        if name in values:
-            require_integer(name, values[name], 0)
-    for name in ("num_seeds", "num_steps", "embed_dim"):
-        if name in values:
-            require_integer(name, values[name], 1)
-    if {"num_tokens", "sparsity", "value_dim"} <= values.keys():
-        require_sparse_averaging(values["num_tokens"], values["sparsity"], values["value_dim"])
-    if "accuracy" in values:
-        require_accuracy(values["accuracy"])
-
-
-def _fixed_precision_conditions(values: Parameters) -> None:
-    _conditions(values)
-    size, sparsity = values["num_tokens"], values["sparsity"]
-    require(
-        sparsity < size, f"sparsity q = {sparsity} leaves no token outside the subset: the page needs q < N = {size}"
-    )
-    require_integer("num_subsets", values["num_subsets"], 1)
-    require_integer("largest_exhaustive", values["largest_exhaustive"], 2)
-    most = values["largest_exhaustive"]
-    require(most <= 16, f"largest_exhaustive must be at most 16 (a subset each of 2^N), got {most}")
-    for tokens in values["token_grid"]:
-        require_integer("token_grid's entries", tokens, 2)
-    for entry in values["sparsity_grid"]:
-        require_integer("sparsity_grid's entries", entry, 1)
-    for accuracy in values["accuracy_grid"]:
-        require_accuracy(accuracy)
-
-
-def _feedforward_conditions(values: Parameters) -> None:
-    _conditions(values)
-    size, sparsity, value_dim = values["num_tokens"], values["sparsity"], values["value_dim"]
-    require(
-        sparsity < size, f"sparsity q = {sparsity} makes all tokens ask for one mean: the bound needs q < N = {size}"
-    )
-    require(size <= 32, f"num_tokens must be at most 32 (N digits beside a value in float64), got {size}")
-    require(
-        size * value_dim <= 64, f"N d' = {size * value_dim} must be at most 64: the page computes in exact fractions"
-    )
-    for name, least, most in (
-        ("num_layers", 1, 10_000),
-        ("largest_program", 2, 11),  # a constraint for each subset, a program for each token
-        ("largest_rank", 2, 64),
-        ("largest_integer_width", 1, 3),  # 3^(width · N) layers
-    ):
-        require_integer(name, values[name], least)
-        require(values[name] <= most, f"{name} must be at most {most}, got {values[name]}")
-def _recurrent_conditions(values: Parameters) -> None:
-    _conditions(values)
-    size, sparsity, literal = values["num_tokens"], values["sparsity"], values["literal_tokens"]
-    require(sparsity < size, f"sparsity q = {sparsity} needs q < N = {size}: for q = N memory is not what is short")
-    require(3 <= size <= 10, f"num_tokens must lie in 3…10 (tables of 2^N rows), got {size}")
-    require(2 <= literal <= 4, f"literal_tokens must lie in 2…4 (all inputs are listed), got {literal}")
-    for tokens in values["token_grid"]:
-        require(3 <= tokens <= 2048, f"token_grid's entries must lie in 3…2048, got {tokens}")
-    for hidden in values["hidden_grid"]:
-        require_integer("hidden_grid's entries", hidden, 1)
-    require_integer("batch_size", values["batch_size"], 1)
-def _embedding_dimension_conditions(values: Parameters) -> None:
-    require_disjointness_reduction(values["num_tokens"], values["sparsity"])
-    _conditions(values)
-    require_separating_accuracy(values["accuracy"], values["sparsity"])
-    for name, most, reason in (
-        ("sparsity", 10, "all 4^q inputs are run"),
-        ("all_subsets_sparsity", 6, "all C(2q + 1, q) subsets are served"),
-        ("matrix_bits", 12, "the matrix has 4^n entries"),
-        ("rank_bits", 9, "the elimination is exact"),
-    ):
-        require_integer(name, values[name], 1)
-        require(values[name] <= most, f"{name} must be at most {most} ({reason}), got {values[name]}")
-    for name in ("num_inputs", "num_draws"):
-        require_integer(name, values[name], 1)
-    for entry in values["sparsity_grid"]:
-        require_integer("sparsity_grid's entries", entry, 1)
-def _infinite_precision_conditions(values: Parameters) -> None:
-    _conditions(values)
-    size, sparsity = values["num_tokens"], values["sparsity"]
-    require(
-        sparsity < size, f"sparsity q = {sparsity} leaves no token outside the subset: the page needs q < N = {size}"
-    )
-    require_integer("num_subsets", values["num_subsets"], 4)
-    require_integer("largest_exhaustive", values["largest_exhaustive"], 4)
-    require_integer("exhaustive_sparsity", values["exhaustive_sparsity"], 1)
-    most, ones = values["largest_exhaustive"], values["exhaustive_sparsity"]
-    require(
-        (2 * most) ** (2 * ones) < 2**63 and most <= 24,
-        f"integers of (2N)^(2q) must stay below 2^63 and N ≤ 24: got largest_exhaustive N = {most}, "
-        f"exhaustive_sparsity q = {ones}",
-    )
-    finest = values["accuracy"]
-    require(finest >= 1e-6, f"formats are simulated in float64 here: accuracy ε must be at least 1e-06, got {finest}")
-    for entry in values["sparsity_grid"]:
-        require_integer("sparsity_grid's entries", entry, 1)
-    least = 2 * min(values["sparsity_grid"]) + 2
-    for tokens in values["token_grid"]:
-        require(tokens >= least, f"token_grid's N = {tokens} is too small for sparsity_grid: it needs N ≥ {least}")
-    for accuracy in values["accuracy_grid"]:
-        require_accuracy(accuracy)
-
-
-def _learned_attention_conditions(values: Parameters) -> None:
-    _conditions(values)
-    last, snapshot = values["num_steps"], values["snapshot_step"]
-    require(0 <= snapshot <= last, f"snapshot_step = {snapshot} lies outside the run's steps 0…{last}")
-
-
-#: A page's own conditions, where it has more than those of the parameters' names.
-CONDITIONS: dict[str, Callable[[Parameters], None]] = {
-    "thm-2-fixed-precision": _fixed_precision_conditions,
-    "thm-10-feedforward": _feedforward_conditions,
-    "thm-11-recurrent": _recurrent_conditions,
-    "thm-4-embedding-dimension": _embedding_dimension_conditions,
-    "thm-3-infinite-precision": _infinite_precision_conditions,
-    "learned-attention": _learned_attention_conditions,
-}
 
 
 def find_root(start: Path | None = None) -> Path:

@@ -1,0 +1,724 @@
+# %% [markdown]
+# # The tight dimension: how small can keys be
+#
+# **The question.** With unlimited precision $2q$ key dimensions are enough for sparse averaging. Are they needed, and which
+# hypotheses does the answer rest on?
+#
+# ## The statement
+#
+# Throughout, $1\le q\le N-1$, and a query is asked for the uniform distribution on a $q$-subset $y$ of the $N$ tokens. (At $q=N$
+# there is nothing to choose: the zero query is exact.) *Position-only keys* means that the key $u_j\in\R^m$ of token $j$ depends on $j$ alone; values
+# *pass unchanged* if $v_j=z_j$. The query may depend on all of its own token.
+#
+# :::{prf:theorem} (the tight dimension, ours)
+# :label: thm-tight-dimension
+#
+# Let keys be position-only and values pass unchanged, and let $m^*=\min(2q,N-1)$.
+#
+# 1. Fixed keys allow an arbitrarily small error for every $y$ if and only if every $q$-subset of them is the point set of an
+#    exposed face: some $w$ has $\inner{u_j}{w}=c$ on $y$ and $\inner{u_j}{w}<c$ off $y$. Call such a subset *separable*.
+# 2. There are $N$ keys in $\R^m$ all of whose $q$-subsets are separable if and only if $m\ge m^*$.
+# 3. A unit with $m<m^*$ has an error larger than $\eps_0(q)$ for some input, where $u=\tfrac q2\eps_0$ is the root of
+#
+#    ```{math}
+#    :label: eq-forcing-accuracy
+#    u\,(1+u)^{2q-1}=(1-u)^{2q},\qquad\text{and}\qquad \eps_0(q)>\frac1{2q^2}.
+#    ```
+# :::
+#
+# So the accuracy $\eps\le1/(2q^2)$ already forces $m\ge m^*$, even if the keys are chosen anew for each $\eps$.
+#
+# ## The idea
+#
+# Among any $m+2$ points of $\R^m$ there are two disjoint sets $A$ and $B$ whose convex hulls meet, a *Radon partition*. If all of $A$ has
+# the largest score, then so does the common point, and then so does all of $B$. A $q$-subset $y$ that contains $A$ but not all of $B$ is therefore out of reach. In few dimensions the
+# smaller of the two sets has at most $q$ points, and such a $y$ exists ({numref}`fig-tight-radon`).
+#
+# In the language of polytopes: keys all of whose $q$-subsets are faces span a $q$-neighbourly polytope, and one of
+# dimension below $2q$ is a simplex {cite}`gale1963neighborly,ziegler1995lectures`.
+#
+# :::{prf:proof} (of {prf:ref}`thm-tight-dimension`)
+# :class: dropdown
+#
+# Write $p$ for the attention row, and recall that the worst error over all values is $\norm{p-u_y}_1$
+# ({prf:ref}`lem-worst-error`). If the query depends on its own value $z_i$, fix a unit vector for it and choose the other values as $\pm z_i$ so that all terms
+# have the sign of $p_i-u_y(i)$: the worst error is the same.
+#
+# *The alternative.* $y$ is separable if and only if the affine hull of its keys misses the convex hull of the other keys. If the two
+# meet, no $w$ can be constant on the first and smaller on the second. If not, they can be separated strictly, one being closed and the other compact,
+# and a functional that is bounded on one side of an affine space is constant on it. A common point is a $\lambda\in\R^N$ with
+#
+# ```{math}
+# :label: eq-tight-radon
+# \sum_j\lambda_j=0,\qquad\sum_j\lambda_ju_j=0,\qquad\lambda_j\le0\text{ off }y,\qquad\lambda_j<0\text{ for some }j\text{ off }y .
+# ```
+#
+# *Part 1.* If $y$ is separable, the queries $\alpha w$ have the error $2\tau_0\to0$ as $\alpha\to\infty$
+# ({prf:ref}`lem-error-bound`). If not, take $\lambda$ from {eq}`eq-tight-radon`. A score is linear in the key, so $\log p_j$ is an
+# affine function of $u_j$ for every query, and
+# $\sum_j\lambda_j\log p_j=0$. If $p\to u_y$, the terms on $y$ converge, those off $y$ are
+# at least $0$, and one of them tends to $+\infty$: a contradiction.
+#
+# *Part 2.* Let $m<m^*$. Then $m+2\le N$, and some $\lambda\ne0$ has $\sum\lambda_j=0$ and $\sum\lambda_ju_j=0$, supported on $m+2$ keys. Let $A=\{\lambda>0\}$
+# and $B=\{\lambda<0\}$, with $\abs A\le\abs B$ (else change the sign). Then $\abs A\le(m+2)/2<q+1$, so $\abs A\le q\le N-1$, and there is a
+# $q$-subset $y\supseteq A$ that misses any one chosen $b\in B$: it satisfies {eq}`eq-tight-radon`, so it is not separable. Conversely $N-1$ dimensions hold
+# $N$ affinely independent keys; these can be given any scores. The moment curve in $2q$ dimensions does it for every $N$: the score
+# $-\prod_{i\in y}(t-t_i)^2$, less its constant term, is largest exactly on $y$.
+#
+# *Part 3.* Take $A$, $B$ as above, scaled to $\sum_A\lambda_j=\sum_B\abs{\lambda_j}=1$, and let $b$ be the key of $B$ with the largest $\abs{\lambda_b}\ge1/\abs B$; here
+# $\abs B\le m+1\le2q$. Choose $y\supseteq A$ without $b$. Suppose that $\norm{p-u_y}_1\le\eps$ and put $u=q\eps/2$; if $u\ge1$ then $\eps\ge2/q$, which is more than $\eps_0$. Positive and
+# negative parts of $p-u_y$ have the same sum, so each entry is at most $\eps/2$ in size: $qp_j\in[1-u,1+u]$ on $y$, $qp_j\le u$ off $y$. From
+# $\sum_A\lambda_j\log(qp_j)=\sum_B\abs{\lambda_j}\log(qp_j)$,
+#
+# $$\log(1-u)\;\le\;\abs{\lambda_b}\log u+(1-\abs{\lambda_b})\log(1+u)\;\le\;\tfrac1{2q}\log u+\tfrac{2q-1}{2q}\log(1+u),$$
+#
+# that is $(1-u)^{2q}\le u(1+u)^{2q-1}$. The left side falls in $u$ and the right side rises, so $\eps\ge\eps_0$. Equality would need
+# $\abs B=2q$ and $qp_j=1+u$ for the $2q-1$ other keys of $B$, which then lie in $y$ beside those of $A$: more than $q$ keys. Hence $\eps>\eps_0$.
+#
+# *The simple form.* At $u=\tfrac1{4q}$ we have $(1-u)^{2q}\ge1-2qu=\tfrac12$ by Bernoulli, and
+# $u(1+u)^{2q-1}\le\tfrac1{4q}e^{1/2}<\tfrac12$. So the root is larger, and $\eps_0>\tfrac2q\cdot\tfrac1{4q}=\tfrac1{2q^2}$. $\blacksquare$
+# :::
+#
+# **Prerequisites and time.** Convex hulls, linear programming, the softmax. About half a minute on one core.
+#
+# ## Parameters
+
+# %% tags=["parameters"]
+tight_tokens: int = 10  # N, up to which all sizes are tried
+tight_sparsity: int = 4  # q, up to which all sizes are tried
+tight_draws: int = 20  # random configurations of keys at each size
+map_tokens: int = 9  # N of the map over q and m
+scalar_tokens: int = 4  # N of the largest one-dimensional unit; at most 4
+seed: int = 0  # of every random draw on this page
+
+# %% [markdown]
+# ## The construction
+#
+# `failing_subset` walks through the proof: for keys with $m<m^*$ it returns a $q$-subset that no query singles out, with the weights
+# {eq}`eq-tight-radon`, in exact arithmetic. `separate` decides *any* subset of *any* keys: linear programming proposes a
+# separating direction or a Radon partition, and the proposal counts only after a check in rational numbers. Floats are rationals too, so the answer is about exactly the given keys.
+
+# %%
+from fractions import Fraction
+from itertools import combinations, product
+from math import comb
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+import torch
+from IPython.display import Markdown, display
+
+from attention_limits import figures
+from attention_limits.bounds.polytopes import separate, separate_all
+from attention_limits.bounds.radon import (
+    RadonPartition,
+    failing_cut,
+    failing_subset,
+    forcing_accuracy,
+    tight_dimension,
+)
+from attention_limits.companion.claims import claim
+from attention_limits.constructions.one_dimension import (
+    KEYS_THAT_SEE_VALUES,
+    SCALED_VALUES,
+    scalar_unit,
+)
+from attention_limits.problems.sparse_averaging import (
+    SparseAveraging,
+    SparseAveragingInputs,
+    worst_case_error,
+)
+from attention_limits.runtime import progress
+
+figures.use_style()
+tight_generator = torch.Generator().manual_seed(seed)
+
+
+def tight_normal(*shape):
+    """Independent normals in float64."""
+    return torch.randn(*shape, generator=tight_generator, dtype=torch.float64)
+
+
+def tight_moment_keys(tokens, dim):
+    """Integer keys (t, …, t^dim) on the moment curve, t centred."""
+    return [
+        [(2 * j - tokens + 1) ** k for k in range(1, dim + 1)] for j in range(tokens)
+    ]
+
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-tight-radon", "caption": "Subsets that no query can single out. The keys of A (diamonds, in y) and of B (squares) have a point in common (cross), so that B reaches the largest score as soon as all of A does. Rings mark y. Left: q = 1 on a line. Middle and right: q = 2 in the plane, where two segments cross or a triangle holds a key."}, "image": {"alt": "Three drawings of keys. Left: three keys on a line, the middle one ringed between the other two. Middle: six keys in the plane, two segments cross, the ends of one are ringed. Right: a triangle with a key inside; that key and one more are ringed."}}
+radon_pictures = {
+    "$q=1$, $m=1$": ([[-1.0], [0.2], [1.0]], 1),
+    "$q=2$, $m=2$: segments": (
+        [[-1, -0.7], [1, -0.5], [0.8, 0.8], [-0.8, 0.6], [0.1, 1.2], [0.2, -1.2]],
+        2,
+    ),
+    "$q=2$, $m=2$: a triangle": (
+        [[-1, -0.8], [1, -0.6], [0.1, 1], [0.05, -0.1], [1.2, 0.7]],
+        2,
+    ),
+}
+fig, panels = plt.subplots(1, 3, figsize=(9.4, 3.1))
+for axes, (title, (points, ones)) in zip(panels, radon_pictures.items(), strict=True):
+    partition = failing_subset(points, ones)
+    plane = np.array([[*point, 0.0][:2] for point in points])
+    parts = [list(partition.positive), list(partition.negative)]
+    for part, color, marker in zip(
+        parts, (figures.ORANGE, figures.BLUE), "Ds", strict=True
+    ):
+        axes.fill(
+            *plane[part].T, facecolor=color, edgecolor=color, alpha=0.35, linewidth=2
+        )
+        axes.plot(
+            *plane[part].T,
+            marker,
+            color=color,
+            markersize=7,
+            linestyle="none",
+            zorder=3,
+        )
+    rest = [j for j in range(len(points)) if j not in parts[0] + parts[1]]
+    axes.plot(*plane[rest].T, "o", color=figures.GREY, markersize=6, zorder=3)
+    axes.plot(
+        *plane[list(partition.subset)].T,
+        "o",
+        markersize=15,
+        markerfacecolor="none",
+        markeredgecolor="black",
+    )
+    share = np.array([float(weight) for weight in partition.weights]).clip(min=0)
+    if len(parts[0]) > 1:
+        axes.plot(
+            *(share @ plane / share.sum()),
+            "x",
+            color="black",
+            markersize=9,
+            markeredgewidth=2,
+            zorder=4,
+        )
+    axes.set(
+        title=title,
+        xticks=[],
+        yticks=[],
+        aspect="equal",
+        xlim=(-1.6, 1.6),
+        ylim=(-1.6, 1.6),
+    )
+    axes.grid(visible=False)
+    sns.despine(ax=axes, left=True, bottom=True)
+plt.show()
+
+# %% [markdown]
+# ### Below $m^*$, and at it
+#
+# Random keys in every dimension below $m^*$: each configuration has its failing subset, checked exactly and found again by linear programming.
+# At $m^*$ itself the moment curve separates every subset; in $N-1$ dimensions its $N$ points are affinely independent, so it serves there too.
+
+# %%
+tight_sizes = [
+    (n, q)
+    for n in range(2, tight_tokens + 1)
+    for q in range(1, min(tight_sparsity, n - 1) + 1)
+]
+tight_below, tight_at_bound = [], []
+for tokens, ones in progress(tight_sizes, "sizes"):
+    least = tight_dimension(tokens, ones)
+    for dim in range(1, least):
+        for _ in range(tight_draws):
+            keys = tight_normal(tokens, dim)
+            partition = failing_subset(
+                keys, ones
+            )  # raises unless its exact check passes
+            tight_below.append(
+                (
+                    tokens,
+                    ones,
+                    dim,
+                    isinstance(separate(keys, partition.subset), RadonPartition),
+                )
+            )
+    for kind, keys in (
+        ("curve", tight_moment_keys(tokens, least)),
+        ("simplex", np.eye(tokens)[:, 1:].tolist()),
+    ):
+        found = separate_all(keys, ones)
+        count = 0 if isinstance(found, RadonPartition) else len(found)
+        margin = float(min(one.margin for one in found)) if count else 0.0
+        tight_at_bound.append(
+            {
+                "keys": kind,
+                "N": tokens,
+                "q": ones,
+                "m*": least,
+                "separated": count,
+                "of": comb(tokens, ones),
+                "least margin": margin,
+            }
+        )
+tight_below = pd.DataFrame(
+    tight_below, columns=["N", "q", "m", "linear programming agrees"]
+)
+tight_at_bound = pd.DataFrame(tight_at_bound)
+tight_curve = tight_at_bound[tight_at_bound["keys"] == "curve"]
+display(
+    Markdown(
+        f"{len(tight_below):,} random configurations below $m^*$, and each fails on its Radon subset. At $m^*$ all "
+        f"{tight_curve['separated'].sum():,} subsets of the moment curve are separable. The table gives $m^*$ and the least margin on the "
+        "curve: the gap below the subset as a share of the scores' whole range."
+    )
+)
+display(
+    tight_curve.pivot(index="q", columns="N", values=["m*", "least margin"])
+    .style.format("{:.0f}", subset=["m*"], na_rep="–")
+    .format("{:.1g}", subset=["least margin"], na_rep="–")
+)
+
+# %%
+tight_cells = []
+for ones in progress(range(1, tight_sparsity + 1), "map"):
+    subsets = list(combinations(range(map_tokens), ones))
+    for dim in range(1, 2 * tight_sparsity + 1):
+        draws = {
+            "random keys": [tight_normal(map_tokens, dim)],
+            "moment curve": [tight_moment_keys(map_tokens, dim)],
+        }
+        for kind, configurations in draws.items():
+            failures = sum(
+                isinstance(separate(k, y), RadonPartition)
+                for k in configurations
+                for y in subsets
+            )
+            share = 1 - failures / (len(configurations) * len(subsets))
+            tight_cells.append(
+                {
+                    "keys": kind,
+                    "q": ones,
+                    "m": dim,
+                    "share": share,
+                    "all": failures == 0,
+                }
+            )
+tight_cells = pd.DataFrame(tight_cells)
+tight_needed = tight_cells["q"].map(lambda ones: tight_dimension(map_tokens, ones))
+tight_map_errors = int(
+    (tight_cells["all"] & (tight_cells["m"] < tight_needed)).sum()
+) + int(
+    (
+        ~tight_cells["all"]
+        & (tight_cells["m"] >= tight_needed)
+        & (tight_cells["keys"] == "moment curve")
+    ).sum()
+)
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-tight-map", "caption": "The share of q-subsets that some query singles out, decided exactly, for one draw of random keys and for the first m coordinates of the moment curve. The line is m*: no keys reach the share 1 to its left, and the curve does everywhere to its right."}, "image": {"alt": "Two heat maps over m and q. Shares grow with m. On the left, random keys reach one only near the largest m. On the right, the moment curve reaches one exactly from the stepped line m star on."}}
+fig, panels = plt.subplots(1, 2, figsize=(9.4, 2.9), sharey=True)
+for axes, (kind, part) in zip(
+    panels, tight_cells.groupby("keys", sort=False), strict=True
+):
+    table = part.pivot(index="q", columns="m", values="share")
+    labels = part.assign(
+        text=[
+            f"{s:.2f}" if not a else "1"
+            for s, a in zip(part["share"], part["all"], strict=True)
+        ]
+    )
+    sns.heatmap(
+        table, ax=axes, cmap=figures.SEQUENTIAL, vmin=0, vmax=1, cbar=kind != "random keys", linewidths=1,
+        annot=labels.pivot(index="q", columns="m", values="text"), fmt="", annot_kws={"fontsize": 9},
+    )  # fmt: skip
+    for row, ones in enumerate(table.index):
+        edge = tight_dimension(map_tokens, ones) - 1
+        axes.plot([edge, edge], [row, row + 1], color=figures.ORANGE, linewidth=4)
+        if row:
+            before = tight_dimension(map_tokens, ones - 1) - 1
+            axes.plot([before, edge], [row, row], color=figures.ORANGE, linewidth=4)
+    axes.set(
+        title=f"{kind}, $N={map_tokens}$",
+        xlabel="$m$",
+        ylabel="$q$" if axes is panels[0] else "",
+    )
+    axes.tick_params(length=0, rotation=0)
+plt.show()
+
+# %% [markdown]
+# ### Which accuracy forces it
+#
+# The root {eq}`eq-forcing-accuracy`, bracketed in integers, beside $1/(2q^2)$. To see that nothing better than $\eps_0$ is reached, we optimise the query for failing subsets of random keys. The
+# best errors found stay far above: $\eps_0$ is what the argument proves, not the least error.
+
+# %%
+tight_root_sparsities = range(1, 65)
+tight_roots = {ones: forcing_accuracy(ones) for ones in tight_root_sparsities}
+tight_roots_above = sum(
+    root > Fraction(1, 2 * ones**2) for ones, root in tight_roots.items()
+)
+tight_best_errors = []
+for ones in range(1, tight_sparsity + 1):
+    tokens, dim = 2 * ones + 2, 2 * ones - 1
+    keys = tight_normal(50, tokens, dim)
+    pointers = torch.tensor([failing_subset(k, ones).subset for k in keys])
+    queries = tight_normal(50, dim).requires_grad_()
+    best = torch.full((50,), torch.inf, dtype=torch.float64)
+    for step in range(400):  # normalised gradient descent with shrinking steps
+        error = worst_case_error(
+            torch.softmax((keys @ queries.unsqueeze(-1)).squeeze(-1), dim=-1),
+            pointers,
+        )
+        best = torch.minimum(best, error.detach())
+        (slope,) = torch.autograd.grad(error.sum(), queries)
+        queries = (
+            (
+                queries
+                - 0.5 * 0.99**step * torch.nn.functional.normalize(slope, dim=-1)
+            )
+            .detach()
+            .requires_grad_()
+        )
+    tight_best_errors.append(
+        {"q": ones, "m": dim, "N": tokens, "best error found": best.min().item()}
+    )
+tight_best_errors = pd.DataFrame(tight_best_errors).set_index("q")
+tight_best_errors["ε₀"] = [
+    float(tight_roots[ones]) for ones in tight_best_errors.index
+]
+tight_best_errors["1/(2q²)"] = [1 / (2 * ones**2) for ones in tight_best_errors.index]
+display(
+    tight_best_errors.style.format(
+        "{:.3f}", subset=["best error found", "ε₀", "1/(2q²)"]
+    )
+)
+
+# %% [markdown]
+# ## What each hypothesis is for
+#
+# ### Small errors
+#
+# Some bound on $\eps$ is needed: at $N=q+1$ the zero query, $m=0$, has the error $2/(q+1)$. Between $\eps_0$ and that we know of no exact answer.
+#
+# ### Values that pass unchanged
+#
+# Values that are scaled for each token lower the bound, but by little.
+#
+# :::{prf:theorem} (any values, ours)
+# :label: thm-any-values
+#
+# Let keys be position-only, $v_j=v_j(z_j,y_j)$ any functions of the token, and $N\ge2q+1$. An error below $1/(2q)$ on all inputs needs
+# $m\ge\min(2q-1,\,N-q-2)$.
+# :::
+#
+# :::{prf:proof}
+# :class: dropdown
+#
+# Look at output $i$. Fix $z_i$, the pointers of all other tokens, and let $y\subseteq[N]\setminus\{i\}$; these are $n=N-1\ge2q$ candidates, and the query $r$ depends on
+# $y$ alone. (So may the own key and value: they enter only the normaliser and a constant.) Change $z_j$ from $-e_1$ to $e_1$ for one candidate $j$. As keys do not see $z$, the attention row $p$ stays, and the
+# first coordinate of the output changes by $p_jg_j$, where $g_j$ is that of $v_j(e_1)-v_j(-e_1)$; the answer changes by $\tfrac2q$ for $j\in y$ and by $0$ otherwise.
+# Hence $\abs{p_jg_j-\tfrac2q[j\in y]}\le2\eps<\tfrac1q$, that is $p_jg_j>\tfrac1q$ on $y$ and $p_jg_j<\tfrac1q$ off $y$. Each $j$ lies in some $y$, so $g_j>0$. With the normaliser $Z$,
+#
+# $$j\in y\iff\inner{r}{u_j}+\log g_j>\log\tfrac Zq\qquad\text{(and the reverse strict inequality off }y).$$
+#
+# So a hyperplane cuts every $q$-subset of the $n$ points $(u_j,\log g_j)\in\R^{m+1}$ off from the rest, strictly. If $n\ge m+3$, take a Radon partition $(A,B)$ of $m+3$ of
+# them. No such $y$ can contain $A$ and avoid $B$, nor the reverse. The first means $\abs A>q$ or $\abs B>n-q$, the second $\abs B>q$ or $\abs A>n-q$. Either both parts
+# have at least $q+1$ points, and $m+3\ge2q+2$; or one part has at least $n-q+1$ points (as $n-q\ge q$), the other at least one, and $m+3\ge n-q+2$. Together
+# $m\ge\min(2q-1,n-q-1)$. If $n\le m+2$, then $m\ge n-2\ge n-q-1$. $\blacksquare$
+# :::
+#
+# The proof runs: `failing_cut` finds, for any keys and scales below the bound, a subset that no threshold on $\inner r{u_j}+\log g_j$ cuts off. The argument cannot give $2q$: with
+# $\log g_j=-t_j^{2q}$ the moment curve in $2q-1$ dimensions passes it for every $y$. And scaling does help at moderate errors. For $q=1$ and $m=1$ unchanged values have an
+# error above $\eps_0(1)=2/3$ as soon as $N\ge3$; scaled ones do better at $N=4$:
+
+# %%
+tight_cuts = 0
+tight_cut_sizes = [
+    (n, q)
+    for n in range(2, tight_tokens + 1)
+    for q in range(1, min(tight_sparsity, n // 2) + 1)
+]
+tight_cut_expected = tight_draws * sum(
+    max(0, min(2 * q, n - q) - 1) for n, q in tight_cut_sizes
+)
+for tokens, ones in tight_cut_sizes:
+    for lifted_dim in range(
+        1, min(2 * ones, tokens - ones)
+    ):  # lifted points (u_j, log g_j), so m = lifted_dim − 1
+        for _ in range(tight_draws):
+            subset, weights = failing_cut(tight_normal(tokens, lifted_dim), ones)
+            tight_cuts += len(subset) == ones and all(
+                w >= 0 if j in subset else w <= 0 for j, w in enumerate(weights)
+            )
+scaled_error = SCALED_VALUES.worst_error()
+display(
+    Markdown(
+        f"{tight_cuts:,} configurations below the bound, each with a subset that cannot be cut off. A unit with $q=1$, $m=1$ and scaled values reaches the error "
+        f"{scaled_error:.4f} at $N={SCALED_VALUES.num_tokens}$, over all inputs with $z_j=\\pm1$, by interval arithmetic."
+    )
+)
+
+# %% [markdown]
+# ### Keys that do not see the values
+#
+# As long as values pass unchanged, keys that see them are no help:
+#
+# :::{prf:proposition} (keys that see their value, ours)
+# :label: prop-midpoint-keys
+#
+# Let $v_j=z_j$, let key $j$ be any function $k_j(z_j)$, and let the query depend on $y$ alone. If such units reach arbitrarily small
+# errors, so do position-only units of the same $m$; hence $m\ge m^*$. For $q=1$ the position-only unit with the same queries and the keys
+# $\tfrac12\big(k_j(e_1)+k_j(-e_1)\big)$ is at least as good, subset by subset.
+# :::
+#
+# :::{prf:proof}
+# :class: dropdown
+#
+# Take $z_j=\pm e_1$. For a query $r$ put $a_j=e^{\inner r{k_j(e_1)}}$, $b_j=e^{\inner r{k_j(-e_1)}}$, and write $a(S)$, $b(S)$ for sums over a set $S$. If $S$ is the set of
+# plus signs, the error is twice the distance of $a(S)/\big(a(S)+b(S^c)\big)$ from $\abs{y\cap S}/q$. Call $y$'s complement $F$. The midpoint keys give token $j$ the weight
+# $g_j=\sqrt{a_jb_j}$, and $g(F)\le\sqrt{a(F)\,b(F)}$ by Cauchy and Schwarz.
+#
+# $q=1$, $y=\{1\}$: $S=\{1\}$ and $S=F$ give $b(F)\le\rho a_1$ and $a(F)\le\rho b_1$ with $\rho=\frac{\eps/2}{1-\eps/2}$. Hence $g(F)\le\rho g_1$, and the midpoint keys have the error
+# $2g(F)/(g_1+g(F))\le\eps$.
+#
+# $q\ge3$: scale $a$ and $b$ to the total sum 1 and let $\eps\to0$ along a subsequence on which all of them converge. For every $S$ the limits satisfy
+# $\big(q-\abs{y\cap S}\big)a(S)=\abs{y\cap S}\,b(S^c)$. $S\subseteq F$ gives $a(F)=0$, $S\supseteq y$ gives $b(F)=0$. $S=\{j\}$ and $S^c=\{j\}$ with $j\in y$ give $(q-1)a_j=b(y)-b_j$ and $(q-1)b_j=a(y)-a_j$;
+# with $d_j=a_j-b_j$ their difference is $(q-2)d_j=-d(y)$. Summed over $y$: $(2q-2)\,d(y)=0$, so $d(y)=0$ and $d_j=0$. Then $qa_j=b(y)=\tfrac12$: all $a_j=b_j$ on $y$
+# are the same, and the midpoint keys tend to the uniform distribution on $y$.
+#
+# $q=2$, $y=\{1,2\}$: up to factors that tend to 1, $S=\{2\}$ gives $a_2\sim b_1+b(F)$ and $S=\{2\}\cup F$ gives $b_1\sim a_2+a(F)$. Together $a(F)+b(F)=o(a_2)$ and $a_2\sim b_1$; likewise
+# $a(F)+b(F)=o(a_1)$ and $a_1\sim b_2$. So $g_1=\sqrt{a_1b_1}\sim\sqrt{a_1a_2}\sim g_2$, and $g(F)=o(\min(a_1,a_2))=o(g_1)$.
+#
+# In each case position-only units reach arbitrarily small errors, and part 3 of {prf:ref}`thm-tight-dimension` applies. $\blacksquare$
+# :::
+#
+# Once values may be scaled as well, it makes a difference:
+#
+# :::{prf:proposition} (ours)
+# :label: prop-tight-half
+#
+# Let $q=1$, $m=1$, $N\ge5$, with position-only keys, any values $v_j(z_j)$, and a query that depends on $y$ alone. The error is at least $\tfrac12$.
+# :::
+#
+# :::{prf:proof}
+# :class: dropdown
+#
+# Suppose that it is $\eps<\tfrac12$. Let $h_j$ be half the first coordinate of $v_j(e_1)-v_j(-e_1)$, and $p$ the row for $y=\{i\}$. For $z_j=s_je_1$ the first coordinate of the error is
+# $\sum_j(p_jh_j-[j=i])\,s_j$ plus a constant that does not depend on the signs; the best constant is 0, so that
+# $\abs{1-p_ih_i}+\sum_{j\ne i}p_j\abs{h_j}\le\eps$. Hence $p_ih_i\ge1-\eps$, so $h_i\ge1-\eps>0$ for every $i$. The keys are different: if $u_i=u_j$, then $p_i=p_j$ and $p_ih_i\ge1-\eps>\eps\ge p_jh_j$, so $h_i>h_j$, and the
+# same with $i$ and $j$ exchanged. Sort them. The score $ru_j$ is monotone in $j$, so a token between others has an end token of at least its weight: $p_i\le\tfrac12$ and $h_i\ge2(1-\eps)$ for $1<i<N$.
+# Now let $i=3$. On one side of it, where scores are at least as large, there is another inner token $k$, and $p_k\ge p_3$. With $h_k\ge2(1-\eps)$ and
+# $h_j\ge1-\eps$ for the rest, $\eps\ge\sum_{j\ne3}p_jh_j\ge(1-\eps)(1-p_3)+(1-\eps)p_k\ge1-\eps$: a contradiction. $\blacksquare$
+# :::
+#
+# A unit whose keys and values both see $z_j\in\{\pm1\}$ passes below that, in one dimension, at $N=5$. Its numbers, found by gradient descent, are stored with three decimals and evaluated on all inputs by interval arithmetic:
+
+# %%
+seeing_error = KEYS_THAT_SEE_VALUES.worst_error()
+midpoint_excess = -np.inf
+for tokens, dim in product((3, 4, 5), (1, 2)):
+    signs = torch.cartesian_prod(*[torch.tensor([0, 1])] * tokens)
+    keys, queries = (
+        tight_normal(200, 2, tokens, dim),
+        4 * tight_normal(200, tokens, dim),
+    )
+    scores = torch.einsum(
+        "bznm,bym->bzyn", keys[:, signs, torch.arange(tokens)], queries
+    )
+    outputs = torch.einsum(
+        "bzyn,zn->bzy", torch.softmax(scores, dim=-1), 2.0 * signs.double() - 1
+    )
+    seen = (outputs - (2.0 * signs.double() - 1)).abs().amax(dim=1)
+    middle = torch.softmax(
+        torch.einsum("bnm,bym->byn", keys.mean(dim=1), queries), dim=-1
+    )
+    blind = worst_case_error(
+        middle, torch.arange(tokens).view(1, tokens, 1).expand(200, -1, -1)
+    )
+    midpoint_excess = max(midpoint_excess, (blind - seen).max().item())
+unit_table = pd.DataFrame(
+    [
+        *KEYS_THAT_SEE_VALUES.keys,
+        *KEYS_THAT_SEE_VALUES.values,
+        KEYS_THAT_SEE_VALUES.queries,
+    ],
+    index=[
+        "key, z = −1",
+        "key, z = +1",
+        "value, z = −1",
+        "value, z = +1",
+        "query for this token",
+    ],
+    columns=[f"token {j + 1}" for j in range(KEYS_THAT_SEE_VALUES.num_tokens)],
+)
+display(
+    Markdown(f"The largest error over all values and pointers is {seeing_error:.4f}.")
+)
+display(unit_table.style)
+
+# %% [markdown]
+# ### No free output map
+#
+# Nothing at all is left of the bound once an arbitrary token-wise map may follow the attention and numbers are exact.
+#
+# :::{prf:proposition} (one dimension, ours)
+# :label: prop-one-dimension
+#
+# On any finite alphabet of tokens some unit with $m=1$, one number per token and an output map computes sparse averaging exactly.
+# :::
+#
+# :::{prf:proof}
+# :class: dropdown
+#
+# Map token $x$ to a number $t(x)$, and take $Q=K=V=1$. Row $a$ of the input with tokens $S$ gives $f_S(a)=\sum_{c\in S}t_ce^{t_at_c}/\sum_{c\in S}e^{t_at_c}$. Tokens carry their position, so they are different, and $S$ is a
+# set with $a\in S$. We show that for almost every choice of the numbers $f_S(a)\ne f_{S'}(b)$ whenever $(S,a)\ne(S',b)$; an output map can then read off the answer. There are finitely many pairs, and the difference is a real-analytic
+# function of all numbers, so it is enough that it is not identically zero.
+#
+# *$a\ne b$.* Let $t_b=-1$, $t_a\to\infty$ and all others be fixed. Then $f_S(a)\to\infty$, as $a$ has the score $t_a^2$ and the others at most a multiple of $t_a$. But $f_{S'}(b)$ stays bounded from above: if $a\in S'$, its weight
+# is $e^{-t_a}$.
+#
+# *$a=b$, $S\ne S'$.* Some $c\ne a$ lies in one of them only. Let $t_a=1$ and $t_c\to\infty$: that one tends to infinity, the other is constant. $\blacksquare$
+# :::
+#
+# For values in the unit ball, let the input map round $z$ to an $\eps$-net first. So a lower bound on $m$ at infinite precision has to restrict the output map, as {prf:ref}`thm-tight-dimension` does by having none. The price is
+# precision: `scalar_unit` lists all inputs with $z\in\{\pm1\}^N$, and proves by interval arithmetic that all rows differ; the least gap shows how many bits the output map must read.
+
+# %%
+scalar_rows = []
+for tokens, ones in [
+    (n, q) for n in range(2, scalar_tokens + 1) for q in range(1, n)
+]:
+    task = SparseAveraging(tokens, ones, 1)
+    scalar = scalar_unit(task, generator=tight_generator)
+    subsets = task.subsets()
+    letters = torch.cartesian_prod(*[torch.arange(2 * len(subsets))] * tokens)
+    everything = SparseAveragingInputs(
+        (2.0 * (letters % 2) - 1).double().unsqueeze(-1), subsets[letters // 2]
+    )
+    wrong = int((scalar(everything) != task.target(everything)).sum())
+    scalar_rows.append(
+        {
+            "N": tokens,
+            "q": ones,
+            "inputs": len(letters),
+            "rows": len(scalar.rows.outputs),
+            "least gap": scalar.rows.least_gap,
+            "wrong outputs": wrong,
+        }
+    )
+scalar_rows = pd.DataFrame(scalar_rows).set_index(["N", "q"])
+display(
+    scalar_rows.style.format(
+        {"least gap": "{:.1e}", "inputs": "{:,}", "rows": "{:,}"}
+    )
+)
+
+# %% [markdown]
+# ## Checks
+
+# %%
+claim(
+    "tight.below-fails", len(tight_below), "==", tight_draws * sum(tight_dimension(n, q) - 1 for n, q in tight_sizes),
+    statement=f"Random configurations with m < m* (N ≤ {tight_tokens}, q ≤ {tight_sparsity}) whose Radon subset passed the exact check: all.",
+)  # fmt: skip
+claim(
+    "tight.below-by-programming", int((~tight_below["linear programming agrees"]).sum()), "==", 0,
+    statement="Of these subsets, how many linear programming finds separable.",
+)  # fmt: skip
+claim(
+    "tight.curve-attains", int(tight_curve["separated"].sum()), "==", sum(comb(n, q) for n, q in tight_sizes),
+    statement="Subsets of the moment curve in m* dimensions with an exactly checked direction: all.",
+)  # fmt: skip
+tight_simplex = tight_at_bound[tight_at_bound["keys"] == "simplex"]
+claim(
+    "tight.simplex-attains", int(tight_simplex["separated"].sum()), "==", sum(comb(n, q) for n, q in tight_sizes),
+    statement="The same for the simplex in N − 1 dimensions.",
+)  # fmt: skip
+claim(
+    "tight.tight-map", tight_map_errors, "==", 0,
+    statement=f"Cells of the map at N = {map_tokens} that contradict m*: all subsets separable below it, or not so on the curve from it on.",
+)  # fmt: skip
+claim(
+    "tight.forcing-accuracy", tight_roots_above, "==", len(tight_root_sparsities),
+    statement=f"Sparsities q ≤ {max(tight_root_sparsities)} with ε₀(q) > 1/(2q²), ε₀ rounded down: all.",
+)  # fmt: skip
+claim(
+    "tight.best-query", (tight_best_errors["best error found"] / tight_best_errors["ε₀"]).min(), ">", 1.0,
+    statement="Best error of an optimised query on failing subsets at m = 2q − 1, over ε₀(q), least over q.",
+)  # fmt: skip
+claim(
+    "tight.any-values", tight_cuts, "==", tight_cut_expected,
+    statement="Random keys and scales below the bound for any values, each with a subset that no threshold cuts off.",
+)  # fmt: skip
+claim(
+    "tight.scaled-values", scaled_error, "<", 2 / 3,
+    statement="q = 1, m = 1, N = 4: values scaled for each token pass below ε₀(1) = 2/3 (upper bound over all inputs).",
+)  # fmt: skip
+claim(
+    "tight.midpoint-keys", midpoint_excess, "<=", 0.0, tolerance=1e-12, note="float64 softmax",
+    statement="q = 1, unchanged values: the error of the midpoint keys minus that of the keys that see z, largest over random units and subsets.",
+)  # fmt: skip
+claim(
+    "tight.keys-see-values", seeing_error, "<", 0.5,
+    statement="q = 1, m = 1, N = 5: keys and values that see z pass below 1/2 (upper bound over all inputs).",
+)  # fmt: skip
+claim(
+    "tight.rows-differ", scalar_rows["least gap"].min(), ">", 0.0,
+    statement=f"m = 1 with a free output map: proved lower bound on the gap between any two rows, all inputs up to N = {scalar_tokens}.",
+)  # fmt: skip
+claim(
+    "tight.one-dimension", int(scalar_rows["wrong outputs"].sum()), "==", 0,
+    statement=f"Wrong outputs of these one-dimensional transformers in float64, over all {scalar_rows['rows'].sum():,} rows.",
+)  # fmt: skip
+
+# %% [markdown]
+# ## What this does not show
+#
+# * *How small $m$ can be at a constant error.* The bound needs $\eps\le\eps_0(q)$, which is of order $\log q/q^2$. For errors between that and $1/q$ we have no
+#   matching construction.
+# * *The exact bound for scaled values.* {prf:ref}`thm-any-values` loses one dimension, and we do not know whether $2q-1$ dimensions reach every accuracy with position-only keys and scaled values on all rows at once.
+# * *Anything about precision.* Where $m\ge m^*$ the margins in the table shrink fast: few dimensions cost many bits.
+# * *That keys and values that both see $z$ reach small errors.* We know one unit with an error just below one half.
+#
+# ## Exercises
+#
+# :::{exercise}
+# :label: ex-tight-small
+#
+# Which keys attain $m^*$ for $q=N-1$, and what is their failing subset in one dimension less?
+# :::
+#
+# :::{solution} ex-tight-small
+# :class: dropdown
+#
+# $m^*=N-1$: the corners of a simplex, whose facets are the $q$-subsets. With $m=N-2$ take a Radon partition of all $N$ keys; $y$ is everything but one key of $B$.
+# :::
+#
+# :::{exercise}
+# :label: ex-tight-sink
+#
+# One designated row asks only for *other* tokens, its own key may depend on its pointers $y$, and values may be scaled per token. Show that
+# $m=2q-1$ reaches every accuracy for this row.
+# :::
+#
+# :::{solution} ex-tight-sink
+# :class: dropdown
+#
+# Let $P_y(t)=-\prod_{i\in y}(t-t_i)^2$. The other tokens have the keys $(t_j,\dots,t_j^{2q-1})$ and the values $Ge^{-\alpha t_j^{2q}}z_j$. The query takes the coefficients of $\alpha\big(P_y(t)+t^{2q}\big)$, of degree $2q-1$, without the
+# constant term $\alpha c$. Then $p_jg_j=e^{\alpha P_y(t_j)-\alpha c}\,G/Z$. The own token has the value 0 and is a sink: its key, along the query, is chosen so that $Z=qGe^{-\alpha c}$. That is possible if the others sum to
+# less, for which $G>\tfrac Nq e^{\alpha\max t_j^{2q}}$ is enough. Now $p_jg_j=\tfrac1q$ on $y$ and $\tfrac1qe^{\alpha P_y(t_j)}$ off $y$.
+# :::
+#
+# :::{exercise}
+# :label: ex-tight-duplicates
+#
+# Two tokens share a key. For which $q$ can all $q$-subsets be separable?
+# :::
+#
+# :::{solution} ex-tight-duplicates
+# :class: dropdown
+#
+# For none with $1\le q\le N-1$: some $y$ contains one of the two and not the other, and $A$, $B$ are these two tokens.
+# :::
+#
+# ## Reference
+#
+# Theorem 3 and its construction are from {cite}`sanford2023representational`. That a $q$-neighbourly polytope of dimension below $2q$ is a simplex is classical {cite}`gale1963neighborly,ziegler1995lectures`. Ours are the statements about units on this page, with
+# their constants, the units in one dimension, and all measurements.
