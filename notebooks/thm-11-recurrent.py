@@ -166,9 +166,8 @@ from attention_limits.runtime import progress, select_device
 
 figures.use_style()
 device = select_device()
-torch.set_num_threads(
-    1
-)  # networks this small gain nothing from more, and lose much where cores are shared
+# Networks this small gain nothing from more threads, and lose much where cores are shared.
+torch.set_num_threads(1)
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-cut", "caption": "A cut after five of eight tokens, q = 1. The tokens to the right will ask for values on the left, but which ones is not known yet when the state crosses the cut: it must be ready for each of them."}, "image": {"alt": "Eight boxes in a row, the values z1 to z8. A dashed vertical line separates the first five from the last three. A thick arrow labelled state crosses the line from left to right below the boxes. From each box on the right a thin curved arrow leads back to a different box on the left."}}
 fig, axes = plt.subplots(figsize=(7.2, 2.7))

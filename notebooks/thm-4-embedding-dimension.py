@@ -239,9 +239,8 @@ from attention_limits.problems.sparse_averaging import (
 from attention_limits.runtime import progress
 
 figures.use_style()
-torch.set_num_threads(
-    1
-)  # the matrices of this page are tiny: more threads would only wait for each other
+# The matrices of this page are tiny: more threads would only wait for each other.
+torch.set_num_threads(1)
 generator = torch.Generator().manual_seed(seed)  # small exact checks: all on the CPU
 
 

@@ -221,7 +221,6 @@ class _Batch:
             **os.environ,
             "IPYTHONDIR": str(self.scratch / "ipython"),
             "OMP_NUM_THREADS": str(self.threads),
-            "OMP_WAIT_POLICY": "passive",  # waiting threads leave the core to other pages
             "OPENBLAS_NUM_THREADS": str(self.threads),
             DEVICE_VARIABLE: self.device,
             PAGE_VARIABLE: run.page.name,

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
+from flint import fmpz_mat
 from jaxtyping import Bool
-from sympy import QQ
-from sympy.polys.matrices import DomainMatrix
 from torch import Tensor
 
 from attention_limits.hypotheses import require, require_integer
@@ -87,7 +86,7 @@ class Disjointness:
     def complement_rank(self) -> int:
         """The rank of 1 − DISJ over the rationals, by exact elimination: 2^n. Seconds from n = 10 on."""
         ones = (~self.communication_matrix()).int().tolist()
-        return int(DomainMatrix(ones, (len(ones), len(ones)), QQ).to_sparse().rank())
+        return int(fmpz_mat(ones).rank())
 
     def fooling_set(self) -> DisjointnessInputs:
         """The 2^n pairs (a, complement of a): see `is_fooling_set`."""
