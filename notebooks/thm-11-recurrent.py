@@ -147,6 +147,7 @@ import torch
 from IPython.display import Markdown, display
 
 from attention_limits import figures
+from attention_limits.bounds.counting import least_bits
 from attention_limits.bounds.residuals import (
     Machine,
     deferred_formula,
@@ -155,7 +156,6 @@ from attention_limits.bounds.residuals import (
     literal_residuals,
     reduced_residuals,
     residual_formula,
-    state_bits,
     undetermined_outputs,
 )
 from attention_limits.companion.claims import claim
@@ -211,7 +211,7 @@ plt.show()
 # says, with rows compared byte for byte. That is quick up to $N=4$. Further on a reduction helps, which we prove.
 #
 # :::{prf:lemma} (reduction, ours)
-# :label: lem-reduction
+# :label: lem-residual-reduction
 #
 # For signs $z_P$ of the prefix let $T_{z_P}$ be the table of $\sum_{j\in y}z_j$, one row for each choice of the suffix's
 # signs and one column for each $y$ that token $N$ may have. At a cut $c<N$ the number of residual functions is
@@ -414,7 +414,7 @@ for row in counts:
         case = row["machine"], row["N"], row["q"]
         largest[case] = max(row["count"], largest.get(case, 1))
 least_over_paper = min(
-    state_bits(count) - Fraction(tokens - 1, 2)
+    least_bits(count) - Fraction(tokens - 1, 2)
     for (_, tokens, _), count in largest.items()
 )
 
@@ -564,7 +564,7 @@ for tokens in progress(token_grid, "curves"):
             {
                 "N": tokens,
                 "q": ones,
-                "bits": state_bits(best),
+                "bits": least_bits(best),
                 "inside": lower <= best <= upper,
             }
         )

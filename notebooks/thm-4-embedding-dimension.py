@@ -83,7 +83,7 @@
 # :label: prop-disjointness
 #
 # If Alice sends one message, from which Bob finds $\operatorname{DISJ}$ on $n$ bits, then $n$ bits are needed and
-# enough. If they may talk back and forth, $n$ bits are needed still, on some input {cite}`yao1979some`.
+# enough. If they may talk back and forth, $n$ bits are needed still, on some input {cite}`yao1979questions`.
 # :::
 #
 # :::{prf:proof}
@@ -1083,6 +1083,6 @@ claim(
 # ## Reference
 #
 # {prf:ref}`thm-embedding-dimension`, the reduction and the route through disjointness are from
-# {cite}`sanford2023representational`; the hardness of disjointness is from {cite}`yao1979some`. Ours are
+# {cite}`sanford2023representational`; the hardness of disjointness is from {cite}`yao1979questions`. Ours are
 # {prf:ref}`thm-counting` with {prf:ref}`cor-every-sparsity`, {prf:ref}`prop-signs`, the protocols as programs, and all
 # measurements.

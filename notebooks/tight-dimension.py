@@ -37,7 +37,7 @@
 # In the language of polytopes: keys all of whose $q$-subsets are faces span a $q$-neighbourly polytope, and one of
 # dimension below $2q$ is a simplex {cite}`gale1963neighborly,ziegler1995lectures`.
 #
-# :::{prf:proof} (of {prf:ref}`thm-tight-dimension`)
+# :::{prf:proof}
 # :class: dropdown
 #
 # Write $p$ for the attention row, and recall that the worst error over all values is $\norm{p-u_y}_1$

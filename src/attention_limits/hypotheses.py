@@ -15,8 +15,11 @@ def require(condition: bool, message: str) -> None:
 
 def require_integer(name: str, value: object, minimum: int) -> None:
     """Refuse a ``value`` that is not an integer of at least ``minimum``."""
-    require(isinstance(value, int) and not isinstance(value, bool), f"{name} must be an integer, got {value!r}")
-    require(value >= minimum, f"{name} must be at least {minimum}, got {value}")  # type: ignore[operator]
+    # Messages are written only when they are needed: a count may have more digits than Python prints.
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ValueError(f"{name} must be an integer, got {value!r}")
+    if value < minimum:
+        raise ValueError(f"{name} must be at least {minimum}, got {value}")
 
 
 def require_sparse_averaging(num_tokens: int, sparsity: int, value_dim: int) -> None:

@@ -6,6 +6,7 @@ from math import comb
 import numpy as np
 import pytest
 
+from attention_limits.bounds.counting import least_bits
 from attention_limits.bounds.residuals import (
     Machine,
     deferred_formula,
@@ -15,7 +16,6 @@ from attention_limits.bounds.residuals import (
     literal_residuals,
     reduced_residuals,
     residual_formula,
-    state_bits,
     undetermined_outputs,
 )
 
@@ -132,7 +132,7 @@ def test_one_bit_less_is_fewer_states_than_residual_functions() -> None:
     for tokens, ones in SMALL:
         if ones < tokens:
             count = literal_residuals(Machine.BIDIRECTIONAL, tokens, ones, tokens - 1)
-            assert state_bits(count) == tokens - 1
+            assert least_bits(count) == tokens - 1
             assert 2 ** (tokens - 2) < count
 
 
@@ -193,7 +193,7 @@ def test_enumerations_refuse_sizes_that_are_too_large() -> None:
 
 
 def test_bits_of_counts_with_thousands_of_digits() -> None:
-    assert state_bits(2**20000) == 20000
-    assert state_bits(2**20000 + 1) == 20001
+    assert least_bits(2**20000) == 20000
+    assert least_bits(2**20000 + 1) == 20001
     with pytest.raises(ValueError, match="count must be at least 1, got 0"):
-        state_bits(0)
+        least_bits(0)

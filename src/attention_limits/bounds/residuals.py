@@ -214,18 +214,6 @@ def fixed_pointer_outputs(pointers: Subsets, cut: int) -> int:
     return _distinct_rows(_signs(cut) @ pointers[:, :cut].T.astype(np.int8))
 
 
-def state_bits(count: int) -> int:
-    """⌈log₂ count⌉: bits that tell ``count`` states apart.
-
-    Example:
-        >>> [state_bits(count) for count in (1, 2, 3, 8, 9)]
-        [0, 1, 2, 3, 4]
-    """
-    if count < 1:  # no f-string otherwise: counts may have more digits than Python converts
-        raise ValueError(f"count must be at least 1, got {count}")
-    return (count - 1).bit_length()
-
-
 def _require_cut(num_tokens: int, sparsity: int, cut: int) -> None:
     require_integer("num_tokens", num_tokens, 1)
     require_integer("sparsity", sparsity, 1)

@@ -56,6 +56,7 @@ QUICK: dict[str, Parameters] = {
         "num_steps": 500,
         "num_seeds": 1,
     },
+    "crossover": {"largest_built": 600, "num_subsets": 20},
     "learned-attention": {"num_seeds": 2},
 }
 
@@ -184,6 +185,20 @@ def _recurrent_conditions(values: Parameters) -> None:
     require_integer("batch_size", values["batch_size"], 1)
 
 
+def _crossover_conditions(values: Parameters) -> None:
+    common_conditions(values)
+    for ones in values["sparsity_grid"]:
+        require_integer("sparsity_grid's entries", ones, 1)
+    most = max(values["sparsity_grid"])
+    require(
+        most <= 32, f"sparsity_grid's entries must be at most 32 (attention overtakes before N = 10⁵ then), got {most}"
+    )
+    require(10**5 <= values["largest"] <= 10**7, f"largest must lie in 10⁵…10⁷, got {values['largest']}")
+    require_integer("num_subsets", values["num_subsets"], 1)
+    least = 600
+    require(values["largest_built"] >= least, f"largest_built must be at least {least}, got {values['largest_built']}")
+
+
 def _learned_attention_conditions(values: Parameters) -> None:
     common_conditions(values)
     last, snapshot = values["num_steps"], values["snapshot_step"]
@@ -198,5 +213,6 @@ CONDITIONS: dict[str, Callable[[Parameters], None]] = {
     "thm-4-embedding-dimension": _embedding_dimension_conditions,
     "thm-10-feedforward": _feedforward_conditions,
     "thm-11-recurrent": _recurrent_conditions,
+    "crossover": _crossover_conditions,
     "learned-attention": _learned_attention_conditions,
 }
