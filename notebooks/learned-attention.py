@@ -152,7 +152,7 @@ display(
 #
 # One test input, before, during and after training. Row $i$ shows where token $i$ looks, and the dots show where it should look.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-attention-maps", "caption": "The attention matrix of the first seed on one test input, after three numbers of steps. Dots mark the tokens that each row asks for. The colour scale ends at 1/q, the weight that the average needs."}, "image": {"alt": "Three heat maps of a 20 by 20 attention matrix. Before training all weights are about equal and unrelated to the dots. Midway and at the end the bright cells are those with dots, and everything else is dark."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-attention-maps", "caption": "The attention matrix of the first seed on one test input, after three numbers of steps. Dots mark the tokens that each row asks for. The colour scale ends at 1/q, the weight that the average needs."}, "image": {"alt": "Three heat maps of a 20 by 20 attention matrix. Before training the weights are low, in vertical streaks that have nothing to do with the dots. Midway and at the end the bright cells are those with dots, and everything else is dark."}}
 first = runs[seed]
 fig, panels = plt.subplots(1, len(first.snapshots), figsize=(9.6, 3.5), squeeze=False)
 one_input = type(test_inputs)(*(part[:1] for part in test_inputs))

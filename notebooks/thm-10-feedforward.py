@@ -20,7 +20,7 @@
 # The self-attention unit of [Theorem 2](thm-2-fixed-precision.py) grows with $q\log N$ instead. How accurate the approximation
 # must be for the paper's bound is not known to us. Our own bound says it, doubles the width, and can't be improved:
 #
-# :::{prf:theorem} (the exact width, ours)
+# :::{prf:proposition} (the exact width, ours)
 # :label: thm-feedforward-rank
 #
 # Let $1\le q<N$ and $d'\ge1$. Write $W_z$ for the $Nd'$ columns of $W$ that the values meet.
@@ -83,12 +83,8 @@ value_dim: int = 1  # d', coordinates of a value
 seed: int = 0  # of every random draw on this page
 num_layers: int = 100  # random first layers for each width and q
 largest_program: int = 10  # N up to which linear programs find the least forced error
-largest_rank: int = (
-    30  # N up to which ranks and determinants of pointers are computed
-)
-largest_integer_width: int = (
-    3  # width up to which all first layers with entries −1, 0, 1 are tried
-)
+largest_rank: int = 30  # N up to which ranks and determinants are exact
+largest_integer_width: int = 3  # all layers of −1, 0, 1 up to this width
 num_seeds: int = 3  # trained networks
 num_steps: int = 1000  # of training each, on fresh samples
 
@@ -262,7 +258,7 @@ axes.legend()
 plt.show()
 
 # %% [markdown]
-# Are there still harder layers? Part 3 of the theorem says no. A linear program says the same without our proof: over all $z$ with
+# Is there a layer that forces less? Part 1 of the theorem says no. A linear program says the same without our proof: over all $z$ with
 # $\max_j\abs{z_j}=1$, it minimises the largest $\tfrac1q\abs{\sum_{j\in y}z_j}$ over **all** subsets $y$. We
 # turn its primal and its dual solution into fractions and compute from them, exactly, an upper and a lower bound; they
 # meet at $\frac1{2q-1}$. The lower bound for $d'=1$ carries over to every $d'$, since the proof needs the numbers $c_j$ only.
@@ -414,8 +410,8 @@ display(
 # :::
 #
 # So the rank $Nd'$ is forced by pointers that never change, for every $q<N$. If $q+1$ divides $N$, fixed pointers even force the
-# full $\frac1{2q-1}$. Consecutive pointers lose rank when $N$ and $q$ have a common divisor, and what they force falls as $N$
-# grows. Which pointers force most when $q+1$ does not divide $N$, we do not know: blocks are not always best, for $N=5$ and $q=3$
+# full $\frac1{2q-1}$. Consecutive pointers lose rank when $N$ and $q$ have a common divisor; elsewhere, for $q\ge2$, what they force
+# was seen to fall towards 0 as $N$ grows. Which pointers force most when $q+1$ does not divide $N$, we do not know: blocks are not always best, for $N=5$ and $q=3$
 # consecutive pointers force more.
 
 # %%
@@ -531,9 +527,7 @@ for name, pointers in named.items():
             "width built": network.width,
             "d' · rank": value_dim * rank,
             "its error": error,
-            "forced below that of full rank": str(
-                fixed_forced_error(pointers, num_tokens)
-            ),
+            "forced": str(fixed_forced_error(pointers, num_tokens)),
         }
     )
 width_rows.append(
@@ -543,7 +537,7 @@ width_rows.append(
         "width built": exact.width,
         "d' · rank": size,
         "its error": exact_error,
-        "forced below that of full rank": str(threshold),
+        "forced": str(threshold),
     }
 )
 built = pd.DataFrame(width_rows)
@@ -551,6 +545,9 @@ display(
     built.drop(columns="d' · rank")
     .set_index("pointers")
     .style.format("{:.1e}", subset=["its error"])
+    .set_caption(
+        "Least widths, and the error forced on a first layer of lower rank than Nd'"
+    )
 )
 
 # %% [markdown]
@@ -591,15 +588,11 @@ for number in range(seed, seed + num_seeds):
     trained_rows.append(
         {
             "seed": number,
-            "relative test error": test_error / problem.target_variance,
-            "pre-activations differ by": found.difference,
-            "answers differ by": (answers[0] - answers[1]).norm(dim=-1).max().item(),
+            "test error": test_error / problem.target_variance,
+            "units differ": found.difference,
+            "answers differ": (answers[0] - answers[1]).norm(dim=-1).max().item(),
             "forced error": found.forced_error,
-            "larger error of the pair": (answers - targets)
-            .norm(dim=-1)
-            .amax(dim=0)
-            .min()
-            .item(),
+            "pair's error": (answers - targets).norm(dim=-1).amax(dim=0).min().item(),
             "holds": found.holds,
         }
     )
@@ -609,10 +602,13 @@ display(
     .set_index("seed")
     .style.format(
         "{:.3f}",
-        subset=["relative test error", "forced error", "larger error of the pair"],
+        subset=["test error", "forced error", "pair's error"],
     )
-    .format("{:.1e}", subset=["answers differ by"])
-    .format("{:g}", subset=["pre-activations differ by"])
+    .format("{:.1e}", subset=["answers differ"])
+    .format("{:g}", subset=["units differ"])
+    .set_caption(
+        "Relative test error, then the pair: differences, forced error, larger error"
+    )
 )
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-trained", "caption": "A trained network on its own failing pair, along the direction of the right answer. Circles: its answers to z; crosses: its answers to −z. The lines are the right answers; every circle is covered by a cross."}, "image": {"alt": "For each token a circle with a cross in it, somewhere between two horizontal lines at plus and minus the forced error. No token's mark can be near both lines."}}
@@ -672,7 +668,7 @@ except ValueError as refusal:
 # %% [markdown]
 # ## Checks
 
-# %%
+# %% tags=["hide-input"]
 claim(
     "thm-10.exact-collision", collision.difference, "<=", 0,
     statement="Pre-activations of the first collision: how far z and −z lie apart, from exact inner products.",
@@ -753,11 +749,11 @@ claim(
     statement="Trained networks of width N d' − 1 whose weights, read as fractions, collide exactly and force at least 1/(2q−1).",
 )  # fmt: skip
 claim(
-    "thm-10.trained-answers", trained["answers differ by"].max(), "<=", 1e-9, empirical=True, note="float64 rounding through three layers",
+    "thm-10.trained-answers", trained["answers differ"].max(), "<=", 1e-9, empirical=True, note="float64 rounding through three layers",
     statement="Largest difference of a trained network's answers to the two inputs.",
 )  # fmt: skip
 claim(
-    "thm-10.trained-error", trained["larger error of the pair"].min(), ">=", threshold, tolerance=1e-9, note="half the difference of the answers",
+    "thm-10.trained-error", trained["pair's error"].min(), ">=", threshold, tolerance=1e-9, note="half the difference of the answers",
     statement="Larger error of the pair, least over trained networks and output tokens.",
 )  # fmt: skip
 
@@ -806,6 +802,14 @@ claim(
 #
 # Choose $N=8$, $q=2$, $d'=3$: `attention-limits run thm-10-feedforward -p num_tokens=8 -p sparsity=2 -p value_dim=3`. Does {numref}`fig-forced-error`
 # come closer to the line or move away from it, and why?
+# :::
+#
+# :::{solution} ex-run-feedforward
+# :class: dropdown
+#
+# Closer, at the same $q$. A collision is at its best when many values point where the longest one does. In one dimension every value lies
+# along it, this way or that. In three dimensions only the component $c_j$ along it helps, and for independent directions its mean square is
+# $\tfrac13\norm{z_j}^2$; and of fewer tokens the $q$ largest components are smaller.
 # :::
 #
 # ## Reference

@@ -27,9 +27,8 @@
 # 4. **A stack of $L$ bidirectional layers.** The tokens of a layer are the outputs of the one below, of any size; each state,
 #    forward or backward, has $s$ bits.
 #
-# :::{prf:theorem} (memory at a cut, ours)
+# :::{prf:proposition} (memory at a cut, ours)
 # :label: thm-recurrent-models
-# :nonumber:
 #
 # Let $1\le q<N$. The lower bounds hold for any error below $1/q$ and already for values $\pm e_1$; the numbers that are
 # called enough are for $d'=1$ and values $\pm1$.
@@ -44,16 +43,16 @@
 #    ```
 #
 #    states are necessary and enough, where $w_n(a)=\max\big(0,\min(a,n)-\max(0,a-c+n)+1\big)$ for $a\ge0$. For $q=1$ this is
-#    $(2^c-2)(N-c+2)^c+2(N-c+1)^c$. The largest cut needs between $\lfloor\frac N2\rfloor\log_2\binom{\lceil N/2\rceil}q$ and
-#    $N\big(1+\log_2\binom Nq\big)$ bits: $\Theta(N\log N)$ for fixed $q$.
+#    $(2^c-2)(N-c+2)^c+2(N-c+1)^c$. The largest cut needs at most $N\big(1+\log_2\binom Nq\big)$ bits and, for
+#    $q\le\lceil\frac N2\rceil$, at least $\lfloor\frac N2\rfloor\log_2\binom{\lceil N/2\rceil}q$: $\Theta(N\log N)$ for fixed $q$.
 # 3. *One direction, in step.* No memory is enough if $N\ge2$. If pointers only look back, $y_i\subseteq\{1,\dots,i\}$, the
 #    first statement holds again; if strictly, $y_i\subseteq\{1,\dots,i-1\}$, it holds for $q\le N-2$, while for $q=N-1$ only
-#    $c+1$ states are needed.
+#    $c+1$ states are needed. (A token that sees fewer than $q$ positions has no pointers and no output.)
 # 4. *A stack.* $L\cdot s\ge\lfloor N/2\rfloor$, and $s=\lceil (N-1)/L\rceil$ is enough.
 # :::
 #
 # Since $\lfloor N/2\rfloor\ge(N-1)/2$, the paper's number follows in each of these models, with all layers' states counted
-# together. Asking for *everything* is another matter: for $q=N$ the sum of the prefix is all that counts, and $c+1$ states
+# together; only pointers strictly back with $q=N-1$ escape it. Asking for *everything* is another matter: for $q=N$ the sum of the prefix is all that counts, and $c+1$ states
 # do.
 #
 # ## The idea
@@ -66,8 +65,8 @@
 # :::{prf:lemma} (states are residual functions; Myhill and Nerode, in our setting)
 # :label: lem-residual
 #
-# Whatever the machine, its state at a cut takes at least as many values as there are residual functions there. Some machine
-# takes exactly as many at every cut at once.
+# In models 1 and 2, and in model 3 where pointers look back, the state at a cut takes at least as many values as there are
+# residual functions there, whatever the machine. Some machine takes exactly as many at every cut at once.
 # :::
 #
 # :::{prf:proof}
@@ -107,10 +106,8 @@
 # ## Parameters
 
 # %% tags=["parameters"]
-num_tokens: int = (
-    8  # N: residual functions are counted up to here, and the LSTM is trained here
-)
-literal_tokens: int = 4  # N up to which they are counted over all inputs, and machines are run on all inputs
+num_tokens: int = 8  # N: residual functions are counted up to it; the LSTM's task
+literal_tokens: int = 4  # N up to which all inputs are listed
 token_grid: list[int] = [
     4,
     8,
@@ -378,11 +375,7 @@ for tokens in range(2, num_tokens + 1):
     for ones in range(1, tokens):
         for cut in range(tokens + 1):
             for machine in Machine:
-                if (
-                    machine is Machine.STACKED
-                    and ones > 1
-                    and (ones > 2 or tokens < num_tokens)
-                ):
+                if machine is Machine.STACKED and ones > 2:
                     continue  # part 4 has its own check for all q
                 row = {"machine": machine, "N": tokens, "q": ones, "cut": cut}
                 row["count"] = reduced_residuals(machine, tokens, ones, cut)
@@ -573,10 +566,10 @@ bits = memory.pivot(index="N", columns="q", values="bits")
 overview = pd.DataFrame(
     {
         "the paper's (N − 1)/2": [Fraction(n - 1, 2) for n in bits.index],
-        "stack, L·s ≥ ⌊N/2⌋": [n // 2 for n in bits.index],
+        "stack, ⌊N/2⌋": [n // 2 for n in bits.index],
         "one layer, N − 1": [n - 1 for n in bits.index],
-        "read all, write all, q = 1": bits[1],
-        "read all, write all, q = 2": bits[2],
+        "read all, q = 1": bits[1],
+        "read all, q = 2": bits[2],
     },
     index=bits.index,
 )
@@ -743,7 +736,7 @@ plt.show()
 # %% [markdown]
 # ## Checks
 
-# %%
+# %% tags=["hide-input"]
 claim(
     "thm-11.literal", literal_mismatches, "==", 0,
     statement=f"Counts over all inputs that differ from those of the reduction, of {len(cases)}: every model, "
@@ -781,8 +774,8 @@ claim(
 )  # fmt: skip
 claim(
     "thm-11.fixed-pointers", mismatches(Machine.STACKED), "==", 0,
-    statement=f"Stacks: cuts where the best fixed pointers give other than 2^min(c, N − c) outputs (q = 1, N ≤ {num_tokens}), or "
-    f"other than 2^c up to the half cut (q = 2, N = {num_tokens}).",
+    statement=f"Stacks, N ≤ {num_tokens}: cuts where the best fixed pointers give other than 2^min(c, N − c) outputs (q = 1), or "
+    "other than 2^c up to the half cut (q = 2).",
 )  # fmt: skip
 claim(
     "thm-11.machine", machine_wrong, "==", 0,

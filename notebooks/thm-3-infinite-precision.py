@@ -27,14 +27,14 @@
 # hull of points on the *moment curve* $t\mapsto(t,t^2,\dots,t^{2q})$, has each $q$ of its vertices on a face of
 # their own {cite}`gale1963neighborly,ziegler1995lectures`.
 #
-# There is a reason in one line. A hyperplane cuts the moment curve where a polynomial of degree $2q$ vanishes, and $-\prod_{i\in y}(t-t_i)^2$
+# There is a reason in one line. A hyperplane cuts the moment curve where a polynomial of degree $2q$ at most vanishes, and $-\prod_{i\in y}(t-t_i)^2$
 # touches zero at the nodes of $y$ and is negative everywhere else. **Its coefficients are the query**; its constant is the same
 # for all keys, and softmax ignores it.
 #
-# :::{prf:lemma} (queries from polynomials)
+# :::{prf:lemma} (queries from polynomials, ours in this form)
 # :label: lem-curve-queries
 #
-# Let $y$ be a $q$-subset of $N$ different nodes.
+# Let $1\le q\le N-1$, and let $y$ be a $q$-subset of $N$ different nodes; on the circle, different modulo $2\pi$.
 #
 # * *Moment curve*, $u_j=(t_j,\dots,t_j^{2q})$. If $w_y$ holds the coefficients of $t,\dots,t^{2q}$ in $-\prod_{i\in y}(t-t_i)^2$, then
 #   $\inner{u_j}{w_y}=\prod_{i\in y}t_i^2-\prod_{i\in y}(t_j-t_i)^2$.
@@ -51,11 +51,12 @@
 # The first polynomial has degree $2q$ and the constant term $-\prod t_i^2$; without it, its value at $t_j$ is $\inner{u_j}{w_y}$.
 # Each factor $1-\cos\theta\cos\theta_i-\sin\theta\sin\theta_i$ of the second one is a trigonometric polynomial of degree 1, so that their product
 # has degree $q$: it is a constant, its mean, plus a combination of $\cos k\theta$ and $\sin k\theta$ with $1\le k\le q$.
-# A factor $1-\cos(\theta_j-\theta_i)$ vanishes for $j=i$ only, as the angles differ. $\blacksquare$
+# A factor $1-\cos(\theta_j-\theta_i)$ vanishes for $j=i$ only, as the angles differ modulo $2\pi$. $\blacksquare$
 # :::
 #
 # With {prf:ref}`lem-error-bound` this proves the theorem: the query $\alpha w_y/\gamma_y$ with $\alpha=\max\big(0,\ln((\tfrac2\eps-1)\tfrac{N-q}q)\big)$ has the
-# error $\eps$ at most, and a token that stores value, key and query has $d'+4q$ coordinates.
+# error $\eps$ at most, and a token that stores value, key and query has $d'+4q$ coordinates. For $q=N$ the zero query is exact. That fewer than
+# $\min(2q,N-1)$ key dimensions do not do is the subject of [the next page](tight-dimension.py).
 #
 # **Prerequisites and time.** Polynomials, the Theorem 2 page. Half a minute.
 #
@@ -67,12 +68,8 @@ sparsity: int = 3  # q, tokens that each token points to
 value_dim: int = 4  # d', coordinates of a value
 accuracy: float = 0.01  # ε, the largest error allowed for any output
 seed: int = 0  # of every random draw on this page
-largest_exhaustive: int = (
-    16  # N up to which every subset is checked in integer arithmetic
-)
-exhaustive_sparsity: int = (
-    5  # q up to which every subset is checked in integer arithmetic
-)
+largest_exhaustive: int = 16  # N up to which every subset is checked exactly
+exhaustive_sparsity: int = 5  # q up to which every subset is checked exactly
 token_grid: list[int] = [
     16,
     32,
@@ -92,7 +89,7 @@ sparsity_grid: list[int] = [
     6,
     8,
 ]  # q, where bits and floats are measured; pairs with N > 2q + 1 are used
-accuracy_grid: list[float] = [0.1, 0.01, 0.001]  # ε, for which the digits are counted
+accuracy_grid: list[float] = [0.1, 0.01, 0.001]  # ε, where digits are counted
 num_subsets: int = 200  # random subsets at each size
 
 # %% [markdown]
@@ -112,9 +109,7 @@ from attention_limits import figures
 from attention_limits.companion.claims import claim
 from attention_limits.constructions.curve_precision import (
     chebyshev_nodes,
-    equispaced_nodes,
     largest_error,
-    moment_certificates,
     moment_entry_bits,
     significand_bits,
     sufficient_bits,
@@ -123,11 +118,13 @@ from attention_limits.constructions.curve_precision import (
 from attention_limits.constructions.curves import (
     check_circle,
     circle_coefficients,
+    equispaced_nodes,
     hardest_subset,
     holed_blocks,
     largest_query_entry,
     least_circle_margin,
     least_integer_margin,
+    moment_certificates,
     moment_keys,
     moment_queries,
     separation,
@@ -145,7 +142,6 @@ from attention_limits.constructions.sparse_averaging import (
 from attention_limits.fixed_point import FixedPoint
 from attention_limits.problems.sparse_averaging import (
     SparseAveraging,
-    SparseAveragingInputs,
 )
 from attention_limits.runtime import progress, select_device
 
@@ -245,7 +241,8 @@ polynomial.legend(loc="lower center", fontsize="small")
 plt.show()
 
 # %% [markdown]
-# `infinite_precision_unit` uses the trigonometric curve with the angles $\theta_j=2\pi j/N$. On these nodes the query needs no expansion of a product: for
+# `infinite_precision_unit` uses the trigonometric curve with the angles $\theta_j=2\pi j/N$; with `curve="moment"` it takes the moment curve at $N$
+# equispaced nodes from $-1$ to $1$. On the angles the query needs no expansion of a product: for
 # $N>2q+1$ the keys' coordinates are orthogonal functions on the nodes, and
 #
 # ```{math}
@@ -253,7 +250,8 @@ plt.show()
 # w_y=-\frac2N\sum_{j=1}^N P_y(\theta_j)\,u_j,\qquad P_y(\theta)=\prod_{i\in y}\big(1-\cos(\theta-\theta_i)\big).
 # ```
 #
-# The values $P_y(\theta_j)$, computed as products of $2\sin^2\tfrac{\theta_j-\theta_i}2$, have all their digits and one sign, so that nothing cancels in the sum.
+# The values $P_y(\theta_j)$, computed as products of $2\sin^2\tfrac{\theta_j-\theta_i}2$, have all their digits and one sign, so that
+# rounding moves the sum by little more than the last digit of its largest entry.
 # (For $N\le2q+1$ the keys are, up to repeated coordinates, the vertices of a simplex. The same sum then gives any scores we like,
 # and we ask for 0 on $y$ and $-1$ off it.) The query is scaled to margin 1 with the margin of its own $y$, and multiplied with the $\alpha$ of the Theorem 2 page,
 # which leaves half of $\eps$ for rounding.
@@ -327,15 +325,17 @@ largest = (
 display(
     largest.rename(
         columns={
-            "margin": "integer nodes: least margin",
+            "margin": "nodes 1…N: least margin",
             "formula": "(⌊q/2⌋! ⌈q/2⌉!)²",
-            "zeros": "circle: exact zeros on y",
-            "proved margin": "circle: margin at least",
+            "zeros": "circle: zeros",
+            "proved margin": "margin ≥",
             "circle formula": "γ(N, q)",
         }
     )
-    .style.format(precision=6)
-    .set_caption(f"Every subset of N = {largest_exhaustive} nodes")
+    .style.format("{:.4g}", subset=["margin ≥", "γ(N, q)"])
+    .set_caption(
+        f"Every subset of N = {largest_exhaustive} nodes: least margins and, for the circle, subsets with an exact zero"
+    )
 )
 
 # %% [markdown]
@@ -376,43 +376,44 @@ display(
 #
 # ### Every subset, in floats
 #
-# The unit itself computes in floats. Small units in float64 answer every subset of every size, also for the values that are worst for its attention row.
+# The unit itself computes in floats. Small units in float64, with keys on either curve, answer every subset of every size, also for the values that are worst for its attention row.
 
 # %%
 float_rows = []
-for tokens in range(1, min(12, largest_exhaustive) + 1):
+for curve, tokens in product(
+    ("trigonometric", "moment"), range(1, min(12, largest_exhaustive) + 1)
+):
     for ones in range(1, tokens + 1):
         task = SparseAveraging(tokens, ones, 1)
-        small = infinite_precision_unit(task, accuracy).double().to(device)
-        pointers = (
-            task.subsets().to(device).unsqueeze(1).expand(-1, tokens, -1)
-        )  # all tokens ask for the same subset
-        zeros = torch.zeros(
-            len(pointers), tokens, 1, dtype=torch.float64, device=device
-        )
-        weights = small.attend(SparseAveragingInputs(zeros, pointers)).attention[:, 0]
-        uniform = torch.zeros_like(weights).scatter_(-1, pointers[:, 0], 1 / ones)
-        worst = SparseAveragingInputs(
-            (weights - uniform).sign().unsqueeze(-1), pointers
-        )
+        small = infinite_precision_unit(task, accuracy, curve=curve)
+        small = small.double().to(device)
+        worst = small.worst_inputs(task.subsets().to(device))
         error = (small(worst) - task.target(worst)).abs().max().item()
         float_rows.append(
-            {"N": tokens, "q": ones, "subsets": len(pointers), "error": error}
+            {
+                "curve": curve,
+                "N": tokens,
+                "q": ones,
+                "subsets": len(worst.pointers),
+                "error": error,
+            }
         )
 float_rows = pd.DataFrame(float_rows)
+float_errors = float_rows.groupby("curve")["error"].max()
 display(
     Markdown(
-        f"{float_rows['subsets'].sum()} subsets with $1\\le q\\le N\\le{float_rows['N'].max()}$: the largest error is "
-        f"{float_rows['error'].max():.2g}, allowed is $\\varepsilon={accuracy}$."
+        f"{float_rows['subsets'].sum() // 2} subsets with $1\\le q\\le N\\le{float_rows['N'].max()}$: the largest error is "
+        f"{float_errors['trigonometric']:.2g} on the trigonometric curve and {float_errors['moment']:.2g} on the moment curve, "
+        f"allowed is $\\varepsilon={accuracy}$."
     )
 )
 
 # %% [markdown]
 # ### Where $N$ went: the size of a query
 #
-# A query of unit margin has entries up to about $(eN/q)^{2q}$, while the scores on $y$ must agree to within $\eps$. All the digits between are needed: about
-# $2q\log_2(N/q)$ bits for each number. We compute the largest entry over all subsets, and find it in blocks with one hole; at large $N$
-# we search these only. The moment curve needs more bits than the circle. Chebyshev nodes, good for interpolation, make it worse: they crowd at
+# A query of unit margin has entries up to about $(eN/q)^{2q}$, while the scores on $y$ must agree to within $\eps$. Such a query needs all the digits between: about
+# $2q\log_2(N/q)$ bits for each number. The same number, with a minus sign, is the margin in bits of a query whose entries are at most 1. We compute the largest
+# entry over all subsets, and find it in blocks with one hole; at large $N$ we search these only. The moment curve needs more bits than the circle. Chebyshev nodes, good for interpolation, make it worse: they crowd at
 # the ends, and a subset there has a tiny margin.
 
 # %%
@@ -532,7 +533,8 @@ display(
 # $\log_2M\le2q\log_2(eN/q)$ is {prf:ref}`lem-curve-margins`. $\blacksquare$
 # :::
 #
-# The same count for floating point says that a significand of $\lceil\log_2(4q(2q+3)R/\eps)\rceil$ bits is enough, up to the rounding of the softmax itself.
+# The same count for floating point says that a significand of $\lceil\log_2(4q(2q+3)R/\eps)\rceil$ bits is enough, to first order in the rounding, and if neither
+# the computation of the query nor the softmax rounds.
 # We round keys and queries to the proved fixed-point formats and test every subset at small sizes; then we list $\alpha$, the digits, and the float type that has them.
 
 # %%
@@ -613,7 +615,7 @@ display(
 # ### Where floats end
 #
 # What is enough need not be necessary, so we measure. The hardest subset, a block with one hole, is put at up to 64 places of the circle; beside it,
-# random subsets. Keys, queries and scores are in the float type, and $\alpha$ is the unit's. While digits last the error falls with $N$: $\alpha$ allows for $N-q$ tokens just
+# random subsets. On the moment curve the blocks are those that do not wrap round. Keys, queries and scores are in the float type, and $\alpha$ is the unit's. While digits last the error falls with $N$: $\alpha$ allows for $N-q$ tokens just
 # below the margin, and only a few lie there.
 
 # %%
@@ -636,9 +638,9 @@ for tokens, ones in progress(
         row[f"float64, {kind}"] = largest_error(keys, queries, subsets)
         row[f"float32, {kind}"] = largest_error(keys, queries, subsets, torch.float32)
     nodes = equispaced_nodes(tokens)
-    block = hardest_subset(tokens, ones).unsqueeze(0)
+    blocks = hardest_subset(tokens, ones) + turns[turns[:, 0] < tokens - ones]
     row["moment curve"] = largest_error(
-        moment_keys(nodes, ones), scale * moment_certificates(nodes, block), block
+        moment_keys(nodes, ones), scale * moment_certificates(nodes, blocks), blocks
     )
     limits.append(row)
 limits = pd.DataFrame(limits)
@@ -697,21 +699,19 @@ def last_right(rows, column):
 
 ends = []
 for ones, rows in limits.groupby("q"):
-    entry = {
-        "q": ones,
-        "float64, digits enough": max(
-            rows.loc[rows["digits"] <= FLOATS["float64"], "N"], default=0
-        ),
-    }
-    for column, label in (
-        ("float64, hardest", "float64, hardest"),
-        ("float64, random", "float64, random"),
-        ("moment curve", "float64, moment curve, hardest"),
-        ("float32, hardest", "float32, hardest"),
-    ):
-        entry[label] = last_right(rows, column)
-    ends.append(entry)
-ends = pd.DataFrame(ends).set_index("q")
+    enough_for = rows.loc[rows["digits"] <= FLOATS["float64"], "N"]
+    ends.append(
+        {
+            ("", "q"): ones,
+            ("circle, float64", "digits enough"): max(enough_for, default=0),
+            ("circle, float64", "hardest"): last_right(rows, "float64, hardest"),
+            ("circle, float64", "random"): last_right(rows, "float64, random"),
+            ("circle, float32", "hardest"): last_right(rows, "float32, hardest"),
+            ("moment curve, float64", "hardest"): last_right(rows, "moment curve"),
+        }
+    )
+ends = pd.DataFrame(ends).set_index(("", "q"))
+ends.index.name, ends.columns = "q", pd.MultiIndex.from_tuples(ends.columns)
 display(
     ends.style.format(lambda size: f"{size}" if size else "none").set_caption(
         f"The largest N of the grid, up to {max(token_grid)}, where the error stays within ε = {accuracy:g}"
@@ -721,7 +721,7 @@ display(
 # %% [markdown]
 # A unit must not answer wrongly when its digits run out. The attention does not depend on the values, and by {prf:ref}`lem-worst-error` its rows tell the worst error exactly. So
 # the unit looks at the rows that it has just computed, adds the rounding of the final sum, and refuses the call when some row is not
-# within $\eps$. In float32, on random subsets and on the hardest one at half of all places:
+# within $\eps$. In float32, on random subsets and on the hardest one at eight places:
 
 # %%
 verdicts = {"answered": 0, "refused": 0, "wrong": 0}
@@ -730,31 +730,19 @@ for tokens, ones in progress(
 ):
     task = SparseAveraging(tokens, ones, 1)
     single = infinite_precision_unit(task, accuracy).to(device)
-    hard = (
-        hardest_subset(tokens, ones) + torch.arange(0, tokens, 2).unsqueeze(1)
-    ) % tokens
-    for subset in torch.cat(
-        [hard, random_subsets(tokens, ones, num_subsets // 4, generator=generator)]
-    ).to(device):
-        pointers = subset.expand(1, tokens, -1)
+    turns = torch.arange(0, tokens, tokens // 8).unsqueeze(1)
+    hard = (hardest_subset(tokens, ones) + turns) % tokens
+    random = random_subsets(tokens, ones, num_subsets // 4, generator=generator)
+    for subset in torch.cat([hard, random]).to(device):
         try:
-            weights = single.attend(
-                SparseAveragingInputs(
-                    torch.zeros(1, tokens, 1, device=device), pointers
-                )
-            ).attention
+            worst = single.worst_inputs(subset.unsqueeze(0))
         except PrecisionError:
             verdicts["refused"] += 1
             continue
         verdicts["answered"] += 1
-        uniform = torch.zeros_like(weights).scatter_(-1, pointers, 1 / ones)
-        worst = SparseAveragingInputs(
-            (weights - uniform)[:, 0].sign().unsqueeze(-1), pointers
-        )
         exact_answer = task.target(worst._replace(values=worst.values.double()))
-        verdicts["wrong"] += int(
-            (single(worst).double() - exact_answer).abs().max().item() > accuracy
-        )
+        error = (single(worst).double() - exact_answer).abs().max().item()
+        verdicts["wrong"] += int(error > accuracy)
 display(
     Markdown(
         f"Answered: {verdicts['answered']}, refused: {verdicts['refused']}, answered with an error above "
@@ -765,8 +753,8 @@ display(
 # %% [markdown]
 # ### Dimension against digits
 #
-# What a query costs in bits, dimension times precision, with proved formats on both sides: Theorem 2 at $k=\lceil13\,q\ln N\rceil$ pays for dimensions and little for
-# digits, Theorem 3 the other way round: $2q\cdot2q\log_2(N/q)$ and lower terms. That grows with $q^2$ instead of $q$.
+# What a query costs in bits, dimension times precision, with proved formats on both sides: Theorem 2 at $k=\lceil13\,q\ln N\rceil$ (where its keys fail about one random subset in a
+# thousand) pays for dimensions and little for digits, Theorem 3 the other way round: $2q\cdot2q\log_2(N/q)$ and lower terms. That grows with $q^2$ instead of $q$.
 
 # %%
 costs = []
@@ -804,7 +792,7 @@ display(
     Markdown(
         f"At $N=4096$ Theorem 2's query takes {ratio.iloc[0]:.0f} times as many bits for $q={ratio.index[0]}$, and "
         f"{ratio.iloc[-1]:.1f} times as many for $q={ratio.index[-1]}$: the advantage melts as $q$ grows. With "
-        "$k=\\lceil4\\,q\\ln N\\rceil$ and maximum margin Theorem 2 would pay about a third of this, and its keys cost one "
+        "$k=\\lceil4\\,q\\ln N\\rceil$ and maximum margin Theorem 2 would pay about $4/13$ of this, and its keys cost one "
         "bit a coordinate, where here a key costs as much as a query."
     )
 )
@@ -812,7 +800,7 @@ display(
 # %% [markdown]
 # ## Checks
 
-# %%
+# %% tags=["hide-input"]
 claim(
     "thm-3.dimension", unit.embed_dim, "==", 2 * sparsity, source="P",
     statement=f"Key dimensions of the unit for N = {num_tokens} tokens: 2q, whatever N.",
@@ -848,7 +836,7 @@ claim(
 )  # fmt: skip
 claim(
     "thm-3.accuracy", float_rows["error"].max() / accuracy, "<=", 1.0, source="P",
-    statement=f"The error over ε for the worst values, every subset with 1 ≤ q ≤ N ≤ {float_rows['N'].max()} in float64.",
+    statement=f"The error over ε for the worst values, every subset with 1 ≤ q ≤ N ≤ {float_rows['N'].max()} in float64, on both curves.",
 )  # fmt: skip
 claim(
     "thm-3.longest-query", max(everywhere), "<=", 0.0, tolerance=1e-6, note="float64, coefficients of sums of both signs",
@@ -876,7 +864,7 @@ claim(
     statement="Rounded to the proved fixed-point formats: worst error over ε, every subset at several sizes.",
 )  # fmt: skip
 claim(
-    "thm-3.float-digits", max(enough, default=0.0), "<=", 1.0,
+    "thm-3.float-digits", max(enough, default=0.0), "<=", 1.0, empirical=True,
     statement="Where float64 or float32 has the digits that are enough: worst error over ε on the hardest subset.",
 )  # fmt: skip
 claim(
@@ -902,8 +890,10 @@ claim(
 # * *That $2q\log_2(N/q)$ bits are necessary.* They are what these polynomials take. Other queries on the same keys, with a larger margin for
 #   their length, may do with fewer; we prove no lower bound on the precision here.
 # * *That the paper's unit is this one.* The paper takes vertices of a cyclic polytope; the circle, the formulas for margins and all counts of bits are ours.
+# * *That $2q$ dimensions are needed.* They are, for keys that depend on positions only and for small errors, as soon as $N>2q$: [The tight
+#   dimension](tight-dimension.py) proves $m\ge\min(2q,N-1)$ ({prf:ref}`thm-tight-dimension`), and shows what each hypothesis is for.
 # * *That infinite precision is harmless.* A real number can hold anything. With an arbitrary map after the unit and real numbers, even one key dimension is
-#   enough on a finite alphabet, as its output can encode the whole input; a limit on the dimension is meaningful only when that is excluded.
+#   enough on a finite alphabet, as its output can encode the whole input ({prf:ref}`prop-one-dimension`); a limit on the dimension is meaningful only when that is excluded.
 # * *That training would find it.* Queries of size $(N/q)^{2q}$ are not what gradient descent likes.
 #
 # ## Exercises

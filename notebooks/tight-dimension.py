@@ -1,16 +1,16 @@
 # %% [markdown]
-# # The tight dimension: how small can keys be
+# # The tight dimension: how small can keys be?
 #
-# **The question.** With unlimited precision $2q$ key dimensions are enough for sparse averaging. Are they needed, and which
-# hypotheses does the answer rest on?
+# **The question.** With unlimited precision $2q$ key dimensions are enough for sparse averaging: that is
+# [Theorem 3](thm-3-infinite-precision.py). Are they needed, and which hypotheses does the answer rest on?
 #
 # ## The statement
 #
 # Throughout, $1\le q\le N-1$, and a query is asked for the uniform distribution on a $q$-subset $y$ of the $N$ tokens. (At $q=N$
 # there is nothing to choose: the zero query is exact.) *Position-only keys* means that the key $u_j\in\R^m$ of token $j$ depends on $j$ alone; values
-# *pass unchanged* if $v_j=z_j$. The query may depend on all of its own token.
+# *pass unchanged* if $v_j=z_j$. The query may depend on all of its own token, and the output is the attended average itself: no map follows.
 #
-# :::{prf:theorem} (the tight dimension, ours)
+# :::{prf:proposition} (the tight dimension, ours)
 # :label: thm-tight-dimension
 #
 # Let keys be position-only and values pass unchanged, and let $m^*=\min(2q,N-1)$.
@@ -26,7 +26,8 @@
 #    ```
 # :::
 #
-# So the accuracy $\eps\le1/(2q^2)$ already forces $m\ge m^*$, even if the keys are chosen anew for each $\eps$.
+# So the accuracy $\eps\le1/(2q^2)$ already forces $m\ge m^*$, even if the keys are chosen anew for each $\eps$. Where $N\le2q$ that is less than the
+# $2q$ of Theorem 3: the keys are then the corners of a simplex.
 #
 # ## The idea
 #
@@ -62,8 +63,8 @@
 # *Part 2.* Let $m<m^*$. Then $m+2\le N$, and some $\lambda\ne0$ has $\sum\lambda_j=0$ and $\sum\lambda_ju_j=0$, supported on $m+2$ keys. Let $A=\{\lambda>0\}$
 # and $B=\{\lambda<0\}$, with $\abs A\le\abs B$ (else change the sign). Then $\abs A\le(m+2)/2<q+1$, so $\abs A\le q\le N-1$, and there is a
 # $q$-subset $y\supseteq A$ that misses any one chosen $b\in B$: it satisfies {eq}`eq-tight-radon`, so it is not separable. Conversely $N-1$ dimensions hold
-# $N$ affinely independent keys; these can be given any scores. The moment curve in $2q$ dimensions does it for every $N$: the score
-# $-\prod_{i\in y}(t-t_i)^2$, less its constant term, is largest exactly on $y$.
+# $N$ affinely independent keys; these can be given any scores. The moment curve in $2q$ dimensions does it for every $N$ ({prf:ref}`lem-curve-queries`): the score
+# $-\prod_{i\in y}(t-t_i)^2$, less its constant term, is largest exactly on $y$. Further coordinates may be 0.
 #
 # *Part 3.* Take $A$, $B$ as above, scaled to $\sum_A\lambda_j=\sum_B\abs{\lambda_j}=1$, and let $b$ be the key of $B$ with the largest $\abs{\lambda_b}\ge1/\abs B$; here
 # $\abs B\le m+1\le2q$. Choose $y\supseteq A$ without $b$. Suppose that $\norm{p-u_y}_1\le\eps$ and put $u=q\eps/2$; if $u\ge1$ then $\eps\ge2/q$, which is more than $\eps_0$. Positive and
@@ -79,14 +80,14 @@
 # $u(1+u)^{2q-1}\le\tfrac1{4q}e^{1/2}<\tfrac12$. So the root is larger, and $\eps_0>\tfrac2q\cdot\tfrac1{4q}=\tfrac1{2q^2}$. $\blacksquare$
 # :::
 #
-# **Prerequisites and time.** Convex hulls, linear programming, the softmax. About half a minute on one core.
+# **Prerequisites and time.** Convex hulls, linear programming, the softmax, [Theorem 3](thm-3-infinite-precision.py). About half a minute on one core.
 #
 # ## Parameters
 
 # %% tags=["parameters"]
-tight_tokens: int = 10  # N, up to which all sizes are tried
-tight_sparsity: int = 4  # q, up to which all sizes are tried
-tight_draws: int = 20  # random configurations of keys at each size
+largest_tokens: int = 10  # N, up to which all sizes are tried
+largest_sparsity: int = 4  # q, up to which all sizes are tried
+num_draws: int = 20  # random configurations of keys at each size
 map_tokens: int = 9  # N of the map over q and m
 scalar_tokens: int = 4  # N of the largest one-dimensional unit; at most 4
 seed: int = 0  # of every random draw on this page
@@ -127,28 +128,27 @@ from attention_limits.constructions.one_dimension import (
 )
 from attention_limits.problems.sparse_averaging import (
     SparseAveraging,
-    SparseAveragingInputs,
     worst_case_error,
 )
 from attention_limits.runtime import progress
 
 figures.use_style()
-tight_generator = torch.Generator().manual_seed(seed)
+generator = torch.Generator().manual_seed(seed)
 
 
-def tight_normal(*shape):
+def normal(*shape):
     """Independent normals in float64."""
-    return torch.randn(*shape, generator=tight_generator, dtype=torch.float64)
+    return torch.randn(*shape, generator=generator, dtype=torch.float64)
 
 
-def tight_moment_keys(tokens, dim):
+def integer_curve(tokens, dim):
     """Integer keys (t, …, t^dim) on the moment curve, t centred."""
     return [
         [(2 * j - tokens + 1) ** k for k in range(1, dim + 1)] for j in range(tokens)
     ]
 
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-tight-radon", "caption": "Subsets that no query can single out. The keys of A (diamonds, in y) and of B (squares) have a point in common (cross), so that B reaches the largest score as soon as all of A does. Rings mark y. Left: q = 1 on a line. Middle and right: q = 2 in the plane, where two segments cross or a triangle holds a key."}, "image": {"alt": "Three drawings of keys. Left: three keys on a line, the middle one ringed between the other two. Middle: six keys in the plane, two segments cross, the ends of one are ringed. Right: a triangle with a key inside; that key and one more are ringed."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-tight-radon", "caption": "Subsets that no query can single out. The hulls of A (diamonds, in y) and of B (squares) have a point in common (the cross, or the one key of A), so that B reaches the largest score as soon as all of A does. Rings mark y. Left: q = 1 on a line. Middle and right: q = 2 in the plane, where two segments cross or a triangle holds a key."}, "image": {"alt": "Three drawings of keys. Left: three keys on a line, the middle one ringed between the other two. Middle: six keys in the plane, two segments cross, the ends of one are ringed. Right: a triangle with a key inside; that key and one more are ringed."}}
 radon_pictures = {
     "$q=1$, $m=1$": ([[-1.0], [0.2], [1.0]], 1),
     "$q=2$, $m=2$: segments": (
@@ -214,24 +214,25 @@ plt.show()
 # ### Below $m^*$, and at it
 #
 # Random keys in every dimension below $m^*$: each configuration has its failing subset, checked exactly and found again by linear programming.
-# At $m^*$ itself the moment curve separates every subset; in $N-1$ dimensions its $N$ points are affinely independent, so it serves there too.
+# At $m^*$ itself the moment curve separates every subset; in $N-1$ dimensions its $N$ points are affinely independent, so it serves there too,
+# and so does the simplex.
 
 # %%
-tight_sizes = [
+sizes = [
     (n, q)
-    for n in range(2, tight_tokens + 1)
-    for q in range(1, min(tight_sparsity, n - 1) + 1)
+    for n in range(2, largest_tokens + 1)
+    for q in range(1, min(largest_sparsity, n - 1) + 1)
 ]
-tight_below, tight_at_bound = [], []
-for tokens, ones in progress(tight_sizes, "sizes"):
+below, at_bound = [], []
+for tokens, ones in progress(sizes, "sizes"):
     least = tight_dimension(tokens, ones)
     for dim in range(1, least):
-        for _ in range(tight_draws):
-            keys = tight_normal(tokens, dim)
+        for _ in range(num_draws):
+            keys = normal(tokens, dim)
             partition = failing_subset(
                 keys, ones
             )  # raises unless its exact check passes
-            tight_below.append(
+            below.append(
                 (
                     tokens,
                     ones,
@@ -240,13 +241,13 @@ for tokens, ones in progress(tight_sizes, "sizes"):
                 )
             )
     for kind, keys in (
-        ("curve", tight_moment_keys(tokens, least)),
+        ("curve", integer_curve(tokens, least)),
         ("simplex", np.eye(tokens)[:, 1:].tolist()),
     ):
         found = separate_all(keys, ones)
         count = 0 if isinstance(found, RadonPartition) else len(found)
         margin = float(min(one.margin for one in found)) if count else 0.0
-        tight_at_bound.append(
+        at_bound.append(
             {
                 "keys": kind,
                 "N": tokens,
@@ -257,66 +258,57 @@ for tokens, ones in progress(tight_sizes, "sizes"):
                 "least margin": margin,
             }
         )
-tight_below = pd.DataFrame(
-    tight_below, columns=["N", "q", "m", "linear programming agrees"]
-)
-tight_at_bound = pd.DataFrame(tight_at_bound)
-tight_curve = tight_at_bound[tight_at_bound["keys"] == "curve"]
+below = pd.DataFrame(below, columns=["N", "q", "m", "linear programming agrees"])
+at_bound = pd.DataFrame(at_bound)
+on_curve = at_bound[at_bound["keys"] == "curve"]
 display(
     Markdown(
-        f"{len(tight_below):,} random configurations below $m^*$, and each fails on its Radon subset. At $m^*$ all "
-        f"{tight_curve['separated'].sum():,} subsets of the moment curve are separable. The table gives $m^*$ and the least margin on the "
-        "curve: the gap below the subset as a share of the scores' whole range."
+        f"{len(below):,} random configurations below $m^*$, and each fails on its Radon subset. At $m^*$ all "
+        f"{on_curve['separated'].sum():,} subsets of the moment curve are separable, and in $N-1$ dimensions those of the simplex. In the "
+        "table: below $m^*$ how many random configurations fail; at $m^*$ the least margin on the curve, the gap below the subset "
+        "as a share of the scores' whole range."
     )
 )
-display(
-    tight_curve.pivot(index="q", columns="N", values=["m*", "least margin"])
-    .style.format("{:.0f}", subset=["m*"], na_rep="–")
-    .format("{:.1g}", subset=["least margin"], na_rep="–")
+failing = below[below["linear programming agrees"]].groupby(["q", "m", "N"]).size()
+outcomes = pd.concat(
+    [
+        failing.map("{} fail".format),
+        on_curve.set_index(["q", "m*", "N"])["least margin"].map("✓ {:.1g}".format),
+    ]
 )
+outcomes.index.names = ["q", "m", "N"]
+display(outcomes.unstack("N", fill_value="").style)
 
 # %%
-tight_cells = []
-for ones in progress(range(1, tight_sparsity + 1), "map"):
+cells = []
+for ones in progress(range(1, largest_sparsity + 1), "map"):
     subsets = list(combinations(range(map_tokens), ones))
-    for dim in range(1, 2 * tight_sparsity + 1):
-        draws = {
-            "random keys": [tight_normal(map_tokens, dim)],
-            "moment curve": [tight_moment_keys(map_tokens, dim)],
-        }
-        for kind, configurations in draws.items():
+    for dim in range(1, 2 * largest_sparsity + 1):
+        for kind, keys in (
+            ("random keys", normal(map_tokens, dim)),
+            ("moment curve", integer_curve(map_tokens, dim)),
+        ):
             failures = sum(
-                isinstance(separate(k, y), RadonPartition)
-                for k in configurations
-                for y in subsets
+                isinstance(separate(keys, y), RadonPartition) for y in subsets
             )
-            share = 1 - failures / (len(configurations) * len(subsets))
-            tight_cells.append(
+            cells.append(
                 {
                     "keys": kind,
                     "q": ones,
                     "m": dim,
-                    "share": share,
+                    "share": 1 - failures / len(subsets),
                     "all": failures == 0,
                 }
             )
-tight_cells = pd.DataFrame(tight_cells)
-tight_needed = tight_cells["q"].map(lambda ones: tight_dimension(map_tokens, ones))
-tight_map_errors = int(
-    (tight_cells["all"] & (tight_cells["m"] < tight_needed)).sum()
-) + int(
-    (
-        ~tight_cells["all"]
-        & (tight_cells["m"] >= tight_needed)
-        & (tight_cells["keys"] == "moment curve")
-    ).sum()
+cells = pd.DataFrame(cells)
+needed = cells["q"].map(lambda ones: tight_dimension(map_tokens, ones))
+map_errors = int((cells["all"] & (cells["m"] < needed)).sum()) + int(
+    (~cells["all"] & (cells["m"] >= needed) & (cells["keys"] == "moment curve")).sum()
 )
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-tight-map", "caption": "The share of q-subsets that some query singles out, decided exactly, for one draw of random keys and for the first m coordinates of the moment curve. The line is m*: no keys reach the share 1 to its left, and the curve does everywhere to its right."}, "image": {"alt": "Two heat maps over m and q. Shares grow with m. On the left, random keys reach one only near the largest m. On the right, the moment curve reaches one exactly from the stepped line m star on."}}
 fig, panels = plt.subplots(1, 2, figsize=(9.4, 2.9), sharey=True)
-for axes, (kind, part) in zip(
-    panels, tight_cells.groupby("keys", sort=False), strict=True
-):
+for axes, (kind, part) in zip(panels, cells.groupby("keys", sort=False), strict=True):
     table = part.pivot(index="q", columns="m", values="share")
     labels = part.assign(
         text=[
@@ -349,17 +341,15 @@ plt.show()
 # best errors found stay far above: $\eps_0$ is what the argument proves, not the least error.
 
 # %%
-tight_root_sparsities = range(1, 65)
-tight_roots = {ones: forcing_accuracy(ones) for ones in tight_root_sparsities}
-tight_roots_above = sum(
-    root > Fraction(1, 2 * ones**2) for ones, root in tight_roots.items()
-)
-tight_best_errors = []
-for ones in range(1, tight_sparsity + 1):
+root_sparsities = range(1, 65)
+roots = {ones: forcing_accuracy(ones) for ones in root_sparsities}
+roots_above = sum(root > Fraction(1, 2 * ones**2) for ones, root in roots.items())
+best_errors = []
+for ones in range(1, largest_sparsity + 1):
     tokens, dim = 2 * ones + 2, 2 * ones - 1
-    keys = tight_normal(50, tokens, dim)
+    keys = normal(50, tokens, dim)
     pointers = torch.tensor([failing_subset(k, ones).subset for k in keys])
-    queries = tight_normal(50, dim).requires_grad_()
+    queries = normal(50, dim).requires_grad_()
     best = torch.full((50,), torch.inf, dtype=torch.float64)
     for step in range(400):  # normalised gradient descent with shrinking steps
         error = worst_case_error(
@@ -376,18 +366,14 @@ for ones in range(1, tight_sparsity + 1):
             .detach()
             .requires_grad_()
         )
-    tight_best_errors.append(
+    best_errors.append(
         {"q": ones, "m": dim, "N": tokens, "best error found": best.min().item()}
     )
-tight_best_errors = pd.DataFrame(tight_best_errors).set_index("q")
-tight_best_errors["ε₀"] = [
-    float(tight_roots[ones]) for ones in tight_best_errors.index
-]
-tight_best_errors["1/(2q²)"] = [1 / (2 * ones**2) for ones in tight_best_errors.index]
+best_errors = pd.DataFrame(best_errors).set_index("q")
+best_errors["ε₀"] = [float(roots[ones]) for ones in best_errors.index]
+best_errors["1/(2q²)"] = [1 / (2 * ones**2) for ones in best_errors.index]
 display(
-    tight_best_errors.style.format(
-        "{:.3f}", subset=["best error found", "ε₀", "1/(2q²)"]
-    )
+    best_errors.style.format("{:.3f}", subset=["best error found", "ε₀", "1/(2q²)"])
 )
 
 # %% [markdown]
@@ -401,7 +387,7 @@ display(
 #
 # Values that are scaled for each token lower the bound, but by little.
 #
-# :::{prf:theorem} (any values, ours)
+# :::{prf:proposition} (any values, ours)
 # :label: thm-any-values
 #
 # Let keys be position-only, $v_j=v_j(z_j,y_j)$ any functions of the token, and $N\ge2q+1$. An error below $1/(2q)$ on all inputs needs
@@ -429,28 +415,26 @@ display(
 # error above $\eps_0(1)=2/3$ as soon as $N\ge3$; scaled ones do better at $N=4$:
 
 # %%
-tight_cuts = 0
-tight_cut_sizes = [
+cuts = 0
+cut_sizes = [
     (n, q)
-    for n in range(2, tight_tokens + 1)
-    for q in range(1, min(tight_sparsity, n // 2) + 1)
+    for n in range(2, largest_tokens + 1)
+    for q in range(1, min(largest_sparsity, n // 2) + 1)
 ]
-tight_cut_expected = tight_draws * sum(
-    max(0, min(2 * q, n - q) - 1) for n, q in tight_cut_sizes
-)
-for tokens, ones in tight_cut_sizes:
+cuts_expected = num_draws * sum(max(0, min(2 * q, n - q) - 1) for n, q in cut_sizes)
+for tokens, ones in cut_sizes:
     for lifted_dim in range(
         1, min(2 * ones, tokens - ones)
     ):  # lifted points (u_j, log g_j), so m = lifted_dim − 1
-        for _ in range(tight_draws):
-            subset, weights = failing_cut(tight_normal(tokens, lifted_dim), ones)
-            tight_cuts += len(subset) == ones and all(
+        for _ in range(num_draws):
+            subset, weights = failing_cut(normal(tokens, lifted_dim), ones)
+            cuts += len(subset) == ones and all(
                 w >= 0 if j in subset else w <= 0 for j, w in enumerate(weights)
             )
 scaled_error = SCALED_VALUES.worst_error()
 display(
     Markdown(
-        f"{tight_cuts:,} configurations below the bound, each with a subset that cannot be cut off. A unit with $q=1$, $m=1$ and scaled values reaches the error "
+        f"{cuts:,} configurations below the bound, each with a subset that cannot be cut off. A unit with $q=1$, $m=1$ and scaled values reaches the error "
         f"{scaled_error:.4f} at $N={SCALED_VALUES.num_tokens}$, over all inputs with $z_j=\\pm1$, by interval arithmetic."
     )
 )
@@ -491,7 +475,7 @@ display(
 #
 # Once values may be scaled as well, it makes a difference:
 #
-# :::{prf:proposition} (ours)
+# :::{prf:proposition} (no less than one half, ours)
 # :label: prop-tight-half
 #
 # Let $q=1$, $m=1$, $N\ge5$, with position-only keys, any values $v_j(z_j)$, and a query that depends on $y$ alone. The error is at least $\tfrac12$.
@@ -516,8 +500,8 @@ midpoint_excess = -np.inf
 for tokens, dim in product((3, 4, 5), (1, 2)):
     signs = torch.cartesian_prod(*[torch.tensor([0, 1])] * tokens)
     keys, queries = (
-        tight_normal(200, 2, tokens, dim),
-        4 * tight_normal(200, tokens, dim),
+        normal(200, 2, tokens, dim),
+        4 * normal(200, tokens, dim),
     )
     scores = torch.einsum(
         "bznm,bym->bzyn", keys[:, signs, torch.arange(tokens)], queries
@@ -586,18 +570,15 @@ for tokens, ones in [
     (n, q) for n in range(2, scalar_tokens + 1) for q in range(1, n)
 ]:
     task = SparseAveraging(tokens, ones, 1)
-    scalar = scalar_unit(task, generator=tight_generator)
-    subsets = task.subsets()
-    letters = torch.cartesian_prod(*[torch.arange(2 * len(subsets))] * tokens)
-    everything = SparseAveragingInputs(
-        (2.0 * (letters % 2) - 1).double().unsqueeze(-1), subsets[letters // 2]
-    )
+    scalar = scalar_unit(task, generator=generator)
+    everything = task.sign_inputs()
+    everything = everything._replace(values=everything.values.double())
     wrong = int((scalar(everything) != task.target(everything)).sum())
     scalar_rows.append(
         {
             "N": tokens,
             "q": ones,
-            "inputs": len(letters),
+            "inputs": len(everything.values),
             "rows": len(scalar.rows.outputs),
             "least gap": scalar.rows.least_gap,
             "wrong outputs": wrong,
@@ -613,38 +594,38 @@ display(
 # %% [markdown]
 # ## Checks
 
-# %%
+# %% tags=["hide-input"]
 claim(
-    "tight.below-fails", len(tight_below), "==", tight_draws * sum(tight_dimension(n, q) - 1 for n, q in tight_sizes),
-    statement=f"Random configurations with m < m* (N ≤ {tight_tokens}, q ≤ {tight_sparsity}) whose Radon subset passed the exact check: all.",
+    "tight.below-fails", len(below), "==", num_draws * sum(tight_dimension(n, q) - 1 for n, q in sizes),
+    statement=f"Random configurations with m < m* (N ≤ {largest_tokens}, q ≤ {largest_sparsity}) whose Radon subset passed the exact check: all.",
 )  # fmt: skip
 claim(
-    "tight.below-by-programming", int((~tight_below["linear programming agrees"]).sum()), "==", 0,
+    "tight.below-by-programming", int((~below["linear programming agrees"]).sum()), "==", 0,
     statement="Of these subsets, how many linear programming finds separable.",
 )  # fmt: skip
 claim(
-    "tight.curve-attains", int(tight_curve["separated"].sum()), "==", sum(comb(n, q) for n, q in tight_sizes),
+    "tight.curve-attains", int(on_curve["separated"].sum()), "==", sum(comb(n, q) for n, q in sizes),
     statement="Subsets of the moment curve in m* dimensions with an exactly checked direction: all.",
 )  # fmt: skip
-tight_simplex = tight_at_bound[tight_at_bound["keys"] == "simplex"]
+on_simplex = at_bound[at_bound["keys"] == "simplex"]
 claim(
-    "tight.simplex-attains", int(tight_simplex["separated"].sum()), "==", sum(comb(n, q) for n, q in tight_sizes),
+    "tight.simplex-attains", int(on_simplex["separated"].sum()), "==", sum(comb(n, q) for n, q in sizes),
     statement="The same for the simplex in N − 1 dimensions.",
 )  # fmt: skip
 claim(
-    "tight.tight-map", tight_map_errors, "==", 0,
+    "tight.tight-map", map_errors, "==", 0,
     statement=f"Cells of the map at N = {map_tokens} that contradict m*: all subsets separable below it, or not so on the curve from it on.",
 )  # fmt: skip
 claim(
-    "tight.forcing-accuracy", tight_roots_above, "==", len(tight_root_sparsities),
-    statement=f"Sparsities q ≤ {max(tight_root_sparsities)} with ε₀(q) > 1/(2q²), ε₀ rounded down: all.",
+    "tight.forcing-accuracy", roots_above, "==", len(root_sparsities),
+    statement=f"Sparsities q ≤ {max(root_sparsities)} with ε₀(q) > 1/(2q²), ε₀ rounded down: all.",
 )  # fmt: skip
 claim(
-    "tight.best-query", (tight_best_errors["best error found"] / tight_best_errors["ε₀"]).min(), ">", 1.0,
+    "tight.best-query", (best_errors["best error found"] / best_errors["ε₀"]).min(), ">", 1.0,
     statement="Best error of an optimised query on failing subsets at m = 2q − 1, over ε₀(q), least over q.",
 )  # fmt: skip
 claim(
-    "tight.any-values", tight_cuts, "==", tight_cut_expected,
+    "tight.any-values", cuts, "==", cuts_expected,
     statement="Random keys and scales below the bound for any values, each with a subset that no threshold cuts off.",
 )  # fmt: skip
 claim(
@@ -674,7 +655,8 @@ claim(
 # * *How small $m$ can be at a constant error.* The bound needs $\eps\le\eps_0(q)$, which is of order $\log q/q^2$. For errors between that and $1/q$ we have no
 #   matching construction.
 # * *The exact bound for scaled values.* {prf:ref}`thm-any-values` loses one dimension, and we do not know whether $2q-1$ dimensions reach every accuracy with position-only keys and scaled values on all rows at once.
-# * *Anything about precision.* Where $m\ge m^*$ the margins in the table shrink fast: few dimensions cost many bits.
+# * *Anything about precision.* Where $m\ge m^*$ the margins in the table shrink fast: few dimensions cost many bits. [Theorem 3's
+#   page](thm-3-infinite-precision.py) counts them.
 # * *That keys and values that both see $z$ reach small errors.* We know one unit with an error just below one half.
 #
 # ## Exercises
@@ -694,7 +676,7 @@ claim(
 # :::{exercise}
 # :label: ex-tight-sink
 #
-# One designated row asks only for *other* tokens, its own key may depend on its pointers $y$, and values may be scaled per token. Show that
+# The nodes $t_j$ are positive. One designated row asks only for *other* tokens, its own key may depend on its pointers $y$, and values may be scaled per token. Show that
 # $m=2q-1$ reaches every accuracy for this row.
 # :::
 #
@@ -702,7 +684,7 @@ claim(
 # :class: dropdown
 #
 # Let $P_y(t)=-\prod_{i\in y}(t-t_i)^2$. The other tokens have the keys $(t_j,\dots,t_j^{2q-1})$ and the values $Ge^{-\alpha t_j^{2q}}z_j$. The query takes the coefficients of $\alpha\big(P_y(t)+t^{2q}\big)$, of degree $2q-1$, without the
-# constant term $\alpha c$. Then $p_jg_j=e^{\alpha P_y(t_j)-\alpha c}\,G/Z$. The own token has the value 0 and is a sink: its key, along the query, is chosen so that $Z=qGe^{-\alpha c}$. That is possible if the others sum to
+# constant term $\alpha c$. It is not zero: the leading coefficient is $2\alpha\sum_{i\in y}t_i>0$. Then $p_jg_j=e^{\alpha P_y(t_j)-\alpha c}\,G/Z$. The own token has the value 0 and is a sink: its key, along the query, is chosen so that $Z=qGe^{-\alpha c}$. That is possible if the others sum to
 # less, for which $G>\tfrac Nq e^{\alpha\max t_j^{2q}}$ is enough. Now $p_jg_j=\tfrac1q$ on $y$ and $\tfrac1qe^{\alpha P_y(t_j)}$ off $y$.
 # :::
 #

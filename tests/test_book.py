@@ -237,7 +237,7 @@ def look_at(name: str, browser: Browser, site: str) -> Visit:
     page.goto(f"{site}/{name}")
     settle(page)
     visit.formulas = page.locator(".math").count()
-    visit.typeset = page.locator(".math mjx-container svg").count()
+    visit.typeset = page.locator(".math mjx-container > svg").count()
     wrong = "[data-mjx-error], mjx-container [fill=red], mjx-container [data-mml-node=merror]"
     visit.bad_formulas = page.eval_on_selector_all(wrong, "all => all.map(one => one.closest('.math').textContent)")
     images = "article img"

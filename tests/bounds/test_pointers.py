@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from attention_limits.bounds.pointers import (
+    _least_error_at,
     block_pointers,
     consecutive_pointers,
     fixed_forced_error,
@@ -34,6 +35,12 @@ def test_block_pointers_have_the_determinant_of_the_formula() -> None:
                 assert all(len(set(row)) == sparsity for row in pointers)
                 assert all(0 <= j < num_tokens for row in pointers for j in row)
                 assert abs(int(pointer_matrix(pointers, num_tokens).det())) == sparsity**blocks
+
+
+def test_pointers_at_small_sizes_are_those_of_the_statement() -> None:
+    assert consecutive_pointers(4, 3) == [[0, 1, 2], [1, 2, 3], [0, 2, 3], [0, 1, 3]]
+    assert block_pointers(5, 2, 1) == [[1, 2], [0, 2], [0, 1], [0, 3], [0, 4]]
+    assert block_pointers(5, 1, 2) == [[1], [0], [3], [2], [4]]
 
 
 def test_the_forced_error_of_blocks_is_the_formula() -> None:
@@ -73,6 +80,9 @@ def test_the_linear_program_over_some_subsets_never_passes_what_values_attain() 
         bounds = least_error(subsets, num_tokens)
         assert bounds.at_least <= bounds.at_most
         assert float(bounds.at_most - bounds.at_least) < 1e-6
+        for entry in range(num_tokens):  # here some |z_j| may be held at 1, and the dual must pay for it
+            single = _least_error_at(subsets, num_tokens, entry)
+            assert -1e-6 < float(single.at_most - single.at_least) < 1e-6
         values = generator.uniform(-1, 1, (200, num_tokens))
         values[:, 0] = 1
         attained = np.max([np.abs(values[:, subset].sum(axis=1)) / sparsity for subset in subsets], axis=0)

@@ -154,7 +154,7 @@ def test_status_shows_each_run_and_what_forbids_printing(finished: Project, caps
     finished.executed("alpha").unlink()
     assert invoke(finished, "status") == 0
     assert capsys.readouterr().out.splitlines()[-2:] == [
-        "commit unknown: 1 thing(s) forbid printing the book",
+        "commit unknown: 1 reason not to print the book",
         "  alpha is missing: it was never run",
     ]
 

@@ -47,7 +47,7 @@ def test_each_claim_links_to_its_line_and_says_what_was_measured(finished: Proje
         '<a href="../notebooks/alpha.html#claim-alpha.0"><code>alpha.0</code></a>',
         "Claim 0 of alpha.",
         "0 ≤ 5",
-        "N",
+        "\\[N\\]",
     ]
 
 
@@ -153,7 +153,7 @@ def test_the_summary_says_whether_the_book_can_be_printed(finished: Project) -> 
     assert status.summary(finished.root).endswith(": the book can be printed")
     finished.add("gamma")
     finished.add("delta")
-    assert "2 thing(s) forbid printing the book" in status.summary(finished.root)
+    assert "2 reasons not to print the book" in status.summary(finished.root)
 
 
 @pytest.mark.parametrize(

@@ -9,18 +9,18 @@ from torch import Tensor
 from attention_limits.constructions.averaging_unit import softmax_scale
 from attention_limits.constructions.curve_precision import (
     chebyshev_nodes,
-    equispaced_nodes,
     largest_error,
-    moment_certificates,
     moment_entry_bits,
     significand_bits,
     sufficient_bits,
     trigonometric_entry_bits,
 )
 from attention_limits.constructions.curves import (
+    equispaced_nodes,
     hardest_subset,
     holed_blocks,
     largest_query_entry,
+    moment_certificates,
     moment_keys,
     separation,
     trigonometric_keys,

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from attention_limits.constructions.curves import hardest_subset, trigonometric_keys
+from attention_limits.constructions.curves import equispaced_nodes, hardest_subset, moment_keys, trigonometric_keys
 from attention_limits.constructions.sparse_averaging import (
     InfinitePrecisionUnit,
     PrecisionError,
@@ -21,8 +21,10 @@ from attention_limits.problems.sparse_averaging import SparseAveraging, SparseAv
 SMALL = [(num_tokens, sparsity) for num_tokens in range(1, 11) for sparsity in range(1, num_tokens + 1)]
 
 
-def build(num_tokens: int, sparsity: int, accuracy: float, value_dim: int = 1) -> InfinitePrecisionUnit:
-    return infinite_precision_unit(SparseAveraging(num_tokens, sparsity, value_dim), accuracy)
+def build(
+    num_tokens: int, sparsity: int, accuracy: float, value_dim: int = 1, curve: str = "trigonometric"
+) -> InfinitePrecisionUnit:
+    return infinite_precision_unit(SparseAveraging(num_tokens, sparsity, value_dim), accuracy, curve=curve)
 
 
 def seeded(seed: int) -> torch.Generator:
@@ -57,12 +59,13 @@ def largest_output_error(unit: InfinitePrecisionUnit, inputs: SparseAveragingInp
     return (unit(inputs).double() - exact).norm(dim=-1).max().item()
 
 
+@pytest.mark.parametrize("curve", ["trigonometric", "moment"])
 @pytest.mark.parametrize("accuracy", [0.5, 0.01])
 @pytest.mark.parametrize(("num_tokens", "sparsity"), SMALL)
 def test_every_subset_of_every_size_is_answered_within_the_accuracy(
-    num_tokens: int, sparsity: int, accuracy: float
+    num_tokens: int, sparsity: int, accuracy: float, curve: str
 ) -> None:
-    unit = build(num_tokens, sparsity, accuracy).double()
+    unit = build(num_tokens, sparsity, accuracy, curve=curve).double()
     inputs = worst_values(unit, every_subset(unit.problem, torch.float64))
     assert largest_output_error(unit, inputs) <= accuracy
     attention = unit.attend(inputs).attention
@@ -71,11 +74,14 @@ def test_every_subset_of_every_size_is_answered_within_the_accuracy(
     assert worst_case_error(attention, inputs.pointers).max().item() <= bound + 1e-9
 
 
+@pytest.mark.parametrize("curve", ["trigonometric", "moment"])
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
 @pytest.mark.parametrize(("num_tokens", "sparsity"), [(8, 2), (12, 3), (16, 4), (20, 4)])
-def test_an_answer_is_right_or_refused_in_every_float_type(num_tokens: int, sparsity: int, dtype: torch.dtype) -> None:
+def test_an_answer_is_right_or_refused_in_every_float_type(
+    num_tokens: int, sparsity: int, dtype: torch.dtype, curve: str
+) -> None:
     accuracy, refused = 0.2, 0
-    unit = build(num_tokens, sparsity, accuracy).to(dtype)
+    unit = build(num_tokens, sparsity, accuracy, curve=curve).to(dtype)
     subsets = unit.problem.subsets()
     for subset in subsets[:: max(1, len(subsets) // 60)]:
         try:
@@ -90,10 +96,11 @@ def test_an_answer_is_right_or_refused_in_every_float_type(num_tokens: int, spar
         assert refused > 0
 
 
+@pytest.mark.parametrize("curve", ["trigonometric", "moment"])
 @pytest.mark.parametrize("value_dim", [1, 3])
 @pytest.mark.parametrize("num_tokens", [1, 2, 7, 50])
-def test_asking_for_everything_gives_the_mean(num_tokens: int, value_dim: int) -> None:
-    unit = build(num_tokens, num_tokens, 0.5, value_dim)
+def test_asking_for_everything_gives_the_mean(num_tokens: int, value_dim: int, curve: str) -> None:
+    unit = build(num_tokens, num_tokens, 0.5, value_dim, curve)
     inputs = unit.problem.sample(2, generator=seeded(0))
     assert (unit.queries(inputs.pointers) == 0).all()
     assert unit(inputs).allclose(inputs.values.mean(dim=1, keepdim=True).expand(-1, num_tokens, -1), atol=1e-6)
@@ -123,9 +130,12 @@ def test_the_default_float32_serves_small_sizes() -> None:
         assert largest_output_error(unit, inputs) <= 0.01
 
 
+@pytest.mark.parametrize("curve", ["trigonometric", "moment"])
 @pytest.mark.parametrize(("num_tokens", "sparsity"), [*SMALL, (300, 5), (5000, 7)])
-def test_the_unit_has_2q_key_coordinates_whatever_the_number_of_tokens(num_tokens: int, sparsity: int) -> None:
-    unit = build(num_tokens, sparsity, 0.1, value_dim=3)
+def test_the_unit_has_2q_key_coordinates_whatever_the_number_of_tokens(
+    num_tokens: int, sparsity: int, curve: str
+) -> None:
+    unit = build(num_tokens, sparsity, 0.1, value_dim=3, curve=curve)
     assert unit.embed_dim == unit.attention.embed_dim == 2 * sparsity
     assert unit.model_dim == 3 + 4 * sparsity
     assert (unit.num_heads, unit.depth) == (1, 1)
@@ -174,6 +184,8 @@ def test_what_the_theorem_does_not_cover_is_refused_when_built() -> None:
     for accuracy in (0.0, 1.0, -0.1, math.nan):
         with pytest.raises(ValueError, match="accuracy ε must lie strictly between 0 and 1"):
             build(8, 2, accuracy)
+    with pytest.raises(ValueError, match="curve must be one of trigonometric, moment, got 'helix'"):
+        build(8, 2, 0.1, curve="helix")
     unit = build(8, 2, 0.1)
     with pytest.raises(ValueError, match=r"values are torch\.float64 but the unit computes in torch\.float32"):
         unit(unit.problem.sample(1, generator=seeded(0), dtype=torch.float64))
@@ -191,11 +203,33 @@ def test_changing_the_float_type_computes_the_keys_anew() -> None:
     assert copy.deepcopy(unit).keys.equal(exact)
     assert set(unit.state_dict()) == {"keys", "attention.query", "attention.key", "attention.value"}
     assert unit.attention.query.dtype == torch.float64
+    moment = build(37, 3, 0.1, curve="moment")
+    assert moment.double().keys.equal(moment_keys(equispaced_nodes(37), 3))
 
 
-def test_a_broken_unit_refuses_its_own_answers() -> None:
+@pytest.mark.parametrize("curve", ["trigonometric", "moment"])
+def test_the_worst_inputs_attain_the_worst_error(curve: str) -> None:
+    unit = build(9, 2, 0.3, value_dim=2, curve=curve).double()
+    subsets = unit.problem.subsets()
+    inputs = unit.worst_inputs(subsets)
+    attended = unit.attend(inputs)
+    assert isinstance(attended.attention, Tensor)
+    errors = (attended.output - unit.problem.target(inputs)).norm(dim=-1)[:, 0]
+    assert errors.allclose(worst_case_error(attended.attention[:, 0], subsets), rtol=0, atol=1e-14)
+
+
+def test_the_moment_curve_ends_where_the_circle_still_answers() -> None:
+    subset = hardest_subset(64, 6).unsqueeze(0)
+    circle, moment = (build(64, 6, 0.01, curve=curve).double() for curve in ("trigonometric", "moment"))
+    assert largest_output_error(circle, circle.worst_inputs(subset)) <= 0.01
+    with pytest.raises(PrecisionError, match=r"torch.float64 is too small for N = 64, q = 6"):
+        moment.worst_inputs(subset)
+
+
+@pytest.mark.parametrize("curve", ["trigonometric", "moment"])
+def test_a_broken_unit_refuses_its_own_answers(curve: str) -> None:
     inputs = SparseAveraging(24, 2, 1).sample(1, generator=seeded(0), dtype=torch.float64)
-    unit = build(24, 2, 0.01).double()
+    unit = build(24, 2, 0.01, curve=curve).double()
     assert largest_output_error(unit, inputs) <= 0.01
     moved = copy.deepcopy(unit)
     moved.keys[5, 1] += 0.1
@@ -203,7 +237,7 @@ def test_a_broken_unit_refuses_its_own_answers() -> None:
         moved(inputs)
     turned = copy.deepcopy(unit)
     with torch.no_grad():
-        turned.attention.query[-4] *= -1  # one entry of the matrix Q, that of cos θ
+        turned.attention.query[-4] *= -1  # one entry of the matrix Q, that of the first coordinate
     with pytest.raises(PrecisionError, match="the worst error is"):
         turned(inputs)
     weak = copy.deepcopy(unit)

@@ -21,9 +21,8 @@ SIZES = [(2, 1), (3, 1), (3, 2), (4, 1), (4, 3)]
 
 def everything(task: SparseAveraging) -> SparseAveragingInputs:
     """All inputs with z = ±1."""
-    subsets = task.subsets()
-    letters = torch.cartesian_prod(*[torch.arange(2 * len(subsets))] * task.num_tokens)
-    return SparseAveragingInputs((2.0 * (letters % 2) - 1).double().unsqueeze(-1), subsets[letters // 2])
+    inputs = task.sign_inputs()
+    return inputs._replace(values=inputs.values.double())
 
 
 @pytest.mark.parametrize("unit", [SCALED_VALUES, KEYS_THAT_SEE_VALUES])

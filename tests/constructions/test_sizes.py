@@ -1,6 +1,7 @@
 """The searches for the least dimension and the least bits: is what they find enough, and is less too little?"""
 
 import math
+from statistics import NormalDist
 
 import pytest
 import torch
@@ -55,6 +56,13 @@ def test_the_search_goes_on_where_the_prediction_is_too_small(monkeypatch: pytes
     monkeypatch.setattr("attention_limits.constructions.sizes.predicted_embed_dim", lambda *sizes: 4.0)
     widened = smallest_embed_dim(64, 3, num_subsets=1000, generator=seeded(0))
     assert widened == pytest.approx(usual, rel=0.25)  # other keys: they are drawn in two parts
+
+
+@pytest.mark.parametrize(("num_tokens", "sparsity"), [(2, 1), (16, 3), (128, 4), (4096, 32)])
+def test_at_the_predicted_dimension_the_union_bound_is_one_in_a_thousand(num_tokens: int, sparsity: int) -> None:
+    deviation = math.sqrt(sparsity / (predicted_embed_dim(num_tokens, sparsity) - sparsity))
+    tail = NormalDist().cdf(-0.5 / deviation)
+    assert (num_tokens - sparsity) * tail == pytest.approx(1e-3, rel=1e-9)
 
 
 @pytest.mark.parametrize("sizes", [(8, 0), (8, 8), (8, 9)])

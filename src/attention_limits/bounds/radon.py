@@ -174,8 +174,9 @@ def failing_subset(keys: Any, sparsity: int) -> RadonPartition:
 def failing_cut(points: Any, sparsity: int) -> tuple[Subset, Vector]:
     """A q-subset y of n points that no hyperplane cuts off strictly, with the Radon partition that shows it.
 
-    It exists in R^k whenever k ≤ min(2q, n−q) − 1 and n ≥ 2q (the proof of Theorem B, with k = m + 1): a partition of
-    k + 2 points has a part of at most q points whose other part has at most n − q.
+    It exists in R^k whenever k ≤ min(2q, n−q) − 1 and n ≥ 2q: a partition of k + 2 points has a part of at most q
+    points whose other part has at most n − q. With k = m + 1 it proves m ≥ min(2q−1, n−q−1) for position-only keys and
+    any values, where n tokens may be pointed to.
 
     Returns:
         y, and weights λ with Σ λ_j = 0, Σ λ_j point_j = 0, λ > 0 only on y and λ < 0 only off y.

@@ -25,7 +25,7 @@ from attention_limits.bounds.protocols import Bits, Party, Receive, pack_numbers
 from attention_limits.constructions.keys import CertificateError
 from attention_limits.constructions.sparse_averaging import FixedPrecisionUnit, softmax_scale
 from attention_limits.hypotheses import require, require_disjointness_reduction, require_separating_accuracy
-from attention_limits.problems.sparse_averaging import SparseAveraging, SparseAveragingInputs
+from attention_limits.problems.sparse_averaging import SparseAveraging, SparseAveragingInputs, worst_case_error
 
 Strings = Bool[Tensor, "strings num_bits"]
 
@@ -129,6 +129,15 @@ class QueryProtocol:
         attention = torch.softmax(self.keys @ self.read(message), dim=0)
         outputs = torch.einsum("t,btc->bc", attention, self.reduction.values(strings))
         return Verdict(self.reduction.decide(outputs), outputs)
+
+    def attention(self, strings: Strings) -> Float[Tensor, "strings tokens"]:
+        """The attention row of token 2q for each string of Alice's, from the query as Bob reads it."""
+        queries = torch.stack([self.read(self.write(string)) for string in strings])
+        return torch.softmax(queries @ self.keys.T, dim=-1)
+
+    def worst_error(self, strings: Strings) -> float:
+        """The largest error of token 2q's output for these strings of Alice's and all values in the unit ball."""
+        return worst_case_error(self.attention(strings), self.reduction.pointers(strings)).max().item()
 
 
 def fixed_precision_protocol(

@@ -54,7 +54,7 @@ def list_pages(
 @app.command()
 def run(
     pages: Annotated[
-        list[str] | None, typer.Argument(metavar="[PAGE]…", help="Pages by name; all of them by default.")
+        list[str] | None, typer.Argument(metavar="PAGE", help="Pages by name; all of them by default.")
     ] = None,
     parameters: Annotated[
         list[str] | None,

@@ -152,9 +152,9 @@ def _declaration(line: ast.stmt, comments: Mapping[int, str]) -> Parameter | Non
         default = ast.literal_eval(line.value)
     except (ValueError, TypeError):
         return None
-    type_name = ast.unparse(line.annotation)
+    type_name, covered = ast.unparse(line.annotation), range(line.lineno, (line.end_lineno or line.lineno) + 1)
     return (
-        Parameter(line.target.id, type_name, default, comments.get(line.end_lineno or 0, ""))
+        Parameter(line.target.id, type_name, default, next(filter(None, map(comments.get, reversed(covered))), ""))
         if type_name in TYPES
         else None
     )

@@ -3,6 +3,7 @@
 A page that is not named here runs the same in both profiles, under the conditions that go with its parameters' names.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -30,7 +31,7 @@ QUICK: dict[str, Parameters] = {
         "largest_exhaustive": 10,
         "num_subsets": 100,
     },
-    "tight-dimension": {"tight_tokens": 7, "tight_draws": 5, "map_tokens": 7, "scalar_tokens": 3},
+    "tight-dimension": {"largest_tokens": 7, "num_draws": 5, "map_tokens": 7, "scalar_tokens": 3},
     "thm-4-embedding-dimension": {
         "num_tokens": 15,
         "sparsity": 6,
@@ -66,13 +67,20 @@ def common_conditions(values: Parameters) -> None:
     for name in ("seed",):
         if name in values:
             require_integer(name, values[name], 0)
-    for name in ("num_seeds", "num_steps", "embed_dim"):
+    for name in ("num_seeds", "num_steps", "embed_dim", "batch_size"):
         if name in values:
             require_integer(name, values[name], 1)
+    if "peak_rate" in values:
+        rate = values["peak_rate"]
+        require(0 < rate < math.inf, f"peak_rate must be positive and finite, got {rate}")
     if {"num_tokens", "sparsity", "value_dim"} <= values.keys():
         require_sparse_averaging(values["num_tokens"], values["sparsity"], values["value_dim"])
     if "accuracy" in values:
         require_accuracy(values["accuracy"])
+
+
+def _require_distinct(name: str, entries: list[Any]) -> None:
+    require(len(set(entries)) == len(entries), f"{name}'s entries must differ, got {entries}")
 
 
 def _fixed_precision_conditions(values: Parameters) -> None:
@@ -81,16 +89,32 @@ def _fixed_precision_conditions(values: Parameters) -> None:
     require(
         sparsity < size, f"sparsity q = {sparsity} leaves no token outside the subset: the page needs q < N = {size}"
     )
+    require(size <= 4096, f"num_tokens must be at most 4096 (a least-squares problem for each), got {size}")
     require_integer("num_subsets", values["num_subsets"], 1)
     require_integer("largest_exhaustive", values["largest_exhaustive"], 2)
     most = values["largest_exhaustive"]
     require(most <= 16, f"largest_exhaustive must be at most 16 (a subset each of 2^N), got {most}")
-    for tokens in values["token_grid"]:
-        require_integer("token_grid's entries", tokens, 2)
-    for entry in values["sparsity_grid"]:
-        require_integer("sparsity_grid's entries", entry, 1)
-    for accuracy in values["accuracy_grid"]:
+    grid, ones = values["token_grid"], values["sparsity_grid"]
+    for name in ("token_grid", "sparsity_grid", "accuracy_grid"):
+        _require_distinct(name, values[name])
+    for tokens in grid:
+        require(2 <= tokens <= 8192, f"token_grid's entries must lie in 2…8192, got {tokens}")
+    for entry in ones:
+        require(1 <= entry <= 64, f"sparsity_grid's entries must lie in 1…64, got {entry}")
+    largest = max(size, *grid)
+    coordinates = math.ceil(13 * sparsity * math.log(largest))
+    require(
+        coordinates <= 4000,
+        f"sparsity q = {sparsity} needs keys of {coordinates} coordinates at N = {largest}: at most 4000 are built",
+    )
+    require(max(grid) > sparsity, f"token_grid needs an N above the sparsity q = {sparsity}, got {grid}")
+    require(
+        any(2 * q <= n <= 1024 and q <= 16 for n in grid for q in ones),
+        f"token_grid {grid} and sparsity_grid {ones} have no pair with q ≤ N/2, N ≤ 1024 and q ≤ 16",
+    )
+    for accuracy in (values["accuracy"], *values["accuracy_grid"]):
         require_accuracy(accuracy)
+        require(accuracy >= 1e-9, f"the page computes in float64: accuracies ε must be at least 1e-09, got {accuracy}")
 
 
 def _infinite_precision_conditions(values: Parameters) -> None:
@@ -112,6 +136,8 @@ def _infinite_precision_conditions(values: Parameters) -> None:
     require(finest >= 1e-6, f"formats are simulated in float64 here: accuracy ε must be at least 1e-06, got {finest}")
     for entry in values["sparsity_grid"]:
         require_integer("sparsity_grid's entries", entry, 1)
+    for name in ("token_grid", "sparsity_grid", "accuracy_grid"):
+        _require_distinct(name, values[name])
     least = 2 * min(values["sparsity_grid"]) + 2
     for tokens in values["token_grid"]:
         require(tokens >= least, f"token_grid's N = {tokens} is too small for sparsity_grid: it needs N ≥ {least}")
@@ -122,16 +148,16 @@ def _infinite_precision_conditions(values: Parameters) -> None:
 def _tight_dimension_conditions(values: Parameters) -> None:
     common_conditions(values)
     for name, least, most in (
-        ("tight_tokens", 3, 12),
-        ("tight_sparsity", 1, 6),
-        ("tight_draws", 1, 1000),
+        ("largest_tokens", 3, 12),
+        ("largest_sparsity", 1, 6),
+        ("num_draws", 1, 1000),
         ("map_tokens", 3, 12),
         ("scalar_tokens", 2, 4),
     ):
         require_integer(name, values[name], least)
         require(values[name] <= most, f"{name} must be at most {most}, got {values[name]}")
-    sparsity, size = values["tight_sparsity"], min(values["tight_tokens"], values["map_tokens"])
-    require(sparsity < size, f"tight_sparsity = {sparsity} leaves no token outside a subset of {size}")
+    sparsity, size = values["largest_sparsity"], min(values["largest_tokens"], values["map_tokens"])
+    require(sparsity < size, f"largest_sparsity = {sparsity} leaves no token outside a subset of {size}")
 
 
 def _embedding_dimension_conditions(values: Parameters) -> None:
@@ -146,10 +172,13 @@ def _embedding_dimension_conditions(values: Parameters) -> None:
     ):
         require_integer(name, values[name], 1)
         require(values[name] <= most, f"{name} must be at most {most} ({reason}), got {values[name]}")
+    rank, rows = values["rank_bits"], values["matrix_bits"]
+    require(rank <= rows, f"rank_bits = {rank} must be at most matrix_bits = {rows}: both stand in one table")
     for name in ("num_inputs", "num_draws"):
         require_integer(name, values[name], 1)
     for entry in values["sparsity_grid"]:
         require_integer("sparsity_grid's entries", entry, 1)
+        require(entry <= 128, f"sparsity_grid's entries must be at most 128 (units are built for them), got {entry}")
 
 
 def _feedforward_conditions(values: Parameters) -> None:
@@ -158,6 +187,7 @@ def _feedforward_conditions(values: Parameters) -> None:
     require(
         sparsity < size, f"sparsity q = {sparsity} makes all tokens ask for one mean: the bound needs q < N = {size}"
     )
+    require(size * value_dim >= 3, f"N d' = {size * value_dim} leaves no width below N d'/2: it must be at least 3")
     require(size <= 32, f"num_tokens must be at most 32 (N digits beside a value in float64), got {size}")
     require(
         size * value_dim <= 64, f"N d' = {size * value_dim} must be at most 64: the page computes in exact fractions"
@@ -178,11 +208,11 @@ def _recurrent_conditions(values: Parameters) -> None:
     require(sparsity < size, f"sparsity q = {sparsity} needs q < N = {size}: for q = N memory is not what is short")
     require(3 <= size <= 10, f"num_tokens must lie in 3…10 (tables of 2^N rows), got {size}")
     require(2 <= literal <= 4, f"literal_tokens must lie in 2…4 (all inputs are listed), got {literal}")
+    _require_distinct("token_grid", values["token_grid"])
     for tokens in values["token_grid"]:
         require(3 <= tokens <= 2048, f"token_grid's entries must lie in 3…2048, got {tokens}")
     for hidden in values["hidden_grid"]:
         require_integer("hidden_grid's entries", hidden, 1)
-    require_integer("batch_size", values["batch_size"], 1)
 
 
 def _crossover_conditions(values: Parameters) -> None:
@@ -195,8 +225,8 @@ def _crossover_conditions(values: Parameters) -> None:
     )
     require(10**5 <= values["largest"] <= 10**7, f"largest must lie in 10⁵…10⁷, got {values['largest']}")
     require_integer("num_subsets", values["num_subsets"], 1)
-    least = 600
-    require(values["largest_built"] >= least, f"largest_built must be at least {least}, got {values['largest_built']}")
+    built = values["largest_built"]
+    require(2 <= built <= 5000, f"largest_built must lie in 2…5000 (a least-squares problem each subset), got {built}")
 
 
 def _learned_attention_conditions(values: Parameters) -> None:

@@ -6,7 +6,7 @@ Named in _config.yml: `read` under nb_custom_formats, this module under extra_ex
 import re
 from importlib.util import find_spec
 from pathlib import Path
-from shutil import copy2
+from shutil import copy2, copytree
 from typing import Any
 
 import nbformat
@@ -52,9 +52,10 @@ def changed_pages(
     return [doc for doc, run in runs if doc in env.all_docs and run.stat().st_mtime_ns > env.all_docs[doc] * 1000]
 
 
-def copy_mathjax(app: Sphinx, exception: Exception | None) -> None:
-    """Put MathJax beside the pages."""
+def copy_static(app: Sphinx, exception: Exception | None) -> None:
+    """Put MathJax beside the pages, and the book's static files, which Sphinx copies only with a page that changed."""
     if exception is None and app.builder.format == "html":
+        copytree(_root / "book" / "_static", Path(app.outdir, "_static"), dirs_exist_ok=True)
         package = find_spec("sphinx-mathjax-offline")
         assert package is not None
         assert package.origin is not None
@@ -109,6 +110,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("env-get-outdated", changed_pages)
     app.connect("doctree-read", name_statements)
     app.connect("doctree-resolved", name_references)
-    app.connect("build-finished", copy_mathjax)
+    app.connect("build-finished", copy_static)
     app.connect("html-page-context", drop_thebe, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

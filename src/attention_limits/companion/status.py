@@ -44,7 +44,7 @@ def _claims_table(pages: list[Page]) -> str:
                     f'<a href="{link}"><code>{record["id"]}</code></a>',
                     _cell(record["statement"]) + kind,
                     _cell(claims.comparison(record)),
-                    record["source"],
+                    _cell(f"[{record['source']}]"),
                 )
             )
         blocks.append(f"## {page.title}\n\n" + _markdown_table(("Claim", "Statement", "Measured", "Source"), rows))
@@ -111,7 +111,9 @@ def status_rows(root: Path) -> list[Row]:
 def summary(root: Path) -> str:
     """The checkout's commit and whether the book could be printed now."""
     found = gate.problems(root)
-    verdict = "the book can be printed" if not found else f"{len(found)} thing(s) forbid printing the book"
+    verdict = (
+        "the book can be printed" if not found else f"{len(found)} reason{'s'[: len(found) != 1]} not to print the book"
+    )
     return f"commit {commit(root)}: {verdict}"
 
 

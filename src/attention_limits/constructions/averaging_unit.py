@@ -123,6 +123,19 @@ class SparseAveragingUnit(nn.Module):
         """The output (batch, tokens, d') and the attention matrix (batch, tokens, tokens)."""
         return self.attention.attend(self.tokens(inputs))
 
+    def worst_inputs(self, subsets: Int[Tensor, "subsets sparsity"]) -> SparseAveragingInputs:
+        """One input for each subset y: every token asks for y, and z_j = sign(p_j − u_y(j)) e₁ is worst for token 0.
+
+        p is token 0's attention row, u_y uniform on y; `worst_case_error` is the error that these values attain.
+        """
+        pointers = subsets.unsqueeze(1).expand(-1, self.problem.num_tokens, -1)
+        values = self.keys.new_zeros(*pointers.shape[:2], self.problem.value_dim)
+        attention = self.attend(SparseAveragingInputs(values, pointers)).attention
+        assert isinstance(attention, Tensor)
+        uniform = torch.zeros_like(attention).scatter_(-1, pointers, 1 / self.problem.sparsity)
+        values[..., 0] = (attention - uniform)[:, 0].sign()
+        return SparseAveragingInputs(values, pointers)
+
     def forward(self, inputs: SparseAveragingInputs) -> Float[Tensor, "batch tokens value_dim"]:
         """The unit's approximation of `SparseAveraging.target`, within ε for every input."""
         return self.attend(inputs).output

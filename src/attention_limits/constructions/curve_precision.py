@@ -14,29 +14,15 @@ from torch import Tensor
 from attention_limits.constructions.averaging_unit import softmax_scale
 from attention_limits.constructions.curves import (
     largest_query_entry,
-    moment_products,
-    moment_queries,
+    moment_certificates,
     trigonometric_queries,
 )
 from attention_limits.problems.sparse_averaging import worst_case_error
 
 
-def equispaced_nodes(num_tokens: int) -> Float[Tensor, " tokens"]:
-    """N nodes from −1 to 1 at equal distances."""
-    return torch.linspace(-1, 1, num_tokens, dtype=torch.float64)
-
-
 def chebyshev_nodes(num_tokens: int) -> Float[Tensor, " tokens"]:
     """cos(π(j + ½)/N), the zeros of the N-th Chebyshev polynomial: dense near −1 and 1."""
     return torch.cos(math.pi * (torch.arange(num_tokens, dtype=torch.float64) + 0.5) / num_tokens)
-
-
-def moment_certificates(
-    nodes: Float[Tensor, " tokens"], subsets: Int[Tensor, "subsets sparsity"]
-) -> Float[Tensor, "subsets 2*sparsity"]:
-    """`moment_queries` divided by their margins; with nodes in [−1, 1] the keys' coordinates are at most 1."""
-    margins = moment_products(nodes, subsets).scatter(1, subsets, math.inf).amin(dim=1, keepdim=True)
-    return moment_queries(nodes, subsets) / margins
 
 
 def moment_entry_bits(nodes: Float[Tensor, " tokens"], subsets: Int[Tensor, "subsets sparsity"]) -> float:

@@ -48,6 +48,11 @@ def separation(
 # The moment curve.
 
 
+def equispaced_nodes(num_tokens: int) -> Float[Tensor, " tokens"]:
+    """N nodes from −1 to 1 at equal distances."""
+    return torch.linspace(-1, 1, num_tokens, dtype=torch.float64)
+
+
 def moment_keys(nodes: Num[Tensor, " tokens"], sparsity: int) -> Num[Tensor, "tokens {2*sparsity}"]:
     """(t_j, t_j², …, t_j^{2q}) for every node; exact for int64 nodes.
 
@@ -89,6 +94,16 @@ def moment_products(
     for node in nodes[subsets].T:
         products = products * (nodes - node.unsqueeze(1)) ** 2
     return products
+
+
+def moment_certificates(
+    nodes: Float[Tensor, " tokens"], subsets: Int[Tensor, "subsets sparsity"]
+) -> Float[Tensor, "subsets 2*sparsity"]:
+    """`moment_queries` divided by their margins, zero for q = N; with nodes in [−1, 1] keys have coordinates ≤ 1."""
+    if subsets.shape[1] == len(nodes):
+        return nodes.new_zeros(len(subsets), 2 * len(nodes))
+    margins = moment_products(nodes, subsets).scatter(1, subsets, math.inf).amin(dim=1, keepdim=True)
+    return moment_queries(nodes, subsets) / margins
 
 
 def _require_representable(nodes: Num[Tensor, " tokens"], sparsity: int) -> None:

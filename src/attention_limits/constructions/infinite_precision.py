@@ -10,9 +10,19 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from attention_limits.constructions.averaging_unit import SparseAveragingUnit
-from attention_limits.constructions.curves import trigonometric_keys, trigonometric_queries
+from attention_limits.constructions.curves import (
+    equispaced_nodes,
+    moment_certificates,
+    moment_keys,
+    trigonometric_keys,
+    trigonometric_queries,
+)
+from attention_limits.hypotheses import require
 from attention_limits.models.attention import Attended
 from attention_limits.problems.sparse_averaging import SparseAveraging, SparseAveragingInputs, worst_case_error
+
+#: The curves that keys may lie on; each has 2q coordinates.
+CURVES = ("trigonometric", "moment")
 
 
 class PrecisionError(ValueError):
@@ -20,26 +30,31 @@ class PrecisionError(ValueError):
 
 
 class InfinitePrecisionUnit(SparseAveragingUnit):
-    """The unit of Theorem 3: keys on the trigonometric curve. Build it with `infinite_precision_unit`.
+    """The unit of Theorem 3: keys on a curve. Build it with `infinite_precision_unit`.
 
-    A query's entries reach about (e N/q)^{2q}, and their sum must come out right to ε: the theorem is one of real
-    numbers, and every float type ends somewhere. The attention does not depend on the values, and its rows tell the
-    worst error over all of them exactly; so each call looks at them and refuses what rounding has spoilt.
+    A query's entries reach about (e N/q)^{2q} and more, and their sum must come out right to ε: the theorem is one of
+    real numbers, and every float type ends somewhere. The attention does not depend on the values, and its rows tell
+    the worst error over all of them exactly; so each call looks at them and refuses what rounding has spoilt.
     """
 
-    def __init__(self, problem: SparseAveraging, accuracy: float) -> None:
-        super().__init__(problem, accuracy, trigonometric_keys(problem.num_tokens, problem.sparsity).float())
+    def __init__(self, problem: SparseAveraging, accuracy: float, curve: str) -> None:
+        super().__init__(problem, accuracy, _curve_keys(problem, curve).float())
+        self.curve = curve
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "InfinitePrecisionUnit":
         # What .double() and .to() call. Keys once rounded to float32 would stay so in float64: compute them anew.
         super()._apply(fn, recurse)
-        self.keys = trigonometric_keys(self.problem.num_tokens, self.problem.sparsity).to(self.keys)
+        self.keys = _curve_keys(self.problem, self.curve).to(self.keys)
         return self
 
     def queries(self, pointers: Int[Tensor, "batch tokens sparsity"]) -> Float[Tensor, "batch tokens embed_dim"]:
         """α w_{y_i} for every token, computed in float64 and rounded once to the dtype of the unit."""
         subsets, inverse = pointers.sort(dim=-1).values.flatten(0, 1).unique(dim=0, return_inverse=True)
-        queries = self.scale * trigonometric_queries(self.problem.num_tokens, subsets)
+        if self.curve == "moment":
+            certificates = moment_certificates(equispaced_nodes(self.problem.num_tokens).to(subsets.device), subsets)
+        else:
+            certificates = trigonometric_queries(self.problem.num_tokens, subsets)
+        queries = self.scale * certificates
         return queries[inverse].unflatten(0, pointers.shape[:2]).to(self.keys.dtype)
 
     def attend(self, inputs: SparseAveragingInputs) -> Attended:
@@ -64,15 +79,26 @@ class InfinitePrecisionUnit(SparseAveragingUnit):
         return attended
 
 
-def infinite_precision_unit(problem: SparseAveraging, accuracy: float) -> InfinitePrecisionUnit:
+def _curve_keys(problem: SparseAveraging, curve: str) -> Float[Tensor, "tokens embed_dim"]:
+    """The keys in float64."""
+    if curve == "moment":
+        return moment_keys(equispaced_nodes(problem.num_tokens), problem.sparsity)
+    return trigonometric_keys(problem.num_tokens, problem.sparsity)
+
+
+def infinite_precision_unit(
+    problem: SparseAveraging, accuracy: float, *, curve: str = "trigonometric"
+) -> InfinitePrecisionUnit:
     """The unit of Theorem 3 for ``problem``: 2q key coordinates, within ``accuracy`` on every input that it answers.
 
-    Where we depart from the paper: keys lie on the trigonometric curve instead of a cyclic polytope in general, as it
-    needs the fewest bits of those that we tried; for N ≤ 2q + 1 the query is that of a simplex.
+    Where we depart from the paper, whose keys are the vertices of a cyclic polytope: ours lie on the trigonometric
+    curve unless told otherwise, as it needs the fewest bits of those that we tried; there, for N ≤ 2q + 1, the query is
+    that of a simplex.
 
     Args:
         problem: any 1 ≤ q ≤ N.
         accuracy: ε in (0, 1), for the Euclidean norm of every output's error.
+        curve: "trigonometric", or "moment" for the moment curve with N equispaced nodes in [−1, 1].
 
     Raises:
         ValueError: outside the hypotheses; *when called*, for inputs that the unit's float type can't hold.
@@ -84,4 +110,5 @@ def infinite_precision_unit(problem: SparseAveraging, accuracy: float) -> Infini
         >>> unit.embed_dim, bool((unit(inputs) - task.target(inputs)).norm(dim=-1).max() <= 0.01)
         (4, True)
     """
-    return InfinitePrecisionUnit(problem, accuracy)
+    require(curve in CURVES, f"curve must be one of {', '.join(CURVES)}, got {curve!r}")
+    return InfinitePrecisionUnit(problem, accuracy, curve)

@@ -103,8 +103,8 @@ def smallest_unit(
     problem: SparseAveraging,
     accuracy: float,
     subsets: Int[Tensor, "subsets sparsity"],
-    accept: Callable[[Tensor], bool],
     *,
+    accept: Callable[[Tensor], bool] | None = None,
     embed_dims: Sequence[int],
     num_draws: int,
     generator: torch.Generator,
@@ -116,11 +116,17 @@ def smallest_unit(
 
     Args:
         subsets: those that the unit has to serve; others may fail.
-        accept: is given the attention rows (subsets, tokens) of the rounded queries.
+        accept: is given the attention rows (subsets, tokens) of the rounded queries; by default it asks that their
+            exact worst error over all values be at most ε.
 
     Raises:
         ValueError: if nothing that was tried passes.
     """
+
+    def within_accuracy(attention: Tensor) -> bool:
+        return worst_case_error(attention, subsets).max().item() <= accuracy
+
+    accept = accept or within_accuracy
     best: tuple[int, FixedPrecisionUnit, float, FixedPoint] | None = None
     for embed_dim in [k for k in embed_dims for _ in range(num_draws)]:
         unit = fixed_precision_unit(problem, accuracy, generator=generator, embed_dim=embed_dim).double()

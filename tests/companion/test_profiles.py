@@ -1,0 +1,165 @@
+"""Each page's conditions: what it refuses, by value and condition, before it runs; and the edges that it takes."""
+
+import re
+from typing import Any
+
+import pytest
+
+from attention_limits.companion import profiles
+from attention_limits.companion.pages import all_pages, get_page
+
+from .conftest import REPOSITORY
+
+#: What a page must refuse, with the value and the condition that its message has to name.
+REFUSED: dict[str, list[tuple[dict[str, Any], str]]] = {
+    "thm-2-fixed-precision": [
+        (
+            {"num_tokens": 4, "sparsity": 4},
+            "sparsity q = 4 leaves no token outside the subset: the page needs q < N = 4",
+        ),
+        ({"num_tokens": 4, "sparsity": 5}, "sparsity q = 5 needs num_tokens N ≥ 5, got N = 4"),
+        ({"num_subsets": 0}, "num_subsets must be at least 1, got 0"),
+        ({"largest_exhaustive": 17}, "largest_exhaustive must be at most 16 (a subset each of 2^N), got 17"),
+        ({"accuracy_grid": [0.1, 1.0]}, "accuracy ε must lie strictly between 0 and 1, got 1.0"),
+        ({"accuracy": 1e-10}, "accuracies ε must be at least 1e-09, got 1e-10"),
+        ({"accuracy_grid": [0.1, 0.1]}, "accuracy_grid's entries must differ, got [0.1, 0.1]"),
+        ({"num_tokens": 4097}, "num_tokens must be at most 4096 (a least-squares problem for each), got 4097"),
+        ({"token_grid": [1]}, "token_grid's entries must lie in 2…8192, got 1"),
+        ({"sparsity_grid": [0]}, "sparsity_grid's entries must lie in 1…64, got 0"),
+        ({"sparsity": 200}, "sparsity q = 200 needs keys of 21627 coordinates at N = 4096: at most 4000 are built"),
+        ({"token_grid": [2, 4]}, "token_grid needs an N above the sparsity q = 4, got [2, 4]"),
+        ({"token_grid": [16], "sparsity_grid": [9]}, "have no pair with q ≤ N/2, N ≤ 1024 and q ≤ 16"),
+    ],
+    "thm-3-infinite-precision": [
+        ({"num_tokens": 3}, "sparsity q = 3 leaves no token outside the subset: the page needs q < N = 3"),
+        ({"num_subsets": 3}, "num_subsets must be at least 4, got 3"),
+        ({"largest_exhaustive": 25}, "N ≤ 24: got largest_exhaustive N = 25"),
+        ({"exhaustive_sparsity": 7}, "(2N)^(2q) must stay below 2^63"),
+        ({"accuracy": 1e-7}, "accuracy ε must be at least 1e-06, got 1e-07"),
+        ({"sparsity_grid": [0]}, "sparsity_grid's entries must be at least 1, got 0"),
+    ],
+    "tight-dimension": [
+        ({"map_tokens": 13}, "map_tokens must be at most 12, got 13"),
+        ({"scalar_tokens": 5}, "scalar_tokens must be at most 4, got 5"),
+        ({"scalar_tokens": 1}, "scalar_tokens must be at least 2, got 1"),
+    ],
+    "thm-4-embedding-dimension": [
+        ({"sparsity": 0}, "sparsity must be at least 1, got 0"),
+        ({"num_tokens": 16}, "the reduction from disjointness needs N ≥ 17 for q = 8, got N = 16"),
+        ({"sparsity": 1, "num_tokens": 2}, "needs N ≥ 3 for q = 1, got N = 2"),
+        ({"value_dim": 0}, "value_dim must be at least 1, got 0"),
+        ({"accuracy": 0.0}, "accuracy ε must lie strictly between 0 and 1, got 0.0"),
+        ({"accuracy": 0.125}, "accuracy ε must lie below 1/q = 1/8 for q = 8, got 0.125"),
+        (
+            {"sparsity": 11, "num_tokens": 23, "accuracy": 0.01},
+            "sparsity must be at most 10 (all 4^q inputs are run), got 11",
+        ),
+        ({"all_subsets_sparsity": 0}, "all_subsets_sparsity must be at least 1, got 0"),
+        (
+            {"all_subsets_sparsity": 7},
+            "all_subsets_sparsity must be at most 6 (all C(2q + 1, q) subsets are served), got 7",
+        ),
+        ({"matrix_bits": 13}, "matrix_bits must be at most 12 (the matrix has 4^n entries), got 13"),
+        ({"rank_bits": 0}, "rank_bits must be at least 1, got 0"),
+        ({"rank_bits": 10}, "rank_bits must be at most 9 (the elimination is exact), got 10"),
+        ({"matrix_bits": 7}, "rank_bits = 8 must be at most matrix_bits = 7"),
+        ({"num_inputs": 0}, "num_inputs must be at least 1, got 0"),
+        ({"num_draws": 0}, "num_draws must be at least 1, got 0"),
+        ({"sparsity_grid": [16, 0]}, "sparsity_grid's entries must be at least 1, got 0"),
+        ({"sparsity_grid": [129]}, "sparsity_grid's entries must be at most 128 (units are built for them), got 129"),
+    ],
+    "thm-10-feedforward": [
+        (
+            {"sparsity": 12},
+            "sparsity q = 12 makes all tokens ask for one mean: the bound needs q < N = 12",
+        ),
+        ({"sparsity": 13}, "sparsity q = 13 needs num_tokens N ≥ 13, got N = 12"),
+        ({"sparsity": 0}, "sparsity must be at least 1, got 0"),
+        ({"num_tokens": 1, "sparsity": 1}, "the bound needs q < N = 1"),
+        ({"num_tokens": 2, "sparsity": 1}, "N d' = 2 leaves no width below N d'/2: it must be at least 3"),
+        ({"num_tokens": 33}, "num_tokens must be at most 32 (N digits beside a value in float64), got 33"),
+        ({"value_dim": 6}, "N d' = 72 must be at most 64: the page computes in exact fractions"),
+        ({"num_layers": 0}, "num_layers must be at least 1, got 0"),
+        ({"num_layers": 10_001}, "num_layers must be at most 10000, got 10001"),
+        ({"largest_program": 1}, "largest_program must be at least 2, got 1"),
+        ({"largest_program": 12}, "largest_program must be at most 11, got 12"),
+        ({"largest_rank": 1}, "largest_rank must be at least 2, got 1"),
+        ({"largest_rank": 65}, "largest_rank must be at most 64, got 65"),
+        ({"largest_integer_width": 0}, "largest_integer_width must be at least 1, got 0"),
+        ({"largest_integer_width": 4}, "largest_integer_width must be at most 3, got 4"),
+        ({"num_seeds": 0}, "num_seeds must be at least 1, got 0"),
+        ({"num_steps": 0}, "num_steps must be at least 1, got 0"),
+    ],
+    "thm-11-recurrent": [
+        ({"sparsity": 8}, "sparsity q = 8 needs q < N = 8"),
+        ({"num_tokens": 11}, "num_tokens must lie in 3…10 (tables of 2^N rows), got 11"),
+        ({"literal_tokens": 5}, "literal_tokens must lie in 2…4 (all inputs are listed), got 5"),
+        ({"token_grid": [2]}, "token_grid's entries must lie in 3…2048, got 2"),
+        ({"token_grid": [4, 4]}, "token_grid's entries must differ, got [4, 4]"),
+        ({"peak_rate": float("inf")}, "peak_rate must be positive and finite, got inf"),
+        ({"hidden_grid": [0]}, "hidden_grid's entries must be at least 1, got 0"),
+        ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
+    ],
+    "crossover": [
+        ({"sparsity_grid": [0]}, "sparsity_grid's entries must be at least 1, got 0"),
+        ({"sparsity_grid": [33]}, "sparsity_grid's entries must be at most 32"),
+        ({"largest": 10**5 - 1}, "largest must lie in 10⁵…10⁷, got 99999"),
+        ({"largest_built": 5001}, "largest_built must lie in 2…5000 (a least-squares problem each subset), got 5001"),
+        ({"num_subsets": 0}, "num_subsets must be at least 1, got 0"),
+    ],
+    "learned-attention": [
+        ({"snapshot_step": 2501}, "snapshot_step = 2501 lies outside the run's steps 0…2500"),
+        ({"snapshot_step": -1}, "snapshot_step = -1 lies outside the run's steps 0…2500"),
+        ({"num_tokens": 2}, "sparsity q = 3 needs num_tokens N ≥ 3, got N = 2"),
+        ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
+        ({"peak_rate": 0.0}, "peak_rate must be positive and finite, got 0.0"),
+    ],
+}
+
+#: The last values that a page still takes.
+TAKEN: list[tuple[str, dict[str, Any]]] = [
+    ("thm-2-fixed-precision", {"token_grid": [2], "sparsity_grid": [1], "num_tokens": 2, "sparsity": 1}),
+    ("thm-2-fixed-precision", {"accuracy": 1e-9, "accuracy_grid": [1e-9]}),
+    ("thm-11-recurrent", {"num_tokens": 3, "literal_tokens": 2, "token_grid": [3], "sparsity": 2}),
+    ("crossover", {"largest_built": 2, "sparsity_grid": [32]}),
+    ("learned-attention", {"num_tokens": 1, "sparsity": 1, "num_steps": 1, "snapshot_step": 0}),
+    ("thm-4-embedding-dimension", {"num_tokens": 3, "sparsity": 1, "accuracy": 0.999}),
+    ("thm-4-embedding-dimension", {"num_tokens": 21, "sparsity": 10, "accuracy": 0.0999}),
+    ("thm-4-embedding-dimension", {"rank_bits": 9, "matrix_bits": 9, "all_subsets_sparsity": 6}),
+    ("thm-10-feedforward", {"num_tokens": 12, "sparsity": 11}),
+    ("thm-10-feedforward", {"num_tokens": 3, "sparsity": 1}),
+    ("thm-10-feedforward", {"num_tokens": 2, "sparsity": 1, "value_dim": 2}),
+    ("thm-10-feedforward", {"num_tokens": 32, "value_dim": 2}),
+]
+
+
+@pytest.mark.parametrize(
+    ("page", "overrides", "message"),
+    [
+        pytest.param(page, overrides, message, id=f"{page}-{overrides}")
+        for page, cases in REFUSED.items()
+        for overrides, message in cases
+    ],
+)
+def test_a_page_refuses_what_it_does_not_cover_by_value_and_condition(
+    page: str, overrides: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        get_page(REPOSITORY, page).resolve("book", overrides)
+
+
+@pytest.mark.parametrize(("page", "overrides"), TAKEN)
+def test_a_page_takes_the_last_values_that_it_covers(page: str, overrides: dict[str, Any]) -> None:
+    assert get_page(REPOSITORY, page).resolve("book", overrides).items() >= overrides.items()
+
+
+@pytest.mark.parametrize("page", all_pages(REPOSITORY), ids=lambda page: page.name)
+def test_every_page_takes_its_own_values_and_refuses_a_negative_seed(page: Any) -> None:
+    for profile in ("book", "quick"):
+        assert page.resolve(profile, {})
+        with pytest.raises(ValueError, match="seed must be at least 0, got -1"):
+            page.resolve(profile, {"seed": -1})
+
+
+def test_every_page_with_conditions_of_its_own_is_tested() -> None:
+    assert REFUSED.keys() == profiles.CONDITIONS.keys()
