@@ -185,7 +185,9 @@ circle.annotate(
     (np.cos(a), np.sin(a) - 0.06),
     arrowprops={"arrowstyle": "-|>", "color": figures.BLUE},
 )
-circle.annotate(f"$x={shown_token}$ asks for $-x={wanted}$", (0, 0.12), ha="center")
+circle.annotate(
+    f"$x={shown_token}$ asks for $-x={wanted}$", (-0.3, 0.12), ha="center"
+)
 circle.set(xlim=(-1.35, 1.35), ylim=(-1.35, 1.35), aspect="equal")
 circle.axis("off")
 offset = np.arange(-(modulus // 2), modulus // 2 + 1)
@@ -334,7 +336,7 @@ cancelled = 1 - math.cos(2 * math.pi / 10**9)
 display(
     Markdown(
         f"Nothing fails at or below the proved limit. For $M=10^9$ the difference $1-\\cos\\theta$ in float64 is {cancelled:g}, while $2\\sin^2(\\pi/M)$ is "
-        f"{gap(10**9):.3g}. In float32 it would be lost from about $M\\approx2\\pi/\\sqrt{{2u}}={2 * math.pi / math.sqrt(2 * 2**-24):,.0f}$ on."
+        f"{gap(10**9):.3g}. In float32 it would be lost from about $M\\approx2\\pi/\\sqrt{{u}}={2 * math.pi / math.sqrt(2**-24):,.0f}$ on."
     )
 )
 
@@ -359,8 +361,8 @@ display(
 # :::{prf:proof}
 # :class: dropdown
 #
-# Let $q,k$ be the first two coordinates of a query and a key, with $\norm q=A$ and $\norm k=B$, and let rounding add $e,e'$, $\norm e,\norm{e'}\le\sqrt2h$. The score moves by at most
-# $\norm q\norm{e'}+\norm k\norm e+\norm e\norm{e'}\le\sqrt2h(A+B)+2h^2$. The blank's key is $B$, a power of two and not rounded; its query coordinate $b/B$ is off by $h$, so its score by $hB$.
+# Let $w$ and $v$ be the first two coordinates of a query and of a key, with $\norm w=A$ and $\norm v=B$, and let rounding add $e$ and $e'$, $\norm e,\norm{e'}\le\sqrt2h$. The score moves by at most
+# $\norm w\norm{e'}+\norm v\norm e+\norm e\norm{e'}\le\sqrt2h(A+B)+2h^2$. The blank's key is $B$, a power of two and not rounded; its query coordinate $b/B$ is off by $h$, so its score by $hB$.
 # The margin shrinks from $g$ to more than $g/2$, which also leaves room for the float64 sums of the simulation.
 # As $A,B\le\sqrt{2c}$ and $h\le1$, an $f$ with $2^f=O(\sqrt c/g)$ is enough. The largest entry is $A$, hence $\lceil k/2\rceil+1$ integer bits: in all $p\le\log_2c+\log_2\frac1g+O(1)$, where
 # $c\le2(\ln N+2g)/\delta$ and $\delta=2\sin^2\frac\pi M\ge\frac8{M^2}$. $\blacksquare$

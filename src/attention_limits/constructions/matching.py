@@ -140,7 +140,7 @@ class CircleUnit(Match2Unit):
     """Theorem 6: query c (cos θx, −sin θx, b/c), key (cos θx, sin θx, 0). Build it with `match2_unit`.
 
     Two tokens score c cos θ(x + x'): c for a pair, at most c (1 − δ) else. The blank's b = c (1 − δ/2) + ln N / 2 lies
-    between: with c δ ≥ ln N + 2g the odds of the tokens against it are at least e^g with a pair and at most e^{−g} without.
+    between. With c δ ≥ ln N + 2g the odds of the tokens against it are at least e^g with a pair, at most e^−g without.
     """
 
     def __init__(self, problem: Match2, margin: float | None, form: FixedPoint | None = None) -> None:
