@@ -292,7 +292,7 @@ def sufficient_format(problem: Match2, margin: float | None = None) -> FixedPoin
 
     Example:
         >>> sufficient_format(Match2(num_tokens=64, modulus=1024)).bits
-        24
+        22
     """
     unit = CircleUnit(problem, margin)
     exponent = int(math.log2(unit.scale))
