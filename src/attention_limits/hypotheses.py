@@ -54,3 +54,9 @@ def require_separating_accuracy(accuracy: float, sparsity: int) -> None:
         Fraction(accuracy) * sparsity < 1,
         f"accuracy ε must lie below 1/q = 1/{sparsity} for q = {sparsity}, got {accuracy}",
     )
+
+
+def require_matching(num_tokens: int, modulus: int) -> None:
+    """Match2 and Match3 of the paper: N ≥ 1 tokens and a modulus M ≥ 2."""
+    require_integer("num_tokens", num_tokens, 1)
+    require_integer("modulus", modulus, 2)

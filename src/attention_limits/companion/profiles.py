@@ -58,6 +58,7 @@ QUICK: dict[str, Parameters] = {
         "num_seeds": 1,
     },
     "crossover": {"largest_built": 600, "num_subsets": 20},
+    "thm-6-match2": {"num_tokens": 128, "exhaustive_modulus": 6, "num_inputs": 20},
     "learned-attention": {"num_seeds": 2},
 }
 
@@ -229,6 +230,26 @@ def _crossover_conditions(values: Parameters) -> None:
     require(2 <= built <= 5000, f"largest_built must lie in 2…5000 (a least-squares problem each subset), got {built}")
 
 
+def _match2_conditions(values: Parameters) -> None:
+    common_conditions(values)
+    require_integer("num_inputs", values["num_inputs"], 1)
+    for name, least, most in (
+        ("num_tokens", 2, 2048),
+        ("modulus", 5, 61),
+        ("exhaustive_tokens", 1, 6),
+        ("exhaustive_modulus", 2, 8),
+        ("bit_tokens", 3, 256),
+    ):
+        require_integer(name, values[name], least)
+        require(values[name] <= most, f"{name} must be at most {most}, got {values[name]}")
+    require(values["modulus"] % 2 == 1, f"modulus must be odd (the picture), got {values['modulus']}")
+    entries = values["modulus_grid"]
+    require(len(set(entries)) >= 3, f"modulus_grid needs three different M for a slope, got {entries}")
+    for entry in entries:
+        require_integer("modulus_grid's entries", entry, 4)
+        require(entry <= 2**20, f"modulus_grid's entries must be at most 2^20 (52 bits), got {entry}")
+
+
 def _learned_attention_conditions(values: Parameters) -> None:
     common_conditions(values)
     last, snapshot = values["num_steps"], values["snapshot_step"]
@@ -244,5 +265,6 @@ CONDITIONS: dict[str, Callable[[Parameters], None]] = {
     "thm-10-feedforward": _feedforward_conditions,
     "thm-11-recurrent": _recurrent_conditions,
     "crossover": _crossover_conditions,
+    "thm-6-match2": _match2_conditions,
     "learned-attention": _learned_attention_conditions,
 }
