@@ -240,9 +240,13 @@ class AttentionProtocol:
 def _range(head: SelfAttentionUnit, own: Tensor, alphabet: Float[Tensor, "positions letters model_dim"]) -> Range:
     """Over all choices of letters. A mean lies between the least and the largest value."""
     scores = alphabet @ head.key @ (own @ head.query)
-    values = (alphabet @ head.value).flatten(0, 1)
-    low = PartialSoftmax(scores.amin(dim=1).logsumexp(dim=0), values.amin(dim=0))
-    return Range(low, PartialSoftmax(scores.amax(dim=1).logsumexp(dim=0), values.amax(dim=0)))
+    low = PartialSoftmax(scores.amin(dim=1).logsumexp(dim=0), torch.zeros_like(head.value[0]))
+    high = PartialSoftmax(scores.amax(dim=1).logsumexp(dim=0), torch.zeros_like(head.value[0]))
+    written = head.value.any(dim=0)  # a head among many writes into few coordinates; its values are 0 in the others
+    if bool(written.any()):
+        values = (alphabet @ head.value[:, written]).flatten(0, 1)
+        low.mean[written], high.mean[written] = values.amin(dim=0), values.amax(dim=0)
+    return Range(low, high)
 
 
 def _spread(hers: Range, his: Range) -> Float[Tensor, " value_dim"]:
