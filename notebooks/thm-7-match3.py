@@ -11,7 +11,7 @@
 # :label: def-match3
 # :nonumber:
 #
-# For residues $x\in\{0,\dots,M-1\}^N$, $\operatorname{Match3}(x)_i=1$ if $x_i+x_j+x_k\equiv0\pmod M$ for some $j$ and $k$,
+# For residues $x\in\{0,\dots,M-1\}^N$, $\mathrm{Match3}(x)_i=1$ if $x_i+x_j+x_k\equiv0\pmod M$ for some $j$ and $k$,
 # and 0 otherwise. Indices are unrestricted: $j=i$ and $j=k$ are allowed.
 # :::
 #
@@ -20,7 +20,7 @@
 # :nonumber:
 #
 # There is a universal constant $c>0$ such that for all large enough $N$ and every $M\ge N+1$: if
-# $mpH\le cN/\log\log N$, then no $f\in T^{1,H}_{1,m,1,p}$ computes $\operatorname{Match3}$ ({prf:ref}`def-transformer`)
+# $mpH\le cN/\log\log N$, then no $f\in T^{1,H}_{1,m,1,p}$ computes $\mathrm{Match3}$ ({prf:ref}`def-transformer`)
 # {cite}`sanford2023representational`.
 # :::
 #
@@ -31,14 +31,16 @@
 # :::{prf:theorem} (one layer, with constants; ours)
 # :label: thm-match3-bits
 #
-# Let a layer of $H$ heads compute $\operatorname{Match3}$ on $N\ge3$ tokens modulo $M\ge4$ with margin $\eta$. In each head
+# Let a layer of $H$ heads compute $\mathrm{Match3}$ on $N\ge3$ tokens modulo $M\ge4$ with margin $\eta$. In each head
 # let at most $r$ coordinates of the value vary, by at most $D$ each, and let $R$ be the range of the log-sum-exp of
-# {prf:ref}`lem-merge` over the tokens $2,\dots,N-1$ for $x_1=1$. Then, with $\log_2$ of a number below 1 taken for 0,
+# {prf:ref}`lem-merge` over the tokens $2,\dots,N-1$ for $x_1=1$, the largest over the heads. Then, with $\log_2$ of a number below 1 taken for 0,
 #
 # ```{math}
 # :label: eq-match3-bits
-# H\Big(r\Big\lceil\log_2\frac{HD}\eta\Big\rceil+\Big\lceil\log_2\frac{RHD}{2\eta}\Big\rceil\Big)\;\ge\;\lceil\log_2W\rceil,
-# \qquad W=1+\sum_{j\le N-2}\binom{\lfloor(M-2)/2\rfloor}j2^j .
+# \begin{gathered}
+# H\Big(r\Big\lceil\log_2\frac{HD}\eta\Big\rceil+\Big\lceil\log_2\frac{RHD}{2\eta}\Big\rceil\Big)\;\ge\;\lceil\log_2W\rceil,\\
+# W=1+\sum_{j\le N-2}\binom{\lfloor(M-2)/2\rfloor}j2^j .
+# \end{gathered}
 # ```
 # :::
 #
@@ -75,7 +77,7 @@
 # :label: lem-match3-reduction
 #
 # Let $N\ge2n+1$, $M\ge2n+2$, and number $n$ of the pairs $\{u_i,-1-u_i\}$. Put $x_1=1$, $x_{1+i}=u_i$ if $a_i=1$,
-# $x_{1+n+i}=-1-u_i$ if $b_i=1$, and 1 everywhere else. Then $\operatorname{Match3}(x)_1=\operatorname{DISJ}(a,b)=\max_ia_ib_i$.
+# $x_{1+n+i}=-1-u_i$ if $b_i=1$, and 1 everywhere else. Then $\mathrm{Match3}(x)_1=\operatorname{DISJ}(a,b)=\max_ia_ib_i$.
 # :::
 #
 # :::{prf:proof}
@@ -94,7 +96,7 @@
 # :label: prop-match3-rows
 #
 # Let $N\ge3$, $M\ge4$ and $x_1=1$. Alice holds $x_2,\dots,x_{N-1}$, any residues, and Bob holds $x_N$. If she sends one
-# message, from which Bob finds $\operatorname{Match3}(x)_1$, then $\lceil\log_2W\rceil$ bits are needed and enough.
+# message, from which Bob finds $\mathrm{Match3}(x)_1$, then $\lceil\log_2W\rceil$ bits are needed and enough.
 # :::
 #
 # :::{prf:proof}
@@ -289,7 +291,7 @@ display(
 # `AttentionProtocol` takes any layer. Both parties know the layer, the token that asks, and which tokens can stand where. From this both compute, for each head, the interval of each number that
 # Alice may have to send, and cut it into as few cells as the error allows. What can't vary costs no bit. The channel counts, and carries no more than was announced.
 #
-# First, layers that compute nothing in particular: random sizes, random matrices, scores between tiny and huge, $\eta$ from 4 down to $2^{-11}$.
+# First, layers that compute nothing in particular: random sizes, random matrices, scores between tiny and huge, $\eta$ from coarse to fine.
 
 
 # %%
