@@ -59,6 +59,15 @@ QUICK: dict[str, Parameters] = {
     },
     "crossover": {"largest_built": 600, "num_subsets": 20},
     "thm-6-match2": {"num_tokens": 128, "exhaustive_modulus": 6, "num_inputs": 20},
+    "thm-7-match3": {
+        "num_tokens": 3,
+        "disjointness_bits": 4,
+        "row_tokens": [3, 5],
+        "largest_modulus": 9,
+        "num_layers": 60,
+        "token_grid": [5, 9, 17],
+        "num_inputs": 2,
+    },
     "learned-attention": {"num_seeds": 2},
 }
 
@@ -256,6 +265,26 @@ def _learned_attention_conditions(values: Parameters) -> None:
     require(0 <= snapshot <= last, f"snapshot_step = {snapshot} lies outside the run's steps 0…{last}")
 
 
+def _match3_conditions(values: Parameters) -> None:
+    common_conditions(values)
+    for name, least, most, reason in (
+        ("num_tokens", 3, 5, "all M^N inputs are run"),
+        ("modulus", 4, 8, "all M^N inputs are run"),
+        ("disjointness_bits", 1, 9, "all 4^n pairs are run"),
+        ("largest_modulus", 4, 16, "all multisets are listed"),
+        ("num_layers", 1, 10_000, "each is run"),
+        ("num_inputs", 1, 1000, "each is run"),
+    ):
+        require_integer(name, values[name], least)
+        require(values[name] <= most, f"{name} must be at most {most} ({reason}), got {values[name]}")
+    inputs = values["modulus"] ** values["num_tokens"]
+    require(inputs <= 4096, f"modulus^num_tokens must be at most 4096 (all inputs are run), got {inputs}")
+    for tokens in values["row_tokens"]:
+        require(3 <= tokens <= 7, f"row_tokens's entries must lie in 3…7, got {tokens}")
+    for tokens in values["token_grid"]:
+        require(3 <= tokens <= 129, f"token_grid's entries must lie in 3…129, got {tokens}")
+
+
 #: A page's own conditions, where it has more than those of the parameters' names.
 CONDITIONS: dict[str, Callable[[Parameters], None]] = {
     "thm-2-fixed-precision": _fixed_precision_conditions,
@@ -266,5 +295,6 @@ CONDITIONS: dict[str, Callable[[Parameters], None]] = {
     "thm-11-recurrent": _recurrent_conditions,
     "crossover": _crossover_conditions,
     "thm-6-match2": _match2_conditions,
+    "thm-7-match3": _match3_conditions,
     "learned-attention": _learned_attention_conditions,
 }
