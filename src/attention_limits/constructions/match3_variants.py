@@ -199,7 +199,7 @@ class Match3LocalUnit(nn.Module):
     """One unit for Match3Local: average the neighbours, residues in P slots. Build it by its function.
 
     Query c (2i, −1) and key (j, j²) give the weights e^{−c(j−i)²}/Z_i; token j has its residue in slot j mod P. The
-    2K + 1 tokens of a window fall into different slots. The output map knows its own position i by a *residual connection*:
+    2K + 1 tokens of a window fall into different slots. The output map knows its position i by a *residual connection*:
     it multiplies slot j mod P by Z_i e^{c(j−i)²}, rounds, and has the residues of its window.
 
     Attributes:
