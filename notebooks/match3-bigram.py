@@ -223,6 +223,33 @@ right.plot(
 plt.show()
 
 # %% [markdown]
+# What the tokens know on the way: the slots of layer 1 with the code that tells which is the own one, the sum of the bigram, and the probability in the end.
+
+# %%
+hidden = model.transformer.layers[0](model.before_fetching(model.tokens(example)))[0]
+own, following, last = model.read_bigrams(hidden)
+journey = pd.DataFrame(
+    {
+        "x": residues,
+        "even slot": hidden[:, 0],
+        "odd slot": hidden[:, 1],
+        "code": hidden[:, 2],
+        "x read": own.long(),
+        "next read": [
+            "–" if end else int(r) for r, end in zip(following, last, strict=True)
+        ],
+        "bigram": [*sums.tolist(), "blank"],
+        "asks for": wanted,
+        "probability": output[0, :, 0],
+    }
+)
+display(
+    journey.style.hide()
+    .format("{:.2f}", subset=["even slot", "odd slot", "code", "probability"])
+    .set_caption("One input through both layers")
+)
+
+# %% [markdown]
 # ### Every small input
 #
 # All $M^N$ inputs at every size where there are not too many of them, from the lone token on. We look at three things: the labels,

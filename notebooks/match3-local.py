@@ -20,8 +20,8 @@
 # :::{prf:theorem} (windows, ours)
 # :label: thm-local-unit
 #
-# Let $N\ge1$, $M\ge2$, $K\ge0$ and let $P\ge2K+1$ be an integer. There is a self-attention unit of embedding dimension $m=\max(P,2)$, with $P$ values of which
-# each query and key uses two coordinates, after which a token that knows its position $i$ can read off the residues of its window, for every input. It still can if
+# Let $N\ge1$, $M\ge2$, $K\ge0$ and $P\ge2K+1$ be integers. There is a self-attention unit with queries and keys of two coordinates and
+# values of $P$, so of embedding dimension $m=\max(P,2)$, after which a token that knows its position $i$ can read off the residues of its window, for every input. It still can if
 # the averages are rounded to multiples of $2^{-f}$,
 #
 # ```{math}
@@ -136,14 +136,13 @@ display(
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-local-parabola", "caption": "A query is a tangent. Left: keys on the parabola, here with K = 2 and P = 5 slots, one colour a slot; the tangent at i touches key i, and the gap between key j and the tangent is (j − i)². The shaded strip is the window: five keys of different colours. Right: the weights that follow, on a logarithmic scale; a slot-mate has less weight than the window's token by at least the factor 8M + 1, M = 10."}, "image": {"alt": "Left: points on a parabola in five repeating colours with a tangent line at the middle one; a shaded strip holds five neighbouring points, each of another colour. Right: attention weights of the same keys, an upside-down parabola on a logarithmic scale, falling away from the middle on both sides."}}
 small_unit = match3_local_unit(Match3Local(15, 10, 2), value_slots=5).double()
 weights = (
-    small_unit.attend(torch.zeros(1, 15, dtype=torch.int64)).attention[0, 7].numpy()
+    small_unit.attend(torch.zeros(1, 15, dtype=torch.int64)).attention[0, 9].numpy()
 )
-offsets = np.arange(-7, 8)
+position, here = np.arange(-7, 8), 2  # centred, as in the unit
 palette = np.array(
     [figures.BLUE, figures.ORANGE, figures.GREEN, figures.PINK, figures.SKY]
 )
 fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.8))
-position, here = offsets + 7, 7
 left.plot(position, position**2, color=figures.GREY, linewidth=0.8, zorder=1)
 tangent = 2 * here * position - here**2
 left.plot(position, tangent, "--", color=figures.GREY, linewidth=1.2, zorder=1)
@@ -152,7 +151,7 @@ left.vlines(
 )
 left.scatter(position, position**2, color=palette[position % 5], s=40, zorder=2)
 left.annotate(
-    "tangent at $i$", (11.2, 95), color=figures.GREY, va="top", ha="left", rotation=0
+    "tangent at $i$", (5.2, 12), color=figures.GREY, va="top", ha="left", rotation=0
 )
 left.set(xlabel="$j$", ylabel="$j^2$", title="keys $(j, j^2)$")
 right.scatter(position, weights, color=palette[position % 5], s=40, zorder=2)
@@ -343,7 +342,7 @@ bits_excess = max(
     sum(local_bits(Match3Local(tokens, residue_count, reach), 4 * reach))
     - (
         math.log2(residue_count)
-        + 4
+        + 3
         + math.log2(1 + 3 * reach)
         + 17 / 16 / 8 * math.log2(8 * residue_count + 1)
     )
@@ -420,7 +419,7 @@ claim(
 )  # fmt: skip
 claim(
     "local.log-bits", bits_excess, "<=", 0,
-    statement="At P = 4K: bits minus log₂ M + 4 + log₂(1 + 3K) + (17/128) log₂(8M + 1), largest for N ≤ 10,000, M ≤ 10⁶, K ≤ 64.",
+    statement="At P = 4K: bits minus log₂ M + 3 + log₂(1 + 3K) + (17/128) log₂(8M + 1), largest for N ≤ 10,000, M ≤ 10⁶, K ≤ 64.",
 )  # fmt: skip
 claim(
     "local.slots-needed", accepted, "==", 0,
