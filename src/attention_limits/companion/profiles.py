@@ -12,6 +12,7 @@ from attention_limits.hypotheses import (
     require_accuracy,
     require_disjointness_reduction,
     require_integer,
+    require_matching,
     require_separating_accuracy,
     require_sparse_averaging,
 )
@@ -69,6 +70,13 @@ QUICK: dict[str, Parameters] = {
         "num_inputs": 2,
     },
     "learned-attention": {"num_seeds": 2},
+    "match3-bigram": {
+        "largest_inputs": 3000,
+        "token_grid": [128, 512],
+        "reduction_bits": 6,
+        "channel_bits": 3,
+    },
+    "match3-local": {"largest_inputs": 300, "token_grid": [16, 64, 256], "num_inputs": 4},
 }
 
 
@@ -283,6 +291,43 @@ def _match3_conditions(values: Parameters) -> None:
         require(3 <= tokens <= 7, f"row_tokens's entries must lie in 3…7, got {tokens}")
     for tokens in values["token_grid"]:
         require(3 <= tokens <= 129, f"token_grid's entries must lie in 3…129, got {tokens}")
+def _bigram_conditions(values: Parameters) -> None:
+    common_conditions(values)
+    require_matching(values["num_tokens"], values["modulus"])
+    require(2 <= values["num_tokens"] <= 16, f"num_tokens must lie in 2…16 (it is drawn), got {values['num_tokens']}")
+    require(values["modulus"] <= 1000, f"modulus must be at most 1000 (it is drawn), got {values['modulus']}")
+    for name, least, most, reason in (
+        ("largest_inputs", 100, 10**6, "all of them are run"),
+        ("num_inputs", 1, 100, "N² scores each"),
+        ("reduction_bits", 1, 9, "all 4^n pairs are run"),
+        ("channel_bits", 1, 6, "all 4^n pairs go through the channel"),
+    ):
+        require_integer(name, values[name], least)
+        require(values[name] <= most, f"{name} must be at most {most} ({reason}), got {values[name]}")
+    for name, least in (("token_grid", 2), ("modulus_grid", 3)):
+        for entry in values[name]:
+            require_integer(f"{name}'s entries", entry, least)
+            require(entry <= 5793, f"{name}'s entries must be at most 5793 (exact in float32), got {entry}")
+
+
+def _local_conditions(values: Parameters) -> None:
+    common_conditions(values)
+    size, modulus, window = values["num_tokens"], values["modulus"], values["window"]
+    require_matching(size, modulus)
+    require_integer("window", window, 1)
+    require(window <= 32, f"window K must be at most 32 (all pairs of a window are tried), got {window}")
+    require(2 * window < size <= 1024, f"num_tokens N must lie in 2K + 1 = {2 * window + 1}…1024, got {size}")
+    require(modulus <= 1000, f"modulus M must be at most 1000 (float32 at N = 1024), got {modulus}")
+    for slots in values["slot_grid"]:
+        least = 2 * window + 1
+        require(slots >= least, f"slot_grid's P must be at least 2K + 1 = {least} for K = {window}, got {slots}")
+    for tokens in values["token_grid"]:
+        require(2 <= tokens <= 1024, f"token_grid's N must lie in 2…1024 (exact in float32), got {tokens}")
+    require(max(values["token_grid"]) > 2 * window, f"token_grid needs a length above 2K = {2 * window}")
+    require_integer("num_inputs", values["num_inputs"], 4)
+    require_integer("largest_inputs", values["largest_inputs"], 100)
+    most = 10**5
+    require(values["largest_inputs"] <= most, f"largest_inputs must be at most {most}, got {values['largest_inputs']}")
 
 
 #: A page's own conditions, where it has more than those of the parameters' names.
@@ -297,4 +342,6 @@ CONDITIONS: dict[str, Callable[[Parameters], None]] = {
     "thm-6-match2": _match2_conditions,
     "thm-7-match3": _match3_conditions,
     "learned-attention": _learned_attention_conditions,
+    "match3-bigram": _bigram_conditions,
+    "match3-local": _local_conditions,
 }

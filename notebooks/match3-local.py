@@ -1,0 +1,491 @@
+# %% [markdown]
+# # Match3Local: triples within a window
+#
+# **The question.** Triples are hard for one layer if they may lie anywhere. What if the three tokens of a triple must lie close together,
+# within $K$ positions? How large must one unit be, and does its size depend on the length of the sequence?
+#
+# ## The statement
+#
+# Tokens are residues $x_1,\dots,x_N\in\{0,\dots,M-1\}$, and the answer for token $i$ is
+#
+# ```{math}
+# :label: eq-local
+# \operatorname{Match3Local}(x)_i=\begin{cases}1&\text{if }x_i+x_j+x_k\equiv0\pmod M\text{ for some }j,k\text{ with }\abs{i-j},\abs{i-k}\le K,\\0&\text{otherwise.}\end{cases}
+# ```
+#
+# The paper shows that one unit does this with an embedding dimension that grows like $K\log N$, and numbers of few bits
+# {cite}`sanford2023representational`: token $i$ averages the $2K+1$ tokens of its window. Its exact statement was not available to us. What follows is ours: windows are
+# *contiguous*, and for contiguous sets keys of two dimensions are enough, so that the size does not depend on $N$ at all.
+#
+# :::{prf:theorem} (windows, ours)
+# :label: thm-local-unit
+#
+# Let $N\ge1$, $M\ge2$, $K\ge0$ and $P\ge2K+1$ be integers. There is a self-attention unit with queries and keys of two coordinates and
+# values of $P$, so of embedding dimension $m=\max(P,2)$, after which a token that knows its position $i$ can read off the residues of its window, for every input. It still can if
+# the averages are rounded to multiples of $2^{-f}$,
+#
+# ```{math}
+# :label: eq-local-bits
+# 2^f\ge2\,Z\,e^{cK^2},\qquad c\ge\frac{\ln(8M+1)}{P\,(P-2K)},\qquad Z=\max_i\sum_{j}e^{-c(j-i)^2},
+# ```
+#
+# so that $\lceil\log_2M\rceil+f$ bits are enough for each of them. At $P=4K\ge4$ this is $O(\log(KM))$.
+# :::
+#
+# A window longer than the sequence is the same as one with $K=N-1$, and we read $K$ so throughout.
+#
+# ## The idea
+#
+# **A tangent selects a window.** Put the keys $(j,j^2)$ on a parabola. The score $c\,(2ij-j^2)=ci^2-c\,(j-i)^2$ says how far key $j$ lies
+# above the tangent at $i$: the further, the less weight. This is a bell curve around $i$ ({numref}`fig-local-parabola`).
+#
+# **Slots keep residues apart.** An average mixes the residues of the window. So token $j$ writes its residue into the coordinate $j\bmod P$ of its value. The $2K+1\le P$ tokens of a window use
+# different coordinates; others share them, but lie at least $P$ further on, where the bell is low. The output map knows
+# the bell, undoes it and rounds.
+#
+# **What does the output map need?** Which slots are the window's depends on $i$, and {prf:ref}`def-unit` does not hand on a token's own data. We use a **residual connection** for the
+# position. {prf:ref}`lem-local-position` below does without: one value coordinate more.
+#
+# **Few slots cost bits.** With $P=2K+1$ the bell must be steep, as slot-mates come as close as $K+1$, and then the window's edges have little weight and
+# must be read very precisely. More slots allow a flatter bell.
+#
+# :::{prf:proof}
+# :class: dropdown
+#
+# Token $i$ has the query $c\,(2i,-1)$ and the key $(i,i^2)$, so that token $j$ gets the weight $e^{-c(j-i)^2}/Z_i$ with $Z_i=\sum_je^{-c(j-i)^2}$. Let $j=i+o$ lie in the window, $\abs o\le K$. Its
+# slot holds $\frac1{Z_i}\sum_le^{-c(o+lP)^2}x_{j+lP}$, the sum being over all integers $l$ for which there is such a token. Multiplied by $Z_ie^{co^2}$ this is $x_j$ plus
+#
+# $$\sum_{l\ne0}e^{-c\,lP(lP+2o)}\,x_{j+lP}\;\le\;(M-1)\cdot2\sum_{l\ge1}\rho^{\,l}=(M-1)\frac{2\rho}{1-\rho},\qquad\rho=e^{-cP(P-2K)},$$
+#
+# because $lP(lP+2o)\ge\abs lP(\abs lP-2K)\ge\abs lP(P-2K)$. With the $c$ of {eq}`eq-local-bits`, $\rho\le\frac1{8M+1}$ and $\frac{2\rho}{1-\rho}\le\frac1{4M}$: the
+# sum is less than $\tfrac14$. Rounding an average moves it by at most $2^{-f-1}$ and the product by at most $Z_ie^{co^2}2^{-f-1}\le\frac14$. Together that is less than $\frac12$, and rounding the product
+# gives $x_j$. An average of residues lies in $0\dots M-1$, which takes $\lceil\log_2M\rceil$ bits before the point; it is never negative. The output map tries all pairs of the window.
+#
+# *Slots and bits.* Since $\sum_je^{-c(j-i)^2}\le1+\int e^{-ct^2}dt=1+\sqrt{\pi/c}$, we have $Z\le1+\sqrt{\pi/c}$. At $P=4K$ with the least $c$, $cK^2=\tfrac18\ln(8M+1)$ and
+# $\sqrt{\pi/c}=K\sqrt{8\pi/\ln(8M+1)}\le3K$, so that $f\le2+\log_2(1+3K)+\frac18\log_2(8M+1)$. $\blacksquare$
+# :::
+#
+# **Prerequisites and time.** Softmax, geometric series. Half a minute on one core.
+#
+# ## Parameters
+
+# %% tags=["parameters"]
+num_tokens: int = 256  # N of the unit that is looked at closely
+modulus: int = 209  # M; about half of the labels are then 1
+window: int = 8  # K, positions on either side
+slot_grid: list[int] = [17, 18, 19, 20, 22, 24, 28, 32, 40, 48, 64]  # P ≥ 2K + 1
+token_grid: list[int] = [16, 64, 256, 1024]  # N, where the size is compared
+num_inputs: int = 8  # random inputs at each size
+largest_inputs: int = 3000  # all inputs are tried at every size with M^N up to this
+seed: int = 0  # of every random draw on this page
+
+# %% [markdown]
+# ## The construction
+#
+# `match3_local_unit` takes $P=4K$ unless told otherwise. Its $c$ is rounded up to five significant binary digits: scores of
+# centred positions are then exact in floats. Floats need far fewer bits than fixed point here, as they read small averages with the same *relative*
+# precision as large ones; where a float type is too small for $N$, $M$ or the steepness of the bell, the unit refuses when it is called.
+
+# %%
+import math
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import torch
+from IPython.display import Markdown, display
+
+from attention_limits import figures
+from attention_limits.companion.claims import claim
+from attention_limits.constructions.match3_variants import (
+    local_bits,
+    match3_local_unit,
+)
+from attention_limits.fixed_point import FixedPoint
+from attention_limits.problems.matching import Match3Local
+from attention_limits.runtime import progress
+
+figures.use_style()
+torch.set_num_threads(1)  # many tiny matrices: more threads would wait for each other
+generator = torch.Generator().manual_seed(seed)
+
+
+def residue_error(unit, averages, inputs):
+    """The most by which a residue of a window is missed, before it is rounded to an integer."""
+    reach = min(unit.problem.window, unit.problem.num_tokens - 1)
+    padded = torch.nn.functional.pad(inputs.double(), (reach, reach), value=torch.nan)
+    exact = padded.unfold(1, 2 * reach + 1, 1)
+    return (unit.window_residues(averages) - exact).abs().nan_to_num().max().item()
+
+
+# %%
+problem = Match3Local(num_tokens, modulus, window)
+unit = match3_local_unit(problem).double()
+inputs = problem.sample(num_inputs, generator=generator)
+averages, attention = unit.attend(inputs)
+truth = problem.target(inputs)
+display(
+    Markdown(
+        f"With $N={num_tokens}$, $M={modulus}$, $K={window}$ the unit has $P={unit.value_slots}$ slots, $m={unit.embed_dim}$ and "
+        f"$c={unit.scale:.4g}$. On {num_inputs} random inputs it mislabels {int(((unit(inputs) > 0.5) != truth).sum())} of "
+        f"{truth.numel():,} tokens, of which {truth.double().mean().item():.0%} have the answer 1; the residues that it reads are off by at most "
+        f"{residue_error(unit, averages, inputs):.3f} before they are rounded."
+    )
+)
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-local-parabola", "caption": "A query is a tangent. Left: keys on the parabola, here with K = 2 and P = 5 slots, one colour a slot; the tangent at i touches key i, and the gap between key j and the tangent is (j − i)². The shaded strip is the window: five keys of different colours. Right: the weights that follow, on a logarithmic scale; a slot-mate has less weight than the window's token by at least the factor 8M + 1, M = 10."}, "image": {"alt": "Left: points on a parabola in five repeating colours with a tangent line at the middle one; a shaded strip holds five neighbouring points, each of another colour. Right: attention weights of the same keys, an upside-down parabola on a logarithmic scale, falling away from the middle on both sides."}}
+small_unit = match3_local_unit(Match3Local(15, 10, 2), value_slots=5).double()
+weights = (
+    small_unit.attend(torch.zeros(1, 15, dtype=torch.int64)).attention[0, 9].numpy()
+)
+position, here = np.arange(-7, 8), 2  # centred, as in the unit
+palette = np.array(
+    [figures.BLUE, figures.ORANGE, figures.GREEN, figures.PINK, figures.SKY]
+)
+fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.8))
+left.plot(position, position**2, color=figures.GREY, linewidth=0.8, zorder=1)
+tangent = 2 * here * position - here**2
+left.plot(position, tangent, "--", color=figures.GREY, linewidth=1.2, zorder=1)
+left.vlines(
+    position, tangent, position**2, color=figures.GREY, linewidth=0.8, alpha=0.6
+)
+left.scatter(position, position**2, color=palette[position % 5], s=40, zorder=2)
+left.annotate(
+    "tangent at $i$", (5.2, 12), color=figures.GREY, va="top", ha="left", rotation=0
+)
+left.set(xlabel="$j$", ylabel="$j^2$", title="keys $(j, j^2)$")
+right.scatter(position, weights, color=palette[position % 5], s=40, zorder=2)
+right.set(
+    xlabel="$j$",
+    ylabel="attention weight",
+    yscale="log",
+    title="weights of query $i$",
+)
+for axes in (left, right):
+    axes.axvspan(here - 2.5, here + 2.5, color=figures.GREY, alpha=0.13, linewidth=0)
+    axes.set_xticks(
+        [here - 5, here - 2, here, here + 2, here + 5],
+        ["$i-5$", "$i-2$", "$i$", "$i+2$", "$i+5$"],
+    )
+plt.show()
+
+# %% [markdown]
+# ### Every small input
+#
+# All $M^N$ inputs, for windows from $K=0$ to windows longer than the sequence, and for several numbers of slots $P\ge2K+1$, in float32 and float64.
+
+# %%
+small = []
+for tokens in range(1, 8):
+    for residue_count in range(2, 8):
+        if residue_count**tokens > largest_inputs:
+            break
+        for reach in (0, 1, 2, 3, 9):
+            task = Match3Local(tokens, residue_count, reach)
+            every, inside = task.all_inputs(), min(reach, tokens - 1)
+            expected = task.target(every)
+            for slots in {2 * inside + 1, 2 * inside + 2, 4 * inside + 1}:
+                tried = match3_local_unit(task, value_slots=slots)
+                wrong = int(((tried(every) > 0.5) != expected).sum())
+                wrong += int(((tried.double()(every) > 0.5) != expected).sum())
+                small.append(
+                    {
+                        "K": reach,
+                        "N": tokens,
+                        "P": slots,
+                        "m": tried.embed_dim,
+                        "inputs": len(every),
+                        "longer than the sequence": reach >= tokens,
+                        "wrong": wrong,
+                        "error": residue_error(
+                            tried, tried.attend(every).output, every
+                        ),
+                    }
+                )
+small = pd.DataFrame(small)
+display(
+    small.groupby("K")
+    .agg({"N": "max", "P": "max", "inputs": "sum", "wrong": "sum", "error": "max"})
+    .rename(columns={"N": "N up to", "P": "P up to", "error": "largest error read"})
+    .style.format({"inputs": "{:,}", "largest error read": "{:.3f}"})
+    .set_caption(
+        "All inputs at small sizes: wrong labels, and the error of residues before rounding"
+    )
+)
+
+# %% [markdown]
+# ### Slots against bits
+#
+# **How bits are counted.** We count those of an average, the number that the output map reads: $\lceil\log_2M\rceil$ before the point and $f$ after it, without a sign, as averages of residues are not
+# negative. The values themselves are integers below $M$. Then we round all averages of the unit to exactly this format and let the output map decide. (`FixedPoint` always has a sign; that bit stays 0.) A format of
+# more than 52 bits can't be simulated in float64 and is only counted.
+
+# %%
+trade = []
+for slots in progress(slot_grid, "slots"):
+    tried = match3_local_unit(problem, value_slots=slots).double()
+    integer, fraction = local_bits(problem, slots)
+    row = {
+        "P": slots,
+        "m": tried.embed_dim,
+        "c": tried.scale,
+        "f": fraction,
+        "bits": integer + fraction,
+    }
+    if integer + fraction <= 52:
+        rounded = FixedPoint(integer, fraction).round(tried.attend(inputs).output)
+        row["wrong"] = int(((tried.decide(rounded) > 0.5) != truth).sum())
+        row["error read"] = residue_error(tried, rounded, inputs)
+    trade.append(row)
+trade = pd.DataFrame(trade)
+display(
+    trade.style.hide()
+    .format({"c": "{:.4f}", "wrong": "{:.0f}", "error read": "{:.3f}"}, na_rep="–")
+    .set_caption(
+        f"Slots against bits of an average, N = {num_tokens}, M = {modulus}, K = {window}"
+    )
+)
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-local-bits", "caption": "Bits of an average that are enough, against the number of slots. To the left of 2K + 1 a window doesn't fit; the curve falls steeply and is flat from about 3K on. For comparison, the vertical dashed line stands at K log₂ N, the growth of the paper's dimension with its constant taken as 1."}, "image": {"alt": "A curve of bits against slots that starts high at two K plus one, falls to less than half within a few slots and levels off a little above log two of M. A dashed vertical line far to the right marks K log N."}}
+fig, axes = plt.subplots(figsize=(7.2, 3.6))
+axes.plot(
+    trade["P"], trade["bits"], "o-", color=figures.BLUE, label="parabola keys, $m=P$"
+)
+axes.axvspan(
+    2 * window - 4, 2 * window + 0.5, color=figures.GREY, alpha=0.13, linewidth=0
+)
+axes.annotate(
+    "$P<2K+1$",
+    (2 * window - 3.8, trade["bits"].max()),
+    color=figures.GREY,
+    fontsize="small",
+    va="top",
+    rotation=90,
+)
+axes.axhline(math.log2(modulus), color=figures.GREEN, linewidth=1, linestyle=":")
+axes.annotate(
+    r"$\log_2M$",
+    (max(slot_grid), math.log2(modulus)),
+    color=figures.GREEN,
+    va="bottom",
+    ha="right",
+)
+growth = window * math.log2(num_tokens)
+axes.axvline(growth, color=figures.ORANGE, linestyle="--", linewidth=1.2)
+axes.annotate(
+    r"$K\log_2N$ ",
+    (growth, trade["bits"].max()),
+    color=figures.ORANGE,
+    ha="right",
+    va="top",
+)
+axes.set(
+    xlabel="slots $P$",
+    ylabel="bits of an average",
+    ylim=(0, None),
+    xlim=(2 * window - 4, None),
+)
+axes.legend(loc="upper center")
+plt.show()
+
+# %% [markdown]
+# ### Independent of N
+#
+# The same unit at growing lengths, in float32, beside $K\log_2N$. Fewer slots than a window has tokens are refused. A bell that is too flat for its slots errs, as
+# tokens outside the window disturb it, and so does a unit whose averages lose a few of the bits counted.
+
+# %%
+lengths = []
+for tokens in progress(token_grid, "lengths"):
+    task = Match3Local(tokens, modulus, window)
+    tried = match3_local_unit(task)
+    sample = task.sample(num_inputs, generator=generator)
+    lengths.append(
+        {
+            "N": tokens,
+            "m": tried.embed_dim,
+            "bits": sum(local_bits(task, tried.value_slots)),
+            "K log₂ N": window * math.log2(tokens),
+            "wrong": int(((tried(sample) > 0.5) != task.target(sample)).sum()),
+        }
+    )
+lengths = pd.DataFrame(lengths)
+display(
+    lengths.style.hide()
+    .format({"K log₂ N": "{:.0f}"})
+    .set_caption(f"Growing lengths, K = {window}, M = {modulus}, float32")
+)
+
+accepted = 0
+for slots in range(1, 2 * window + 1):
+    try:
+        match3_local_unit(
+            Match3Local(4 * window + 4, modulus, window), value_slots=slots
+        )
+        accepted += 1
+    except ValueError:
+        pass
+
+break_task = Match3Local(64, 209, 4)
+sample = break_task.sample(num_inputs, generator=generator)
+coarse = match3_local_unit(break_task, value_slots=9).double()
+integer, fraction = local_bits(break_task, 9)
+rounded = FixedPoint(integer, fraction - 6).round(coarse.attend(sample).output)
+wrong_when_coarse = int(
+    ((coarse.decide(rounded) > 0.5) != break_task.target(sample)).sum()
+)
+flat = match3_local_unit(break_task, value_slots=9).double()
+flat.scale /= 8  # the bell of more slots, on nine
+wrong_when_flat = int(((flat(sample) > 0.5) != break_task.target(sample)).sum())
+
+bits_excess = max(
+    sum(local_bits(Match3Local(tokens, residue_count, reach), 4 * reach))
+    - (
+        math.log2(residue_count)
+        + 3
+        + math.log2(1 + 3 * reach)
+        + 17 / 16 / 8 * math.log2(8 * residue_count + 1)
+    )
+    for tokens in (100, 10_000)
+    for residue_count in (2, 209, 10**6)
+    for reach in (1, 2, 8, 64)
+)
+
+# %% [markdown]
+# ### Without a residual connection
+#
+# :::{prf:lemma} (averaged positions tell the position)
+# :label: lem-local-position
+#
+# For every $c>0$ and $N\ge2$ the average $\bar\jmath(i)=\sum_jp_{ij}\,j$ of the positions is strictly increasing in $i$.
+# :::
+#
+# :::{prf:proof}
+# :class: dropdown
+#
+# For real $i$ let $p_j\propto e^{2cij-cj^2}$. Then $\frac{d}{di}\sum_jp_jj=2c\big(\sum_jp_jj^2-(\sum_jp_jj)^2\big)$, a variance of a distribution that gives all positions a positive weight: it is positive. $\blacksquare$
+# :::
+#
+# So one value coordinate more, the position itself, tells the output map its $i$, and $m=\max(P+1,2)$. We measure the least step of $\bar\jmath$, which says how precisely that coordinate must be read.
+
+# %%
+steps = []
+for slots in slot_grid:
+    rows = match3_local_unit(problem, value_slots=slots).double()
+    row_weights = rows.attend(inputs[:1]).attention[0]
+    mean_position = row_weights @ torch.arange(num_tokens, dtype=torch.float64)
+    steps.append(mean_position.diff().min().item())
+display(
+    Markdown(
+        f"The least step of the averaged position, over all $i$ and all $P$ in the table: {min(steps):.2f}; in the middle it is 1."
+    )
+)
+
+# %% [markdown]
+# ## Checks
+
+# %%
+claim(
+    "local.small-inputs", int(small["wrong"].sum()), "==", 0,
+    statement=f"Wrong labels over all inputs with M^N ≤ {largest_inputs:,}, N ≤ 7, M ≤ 7, K from 0 to 9 and three numbers of slots: {int(small['inputs'].sum()):,} runs in float32 and as many in float64.",
+)  # fmt: skip
+claim(
+    "local.long-windows", int(small.loc[small["longer than the sequence"], "wrong"].sum()), "==", 0,
+    statement="Of these, wrong labels where the window is longer than the sequence.",
+)  # fmt: skip
+claim(
+    "local.residues", small["error"].max(), "<", 0.25, tolerance=1e-9, note="rounding of float64",
+    statement="Largest error of a residue that was read off the exact averages, on all small inputs.",
+)  # fmt: skip
+claim(
+    "local.dimension", int((small["m"] != small["P"].clip(lower=2)).sum()) + int((trade["m"] != trade["P"].clip(lower=2)).sum()), "==", 0,
+    statement="Units whose m is not max(P, 2).",
+)  # fmt: skip
+claim(
+    "local.any-length", int(lengths.loc[lengths["N"] > 2 * window, "m"].nunique()), "==", 1,
+    statement=f"Different embedding dimensions for lengths up to N = {max(token_grid)}, at one K.",
+)  # fmt: skip
+claim(
+    "local.random-inputs", int(lengths["wrong"].sum()), "==", 0,
+    statement=f"Wrong labels on random inputs up to N = {max(token_grid)}, in float32.",
+)  # fmt: skip
+claim(
+    "local.bits", int(trade["wrong"].sum()), "==", 0,
+    statement=f"Wrong labels with averages rounded to the bits counted, for {int(trade['wrong'].notna().sum())} numbers of slots.",
+)  # fmt: skip
+claim(
+    "local.rounded-residues", trade["error read"].max(), "<", 0.5,
+    statement="Largest error of a residue that was read off rounded averages: less than what rounding to integers forgives.",
+)  # fmt: skip
+claim(
+    "local.log-bits", bits_excess, "<=", 0,
+    statement="At P = 4K: bits minus log₂ M + 3 + log₂(1 + 3K) + (17/128) log₂(8M + 1), largest for N ≤ 10,000, M ≤ 10⁶, K ≤ 64.",
+)  # fmt: skip
+claim(
+    "local.slots-needed", accepted, "==", 0,
+    statement="Numbers of slots below 2K + 1 that the construction accepts.",
+)  # fmt: skip
+claim(
+    "local.bits-needed", wrong_when_coarse, ">=", 1, empirical=True,
+    statement="Wrong labels with six bits fewer (N = 64, K = 4, P = 9, random inputs).",
+)  # fmt: skip
+claim(
+    "local.steepness-needed", wrong_when_flat, ">=", 1, empirical=True,
+    statement="Wrong labels with an eighth of the scale c, where slot-mates disturb (same sizes).",
+)  # fmt: skip
+claim(
+    "local.position", min(steps), ">", 0.0,
+    statement="Least step of the averaged position: a token can tell its place without a residual connection.",
+)  # fmt: skip
+
+# %% [markdown]
+# ## What this does not show
+#
+# * *That $P$ slots are needed.* A window of $2K+1$ arbitrary residues can be packed into fewer numbers of more bits; we count slots and bits for one construction, and give no lower bound.
+# * *That the paper's dimension is worse.* $K\log N$ serves *any* subsets of $2K+1$ positions, with few bits; ours uses that windows are contiguous. The line in {numref}`fig-local-bits` has the constant 1 for want of
+#   a better one.
+# * *What the output map costs.* It knows $c$, inverts the bell and tries all pairs. {prf:ref}`def-transformer` allows any such map.
+# * *That distant triples are within reach.* As $K$ approaches $N$, $m$ approaches $2N$.
+#
+# ## Exercises
+#
+# :::{exercise}
+# :label: ex-local-position
+#
+# Give a unit with $m=\max(P+1,2)$ whose output map needs no residual connection. Where is the averaged position hardest to read?
+# :::
+#
+# :::{solution} ex-local-position
+# :class: dropdown
+#
+# Add the value coordinate $j$. By {prf:ref}`lem-local-position` its average determines $i$. The own residue is in the window already. In the middle of the sequence the average is $i$ up to tiny terms; near the
+# ends half of the bell is cut off and the steps are smaller.
+# :::
+#
+# :::{exercise}
+# :label: ex-local-causal
+#
+# A causal window holds the tokens $i-K,\dots,i$ only. How many slots are needed now, and where should the tangent touch?
+# :::
+#
+# :::{solution} ex-local-causal
+# :class: dropdown
+#
+# The window has $K+1$ tokens, so $P\ge K+1$ slots. Let the tangent touch in the middle of the window, at $a=i-\frac K2$: the query is $c\,(2a,-1)$ and everything holds with $\frac K2$ in place of $K$.
+# :::
+#
+# :::{exercise}
+# :label: ex-local-limit
+#
+# What happens to the bits at $P=2K+1$ as $K$ grows with $M$ fixed? And at $P=3K$?
+# :::
+#
+# :::{solution} ex-local-limit
+# :class: dropdown
+#
+# At $P=2K+1$, $cK^2\approx\frac K2\ln(8M+1)$: about $\frac K2\log_2(8M+1)$ bits, so that the $2K+1$ slots hold far more than the residues need. At $P=3K$, $cK^2=\frac13\ln(8M+1)$ stays put, and only $\log_2Z\approx\log_2K$ grows.
+# :::
+#
+# ## Reference
+#
+# The problem, and the idea to average the window, are the paper's {cite}`sanford2023representational`. Ours are: parabola keys, slots and their bits, {prf:ref}`thm-local-unit`, and all measurements.
