@@ -17,7 +17,7 @@ from attention_limits.hypotheses import require, require_integer
 LARGEST_MODULUS = 2**31
 
 
-def check_frequencies(frequencies: Int[Tensor, "frequencies"], modulus: int) -> None:
+def check_frequencies(frequencies: Int[Tensor, " frequencies"], modulus: int) -> None:
     """Refuse what is no set of frequencies: not int64, empty, or outside 1…M − 1."""
     require(modulus <= LARGEST_MODULUS, f"modulus must be at most {LARGEST_MODULUS}, got {modulus}")
     require(frequencies.dtype == torch.int64, f"frequencies must be int64, got {frequencies.dtype}")
@@ -26,7 +26,7 @@ def check_frequencies(frequencies: Int[Tensor, "frequencies"], modulus: int) -> 
     require(len(outside) == 0, f"frequencies must lie in 1…{modulus - 1}, got {outside[:1].tolist()}")
 
 
-def profile_gaps(frequencies: Int[Tensor, "frequencies"], modulus: int) -> Float[Tensor, "modulus"]:
+def profile_gaps(frequencies: Int[Tensor, " frequencies"], modulus: int) -> Float[Tensor, " modulus"]:
     """1 − profile at each residue, as the mean of 2 sin²(π w r/M), which does not cancel; exactly 0 at r = 0."""
     check_frequencies(frequencies, modulus)
     residues = torch.arange(modulus, device=frequencies.device)
@@ -38,7 +38,7 @@ def profile_gaps(frequencies: Int[Tensor, "frequencies"], modulus: int) -> Float
     return total / len(frequencies)
 
 
-def frequency_gap(frequencies: Int[Tensor, "frequencies"], modulus: int) -> float:
+def frequency_gap(frequencies: Int[Tensor, " frequencies"], modulus: int) -> float:
     """The certificate: the least of `profile_gaps` over all residues but 0, by enumeration.
 
     Example:
@@ -57,7 +57,7 @@ def dirichlet_limit(num_frequencies: int, modulus: int) -> float:
 
 def random_frequencies(
     modulus: int, num_frequencies: int, *, generator: torch.Generator, num_draws: int = 32
-) -> Int[Tensor, "frequencies"]:
+) -> Int[Tensor, " frequencies"]:
     """Of ``num_draws`` sets of independent uniform frequencies the one with the largest gap."""
     require_integer("num_frequencies", num_frequencies, 1)
     require_integer("num_draws", num_draws, 1)

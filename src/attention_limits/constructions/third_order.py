@@ -24,7 +24,7 @@ from attention_limits.problems.tuples import tuple_counts
 class CosineForm(NamedTuple):
     """cos(a_1 + … + a_s) as Σ_r weights[r] ∏_l (factors[l, r, 0] cos a_l + factors[l, r, 1] sin a_l)."""
 
-    weights: Float[Tensor, "terms"]
+    weights: Float[Tensor, " terms"]
     factors: Float[Tensor, "order terms 2"]
     amplification: float  # bound on Σ_r |weights[r]| ∏_l |factor of a_l|: how rounding of the terms is magnified
 
@@ -75,7 +75,7 @@ class MatchTensorUnit(nn.Module):
     _format: Tensor
 
     def __init__(
-        self, problem: Matching, form: CosineForm, frequencies: Int[Tensor, "frequencies"], log_odds: float
+        self, problem: Matching, form: CosineForm, frequencies: Int[Tensor, " frequencies"], log_odds: float
     ) -> None:
         super().__init__()
         size, modulus = problem.num_tokens, problem.modulus
@@ -136,9 +136,9 @@ class MatchTensorUnit(nn.Module):
     def by_counts(self, inputs: Int[Tensor, "batch tokens"]) -> Float[Tensor, "batch tokens"]:
         """The same probabilities in float64 and O(N + M log M) steps for one frequency, whatever the size of c.
 
-        The weight of a tuple depends on its sum modulo M only. So the tuples are counted by their sums, and these counts
-        correlated with exp(−c · `profile_gaps`). Residues whose weight is so small that all tuples together would
-        change the output by less than 1e-15 are left out; a few around 0 remain.
+        The weight of a tuple depends on its sum modulo M only. So the tuples are counted by their sums, and these
+        counts correlated with exp(−c · `profile_gaps`). Residues whose weight is so small that all tuples together
+        would change the output by less than 1e-15 are left out; a few around 0 remain.
         """
         self.problem.check(inputs)
         size, modulus, slots = self.problem.num_tokens, self.problem.modulus, self.order - 1
@@ -186,7 +186,7 @@ def match3_tensor_unit(
     problem: Match3,
     *,
     form: CosineForm | None = None,
-    frequencies: Int[Tensor, "frequencies"] | None = None,
+    frequencies: Int[Tensor, " frequencies"] | None = None,
     log_odds: float | None = None,
 ) -> MatchTensorUnit:
     """The unit for Match3: m = 4 as it comes, 5 with ``expansion_form(3)``, 3F + 1 with F frequencies.
@@ -205,7 +205,7 @@ def match_tensor_unit(
     problem: Matching,
     form: CosineForm,
     *,
-    frequencies: Int[Tensor, "frequencies"] | None = None,
+    frequencies: Int[Tensor, " frequencies"] | None = None,
     log_odds: float | None = None,
 ) -> MatchTensorUnit:
     """The unit of the form's order s ≥ 2: with ``rotation_form(s)`` m = s + 1."""
