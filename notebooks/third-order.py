@@ -52,7 +52,9 @@
 # remains is $2^{-s}s\,\big(e^{i\sum a_l}+e^{-i\sum a_l}\big)=s\,2^{1-s}\cos(a_1+\dots+a_s)$. $\blacksquare$
 # :::
 #
-# :::{prf:proof} of {prf:ref}`thm-third-order`
+# With this lemma {prf:ref}`thm-third-order` is proved:
+#
+# :::{prf:proof}
 # :class: dropdown
 #
 # *Weights.* By {eq}`eq-rotations` with $a_l=\theta x$ the score $c\cos\theta(x_i+x_{j_1}+\dots)$ is a sum of $s$ products.
@@ -821,7 +823,7 @@ claim(
 # With a large $c$ the unit attends to the pairs whose sum comes closest to completing $x_i$. Let the values tell this sum:
 # with left values $(\kappa,\varsigma,\varsigma,\kappa)$ and right values $(\kappa,\varsigma,\kappa,\varsigma)$, $\kappa,\varsigma=\cos,\sin\theta x$, the four products give
 # $\cos$ and $\sin$ of $\theta(x_j+x_k)$. If the closest sums miss by $1$ and by $-1$, their mean has a shorter length than 1,
-# and along $x_i$ still the cosine $\cos\theta$. The output map compares with $1-\frac\delta2$: numbers of $2\log_2M$ bits are needed
+# and along $x_i$ still the cosine $\cos\theta$. The output map compares with $1-\frac\delta2$: numbers of about $2\log_2M$ bits are needed
 # for that, and there is no probability $\sigma(g)$ any more.
 # :::
 #

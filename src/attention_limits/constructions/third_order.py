@@ -85,10 +85,8 @@ class MatchTensorUnit(nn.Module):
         self.problem, self.form, self.log_odds = problem, form, log_odds
         self.order = form.factors.shape[0]
         self.gap = frequency_gap(frequencies, modulus)
-        # Gaps are computed to about 1e-16 each: below 1e-24, for moduli of 10^12, they would be in doubt.
-        require(
-            self.gap > 1e-24, f"the frequencies {frequencies.tolist()} do not tell all residues modulo {modulus} apart"
-        )
+        named = f"the frequencies {frequencies.tolist()}"
+        require(self.gap > 0, f"{named} do not tell all residues modulo {modulus} apart")
         slots = self.order - 1
         self.num_mixed = (size + 1) ** slots - size**slots - 1
         self.needed = slots * math.log(size) + 2 * log_odds  # c δ, at least
