@@ -68,6 +68,13 @@ QUICK: dict[str, Parameters] = {
         "num_layers": 60,
         "token_grid": [5, 9, 17],
         "num_inputs": 2,
+    "third-order": {
+        "low_tokens": 64,
+        "low_modulus": 2955,
+        "long_tokens": 100_000,
+        "long_modulus": 400_000,
+        "num_draws": 20,
+        "digraph_vertices": 3,
     },
     "learned-attention": {"num_seeds": 2},
     "match3-bigram": {
@@ -267,6 +274,27 @@ def _match2_conditions(values: Parameters) -> None:
         require(entry <= 2**20, f"modulus_grid's entries must be at most 2^20 (52 bits), got {entry}")
 
 
+def _third_order_conditions(values: Parameters) -> None:
+    common_conditions(values)
+    for tokens, modulus in (("num_tokens", "modulus"), ("low_tokens", "low_modulus"), ("long_tokens", "long_modulus")):
+        require_matching(values[tokens], values[modulus])
+    for name, least, most, reason in (
+        ("num_tokens", 2, 200, "the scores of all pairs are held at once"),
+        ("modulus", 72, 10**6, "the interval (M/9, 2M/9) must hold a few residues"),
+        ("low_tokens", 2, 300, "the scores of all pairs are held at once"),
+        ("low_modulus", 72, 10**6, "all residues are enumerated for each set of frequencies"),
+        ("long_tokens", 10_000, 10**7, "the input is long"),
+        ("long_modulus", 72, 10**8, "the transforms are of this length"),
+        ("num_planted", 1, 100, "each is looked up"),
+        ("largest_order", 3, 6, "all N^(s−1) tuples are held at once"),
+        ("num_frequencies", 1, 64, "m = 3F + 1"),
+        ("num_draws", 1, 1000, "each is certified"),
+        ("digraph_vertices", 3, 4, "all digraphs are run"),
+    ):
+        require_integer(name, values[name], least)
+        require(values[name] <= most, f"{name} must be at most {most} ({reason}), got {values[name]}")
+
+
 def _learned_attention_conditions(values: Parameters) -> None:
     common_conditions(values)
     last, snapshot = values["num_steps"], values["snapshot_step"]
@@ -341,6 +369,7 @@ CONDITIONS: dict[str, Callable[[Parameters], None]] = {
     "crossover": _crossover_conditions,
     "thm-6-match2": _match2_conditions,
     "thm-7-match3": _match3_conditions,
+    "third-order": _third_order_conditions,
     "learned-attention": _learned_attention_conditions,
     "match3-bigram": _bigram_conditions,
     "match3-local": _local_conditions,

@@ -1,0 +1,50 @@
+"""s-tuples against Match2, Match3 and brute force; planted inputs against the convolution."""
+
+from itertools import product
+
+import pytest
+import torch
+
+from attention_limits.problems.matching import Match2, Match3
+from attention_limits.problems.tuples import MatchTuple, planted_triples, tuple_counts
+
+
+@pytest.mark.parametrize(("num_tokens", "modulus"), [(1, 2), (2, 5), (3, 4), (3, 7)])
+def test_orders_two_and_three_are_match2_and_match3_on_all_inputs(num_tokens: int, modulus: int) -> None:
+    pairs, triples = Match2(num_tokens, modulus), Match3(num_tokens, modulus)
+    inputs = pairs.all_inputs()
+    assert MatchTuple(num_tokens, modulus, 2).target(inputs).equal(pairs.target(inputs))
+    assert MatchTuple(num_tokens, modulus, 3).target(inputs).equal(triples.target(inputs))
+
+
+@pytest.mark.parametrize("order", [4, 5])
+def test_higher_orders_equal_brute_force(order: int) -> None:
+    problem = MatchTuple(3, 6, order)
+    inputs = problem.all_inputs()
+    expected = torch.zeros_like(inputs, dtype=torch.bool)
+    for places in product(range(3), repeat=order - 1):
+        expected |= (inputs + inputs[:, list(places)].sum(dim=1, keepdim=True)) % 6 == 0
+    assert problem.target(inputs).equal(expected)
+
+
+def test_counts_beyond_what_floats_can_count_are_refused() -> None:
+    with pytest.raises(ValueError, match="below 2"):
+        tuple_counts(torch.zeros(1, 2**14, dtype=torch.int64), 3, 4)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_labels_of_planted_triples_equal_the_convolutions(seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    planted = planted_triples(400, 2500, 3, generator=generator)
+    problem = Match3(400, 2500)
+    assert planted.target.equal(problem.target(planted.inputs)), seed
+    counts = tuple_counts(planted.inputs, 2500, 2)
+    near = sum(counts.gather(1, (total - planted.inputs) % 2500) for total in (1, -1)) > 0
+    assert planted.near_misses.equal(near & ~planted.target), seed
+    assert planted.target.any(), seed
+    assert planted.near_misses.any(), seed
+
+
+def test_planted_triples_refuse_what_leaves_no_token_to_plant_them_in() -> None:
+    with pytest.raises(ValueError, match="num_planted must be below N = 3"):
+        planted_triples(3, 100, 3, generator=torch.Generator())
