@@ -16,7 +16,7 @@
 # The paper shows that such triples are within reach of two layers {cite}`sanford2023representational`. Its exact statement
 # was not available to us: the statements, constants and proofs below are ours.
 #
-# :::{prf:theorem} (two layers are enough)
+# :::{prf:proposition} (two layers are enough)
 # :label: thm-bigram-two-layers
 #
 # For all $N\ge1$, $M\ge2$ and $g\ge0$ there is a transformer of two layers with one head each, without a residual
@@ -24,7 +24,7 @@
 # where the answer is 1, and at most $1-\sigma(g)$ where it is 0.
 # :::
 #
-# :::{prf:theorem} (one layer is not)
+# :::{prf:proposition} (one layer is not)
 # :label: thm-bigram-one-layer
 #
 # Let $M=4$ and $n=\lfloor\frac{N-1}2\rfloor\ge1$. Consider one layer of $H$ heads with $d'$ values each, its scores
@@ -443,7 +443,7 @@ display(
 # %% [markdown]
 # ## Checks
 
-# %%
+# %% tags=["hide-input"]
 claim(
     "bigram.small-inputs", int(small["wrong"].sum()), "==", 0,
     statement=f"Wrong labels of the two layers on all {int(small['inputs'].sum()):,} inputs with M^N ≤ {largest_inputs:,}, N ≤ 8, M ≤ 12, in float32 and float64.",

@@ -17,7 +17,7 @@
 # {cite}`sanford2023representational`: token $i$ averages the $2K+1$ tokens of its window. Its exact statement was not available to us. What follows is ours: windows are
 # *contiguous*, and for contiguous sets keys of two dimensions are enough, so that the size does not depend on $N$ at all.
 #
-# :::{prf:theorem} (windows, ours)
+# :::{prf:proposition} (windows, ours)
 # :label: thm-local-unit
 #
 # Let $N\ge1$, $M\ge2$, $K\ge0$ and $P\ge2K+1$ be integers. There is a self-attention unit with queries and keys of two coordinates and
@@ -384,7 +384,7 @@ display(
 # %% [markdown]
 # ## Checks
 
-# %%
+# %% tags=["hide-input"]
 claim(
     "local.small-inputs", int(small["wrong"].sum()), "==", 0,
     statement=f"Wrong labels over all inputs with M^N ≤ {largest_inputs:,}, N ≤ 7, M ≤ 7, K from 0 to 9 and three numbers of slots: {int(small['inputs'].sum()):,} runs in float32 and as many in float64.",

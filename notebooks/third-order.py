@@ -17,7 +17,7 @@
 # $s-1$ tokens. The paper shows that one third-order unit computes $\operatorname{Match3}$. Its constants were not
 # available to us: those below, and the proofs, are ours.
 #
-# :::{prf:theorem} (third-order attention computes Match3; constants ours)
+# :::{prf:proposition} (third-order attention computes Match3; constants ours)
 # :label: thm-third-order
 #
 # Let $N\ge1$, $M\ge2$, $s\ge2$, $g>0$, $\theta=\frac{2\pi}M$, $\delta=1-\cos\theta=2\sin^2\frac\pi M$ and
@@ -73,7 +73,7 @@
 # The addition theorem would do as well: it writes $\cos(a+b+c)$ with four products, hence $m=5$, and $2^{s-1}+1$ at
 # order $s$. Rotations need $s$ terms, and fewer do not exist:
 #
-# :::{prf:theorem} (s terms are least, ours)
+# :::{prf:proposition} (s terms are least, ours)
 # :label: thm-least-terms
 #
 # Let $M\ge3$ and $s\ge2$. If functions satisfy $\sum_{r\le R}\prod_lf_{l,r}(x_l)=\cos\theta(x_1+\dots+x_s)+h(x_1)$ for
@@ -685,7 +685,7 @@ display(
 # %% [markdown]
 # ## Checks
 
-# %%
+# %% tags=["hide-input"]
 claim(
     "third.exhaustive", int(small["wrong in float32"].sum()), "==", 0,
     source="P~",

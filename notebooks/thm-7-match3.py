@@ -28,7 +28,7 @@
 # can be read with a *margin*. A layer *computes Match3 with margin* $\eta$ if the map behind it gives the right label of the
 # first token for every vector within $\eta$, in each coordinate, of the layer's output there.
 #
-# :::{prf:theorem} (one layer, with constants; ours)
+# :::{prf:proposition} (one layer, with constants; ours)
 # :label: thm-match3-bits
 #
 # Let a layer of $H$ heads compute $\mathrm{Match3}$ on $N\ge3$ tokens modulo $M\ge4$ with margin $\eta$. In each head
@@ -607,7 +607,7 @@ display(
 # %% [markdown]
 # ## Checks
 
-# %%
+# %% tags=["hide-input"]
 claim(
     "thm-7.reduction", int(reduced["wrong"].sum()), "==", 0,
     statement=f"Pairs of strings, of {int(reduced['pairs'].sum()):,}, on which Match3's first output is not DISJ.",

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 import attention_limits
-from attention_limits.companion import profiles
+from attention_limits.companion.conditions import CONDITIONS
 from attention_limits.companion.pages import Page, Parameter, all_pages, find_root, get_page, package_digest
+from attention_limits.companion.profiles import QUICK
 
 from .conftest import PACKAGE, REPOSITORY, Project
 
@@ -157,7 +158,7 @@ def test_overrides_win_over_the_quick_profile_and_that_over_the_page(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project.add("alpha")
-    monkeypatch.setitem(profiles.QUICK, "alpha", {"num_tokens": 4, "seed": 7})
+    monkeypatch.setitem(QUICK, "alpha", {"num_tokens": 4, "seed": 7})
     page = project.page("alpha")
     usual = {"num_tokens": 8, "sparsity": 2, "value_dim": 1, "accuracy": 0.1, "seed": 0, "num_seeds": 2}
     assert page.resolve("book", {}) == usual
@@ -211,8 +212,8 @@ def test_an_unknown_profile_is_refused_with_the_known_ones(project: Project) -> 
 
 def test_every_quick_profile_and_condition_belongs_to_a_page_of_this_book() -> None:
     known = {page.name: page for page in all_pages(REPOSITORY)}
-    assert profiles.QUICK.keys() <= known.keys()
-    assert profiles.CONDITIONS.keys() <= known.keys()
+    assert QUICK.keys() <= known.keys()
+    assert CONDITIONS.keys() <= known.keys()
     for page in known.values():
         assert page.resolve("book", {}).keys() == page.resolve("quick", {}).keys()
 

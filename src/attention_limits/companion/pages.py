@@ -20,7 +20,8 @@ import jupytext
 import yaml
 
 import attention_limits
-from attention_limits.companion.profiles import CONDITIONS, QUICK, Parameters, common_conditions
+from attention_limits.companion.conditions import CONDITIONS, common_conditions
+from attention_limits.companion.profiles import QUICK, Parameters
 from attention_limits.hypotheses import require
 
 PROFILES = ("book", "quick")

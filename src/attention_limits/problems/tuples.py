@@ -22,7 +22,7 @@ class MatchTuple(Matching):
         ValueError: unless N ≥ 1, M ≥ 2 and s ≥ 2.
     """
 
-    order: int
+    order: int  # type: ignore[misc]  # an input of the problem, where the base has one for each class
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from attention_limits.companion import profiles
+from attention_limits.companion.conditions import CONDITIONS
 from attention_limits.companion.pages import all_pages, get_page
 
 from .conftest import REPOSITORY
@@ -114,6 +114,54 @@ REFUSED: dict[str, list[tuple[dict[str, Any], str]]] = {
         ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
         ({"peak_rate": 0.0}, "peak_rate must be positive and finite, got 0.0"),
     ],
+    "thm-6-match2": [
+        ({"modulus": 4}, "modulus must be at least 5, got 4"),
+        ({"modulus": 6}, "modulus must be odd (the picture), got 6"),
+        ({"num_tokens": 2049}, "num_tokens must be at most 2048, got 2049"),
+        ({"exhaustive_modulus": 1}, "exhaustive_modulus must be at least 2, got 1"),
+        ({"num_inputs": 0}, "num_inputs must be at least 1, got 0"),
+        ({"modulus_grid": [4, 16, 16]}, "modulus_grid needs three different M for a slope, got [4, 16, 16]"),
+        ({"modulus_grid": [3, 4, 5]}, "modulus_grid's entries must be at least 4, got 3"),
+        ({"modulus_grid": [4, 5, 2**20 + 1]}, "modulus_grid's entries must be at most 2^20 (52 bits), got 1048577"),
+    ],
+    "thm-7-match3": [
+        ({"modulus": 3}, "modulus must be at least 4, got 3"),
+        ({"num_tokens": 6}, "num_tokens must be at most 5 (all M^N inputs are run), got 6"),
+        ({"num_tokens": 5, "modulus": 8}, "modulus^num_tokens must be at most 4096 (all inputs are run), got 32768"),
+        ({"disjointness_bits": 10}, "disjointness_bits must be at most 9 (all 4^n pairs are run), got 10"),
+        ({"largest_modulus": 17}, "largest_modulus must be at most 16 (all multisets are listed), got 17"),
+        ({"row_tokens": [2]}, "row_tokens's entries must lie in 3…7, got 2"),
+        ({"token_grid": [130]}, "token_grid's entries must lie in 3…129, got 130"),
+    ],
+    "match3-bigram": [
+        ({"num_tokens": 1}, "num_tokens must lie in 2…16 (it is drawn), got 1"),
+        ({"modulus": 1}, "modulus must be at least 2, got 1"),
+        ({"modulus": 1001}, "modulus must be at most 1000 (it is drawn), got 1001"),
+        ({"largest_inputs": 99}, "largest_inputs must be at least 100, got 99"),
+        ({"reduction_bits": 10}, "reduction_bits must be at most 9 (all 4^n pairs are run), got 10"),
+        ({"token_grid": [1]}, "token_grid's entries must be at least 2, got 1"),
+        ({"modulus_grid": [5794]}, "modulus_grid's entries must be at most 5793 (exact in float32), got 5794"),
+    ],
+    "match3-local": [
+        ({"window": 0}, "window must be at least 1, got 0"),
+        ({"window": 33}, "window K must be at most 32 (all pairs of a window are tried), got 33"),
+        ({"num_tokens": 16}, "num_tokens N must lie in 2K + 1 = 17…1024, got 16"),
+        ({"modulus": 1}, "modulus must be at least 2, got 1"),
+        ({"modulus": 1001}, "modulus M must be at most 1000 (float32 at N = 1024), got 1001"),
+        ({"slot_grid": [16]}, "slot_grid's P must be at least 2K + 1 = 17 for K = 8, got 16"),
+        ({"token_grid": [1025]}, "token_grid's N must lie in 2…1024 (exact in float32), got 1025"),
+        ({"token_grid": [16]}, "token_grid needs a length above 2K = 16"),
+        ({"num_inputs": 3}, "num_inputs must be at least 4, got 3"),
+    ],
+    "third-order": [
+        ({"num_tokens": 1}, "num_tokens must be at least 2, got 1"),
+        ({"modulus": 1}, "modulus must be at least 2, got 1"),
+        ({"modulus": 71}, "modulus must be at least 72, got 71"),
+        ({"low_tokens": 301}, "low_tokens must be at most 300 (the scores of all pairs are held at once), got 301"),
+        ({"largest_order": 7}, "largest_order must be at most 6 (all N^(s−1) tuples are held at once), got 7"),
+        ({"num_frequencies": 0}, "num_frequencies must be at least 1, got 0"),
+        ({"digraph_vertices": 5}, "digraph_vertices must be at most 4 (all digraphs are run), got 5"),
+    ],
 }
 
 #: The last values that a page still takes.
@@ -162,4 +210,4 @@ def test_every_page_takes_its_own_values_and_refuses_a_negative_seed(page: Any) 
 
 
 def test_every_page_with_conditions_of_its_own_is_tested() -> None:
-    assert REFUSED.keys() == profiles.CONDITIONS.keys()
+    assert REFUSED.keys() == CONDITIONS.keys()
