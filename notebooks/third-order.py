@@ -563,7 +563,7 @@ accepted_wrong = sum(
     if base <= accepted[name]
 )
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-formats", "caption": "One frequency: the share of wrong labels against the modulus in three formats, N = 32, random inputs and near misses. Dotted: the largest M that the unit accepts in this format, by its bound on rounding. The first errors come after it."}, "image": {"alt": "Three curves of the share of wrong labels. Each stays at zero up to some modulus, tens for the two 16-bit formats and thousands for float32, and then rises. A dotted vertical line of the same colour stands to the left of each rise."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-low-precision", "caption": "One frequency: the share of wrong labels against the modulus in three formats, N = 32, random inputs and near misses. Dotted: the largest M that the unit accepts in this format, by its bound on rounding. The first errors come after it."}, "image": {"alt": "Three curves of the share of wrong labels. Each stays at zero up to some modulus, tens for the two 16-bit formats and thousands for float32, and then rises. A dotted vertical line of the same colour stands to the left of each rise."}}
 fig, axes = plt.subplots()
 for color, (name, shares) in zip(palette, trend.items(), strict=False):
     axes.plot(grid, shares, "o-", color=color, markersize=4, label=name)
