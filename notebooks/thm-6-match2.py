@@ -96,15 +96,7 @@ seed: int = 0  # of every random draw on this page
 exhaustive_tokens: int = 5  # all inputs are run for each N up to this
 exhaustive_modulus: int = 7  # ... and each M up to this
 num_inputs: int = 60  # hard sequences at each large M
-modulus_grid: list[int] = [
-    4,
-    16,
-    64,
-    256,
-    1024,
-    4096,
-    16384,
-]  # M, where bits are counted
+modulus_grid: list[int] = [4, 16, 64, 256, 1024, 4096, 16384]  # M, for the bits
 bit_tokens: int = 16  # N there
 
 # %% [markdown]

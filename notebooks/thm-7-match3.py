@@ -47,7 +47,8 @@
 # :::{prf:corollary} (a product, ours)
 # :label: cor-match3-product
 #
-# Let moreover $r\le m$, $D\le2^p\eta$ and all $\abs{s_{1j}}\le m\,4^p$ for an integer $p\ge1$, and let $M\ge N+1$. Then
+# Let moreover $r\le m$, $D\le2^p\eta$ and $R\le2m\,4^p$ for an integer $p\ge1$, the last of which holds if all
+# $\abs{s_{1j}}\le m\,4^p$; and let $M\ge N+1$. Then
 # $mH\,(5p+2\lceil\log_2H\rceil)\ge\lfloor\frac{N-1}2\rfloor\log_23$. So $mpH\ge\frac{\log_23}7\lfloor\frac{N-1}2\rfloor$ if
 # $H\le2^p$, and $mpH\ge\lfloor\frac{N-1}2\rfloor\log_23\big/(5+2\lceil\log_2N\rceil)$ in any case.
 # :::
@@ -55,7 +56,7 @@
 # :::{prf:proof}
 # :class: dropdown
 #
-# Log-sum-exps of the same number of scores differ by no more than scores can, so $R\le2m\,4^p$ and
+# Log-sum-exps of the same number of scores differ by no more than scores can, so scores of size $m\,4^p$ give $R\le2m\,4^p$. Then
 # $\frac{RHD}{2\eta}\le mH\,8^p$. The left side of {eq}`eq-match3-bits` is at most
 # $H\big(m(p+\lceil\log_2H\rceil)+3p+\lceil\log_2m\rceil+\lceil\log_2H\rceil\big)$, and with $\lceil\log_2m\rceil\le m\le mp$
 # and $3p\le3mp$ this is at most $mH(5p+2\lceil\log_2H\rceil)$.
@@ -469,7 +470,7 @@ display(
 # %% [markdown]
 # ### Bits against $N$
 #
-# Here $M=N+1$, the least modulus of the theorem. Inputs come from hard pairs of disjointness ({prf:ref}`lem-match3-reduction`): half of them have exactly one triple. The $p$ of the table is the least for which {prf:ref}`cor-match3-product` applies.
+# Here $M=N+1$, the least modulus of the theorem. Inputs come from hard pairs of disjointness ({prf:ref}`lem-match3-reduction`): each has one triple or none, with equal chances. The $p$ of the table is the least for which {prf:ref}`cor-match3-product` applies.
 
 # %%
 large = []
