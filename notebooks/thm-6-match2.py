@@ -306,14 +306,14 @@ for (name, dtype), limit in limits.items():
                 beyond_limit(kinds[name], size, dtype),
             )
         )
-runs = pd.DataFrame(runs, columns=["unit", "type", "proved M", "factor", "wrong"])
+runs = pd.DataFrame(runs, columns=["unit", "type", "accepted M", "factor", "wrong"])
 display(
-    runs.pivot(index=["unit", "type", "proved M"], columns="factor", values="wrong")
+    runs.pivot(index=["unit", "type", "accepted M"], columns="factor", values="wrong")
     .sort_index(level=[1, 0])
     .style.format_index("× {:g}", axis=1)
     .format_index("{:,}", level=2)
     .set_caption(
-        f"Wrong labels, of {num_inputs * num_tokens:,}, at multiples of the largest proved M"
+        f"Wrong labels, of {num_inputs * num_tokens:,}, at multiples of the largest M that the unit accepts"
     )
 )
 refused = 0
@@ -327,7 +327,7 @@ for (name, dtype), limit in limits.items():
 cancelled = 1 - math.cos(2 * math.pi / 10**9)
 display(
     Markdown(
-        f"Nothing fails at or below the proved limit. For $M=10^9$ the difference $1-\\cos\\theta$ in float64 is {cancelled:g}, while $2\\sin^2(\\pi/M)$ is "
+        f"Nothing fails at or below the limit. For $M=10^9$ the difference $1-\\cos\\theta$ in float64 is {cancelled:g}, while $2\\sin^2(\\pi/M)$ is "
         f"{gap(10**9):.3g}. In float32 it would be lost from about $M\\approx2\\pi/\\sqrt{{u}}={2 * math.pi / math.sqrt(2**-24):,.0f}$ on."
     )
 )
@@ -475,7 +475,7 @@ display(
 # $e^{-c\delta d_j}$; as $d\,e^{-c\delta d}$ falls for $d\ge1\ge\tfrac1{c\delta}$, the sum is at most $(N-1)e^{-c\delta}<e^{-2g}$. Finally $2g(1-2e^{-2g})\ge g$, since $e^{-2g}\le\tfrac14$ for $g\ge1$, and $2g(1-2)\le-g$. $\blacksquare$
 # :::
 #
-# $1-\inner{y_i}{r_i}$ is a small difference, now of sums over $N$ tokens. This is why its proved limit is lower, and falls with $N$; the table above shows that the truth is kinder.
+# $1-\inner{y_i}{r_i}$ is a small difference, now of sums over $N$ tokens. This is why its limit is lower, and falls with $N$; the table above shows that the truth is kinder.
 #
 # ### Another token
 #
@@ -583,7 +583,7 @@ claim(
 )  # fmt: skip
 claim(
     "thm-6.float-limits", int(within["wrong"].sum()), "==", 0,
-    statement=f"Wrong labels of all units at or below their proved largest M, on hard sequences of {num_tokens} tokens.",
+    statement=f"Wrong labels of all units at or below the largest M that they accept, on hard sequences of {num_tokens} tokens.",
 )  # fmt: skip
 claim(
     "thm-6.refused", refused, "==", len(limits),
@@ -642,7 +642,7 @@ claim(
 # * *That $m=3$ is least.* With a residual $m=2$ is enough. We don't say what one dimension can do.
 # * *That $2\log_2M$ bits are needed.* The parabola also needs about two bits for each bit of $M$, but another encoding might do with fewer.
 # * *That the unit can be learned.* The scale $c$ grows like $M^2$; gradient descent has to find it. That is a matter of experiments.
-# * *That float limits are sharp.* They are proved to be safe. The table shows how much further each unit happens to go on our sequences.
+# * *That float limits are sharp.* Those of the circle and of the parabola are proved to be safe on this page; those of the other two units rest on a shorter argument in the code. The table shows how much further each unit happens to go on our sequences.
 # * *Anything about triples.* The score of a pair is an inner product of two tokens. Three tokens have no such product: that is the paper's next theorem.
 #
 # ## Exercises
