@@ -118,21 +118,28 @@ def value_store(problem: SparseAveraging, num_layers: int = 1) -> ValueStore:
 
 
 class LSTMModel(nn.Module):
-    """One LSTM layer over encoded tokens (`SparseAveraging.encode`) with a linear readout, to be trained.
+    """LSTM layers over encoded tokens (`SparseAveraging.encode`) with a linear readout, to be trained.
 
     Weights start uniform in ±1/√h, drawn from ``generator``. Output i reads the hidden vectors of token i, which have
     read token i itself: both directions' if ``bidirectional``, else only the forward one.
     """
 
     def __init__(
-        self, problem: SparseAveraging, hidden_dim: int, *, bidirectional: bool, generator: torch.Generator
+        self,
+        problem: SparseAveraging,
+        hidden_dim: int,
+        *,
+        bidirectional: bool,
+        num_layers: int = 1,
+        generator: torch.Generator,
     ) -> None:
         super().__init__()
         require_integer("hidden_dim", hidden_dim, 1)
+        require_integer("num_layers", num_layers, 1)
         directions, device = 2 if bidirectional else 1, generator.device
         # Built without storage, so that PyTorch draws no weights from its global generator.
         self.lstm = nn.LSTM(
-            problem.token_dim, hidden_dim, batch_first=True, bidirectional=bidirectional, device="meta"
+            problem.token_dim, hidden_dim, num_layers, batch_first=True, bidirectional=bidirectional, device="meta"
         ).to_empty(device=device)
         self.readout = nn.utils.skip_init(nn.Linear, directions * hidden_dim, problem.value_dim, device=device)
         with torch.no_grad():

@@ -1,0 +1,7 @@
+"""The studies by the names of their pages, for the command ``attention-limits sweep``."""
+
+from collections.abc import Callable
+from typing import Any
+
+#: A study takes a `trials.Run` and, by name, the parameters of its page that it needs.
+STUDIES: dict[str, Callable[..., Any]] = {}

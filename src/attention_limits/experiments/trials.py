@@ -1,0 +1,204 @@
+"""Trials: one model to train and all that its result depends on, as plain data; and how a list of them is computed.
+
+A trial is frozen and hashable, its fields are numbers and strings, so that it can be sent to another process, written
+into a store and found there again. Its result depends on nothing else, but for rounding.
+"""
+
+import math
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from attention_limits.experiments.ensembles import group_size, train_ensemble
+from attention_limits.experiments.training import Batch, Schedule, TrainingRun, train
+from attention_limits.hypotheses import require, require_integer
+
+#: What a trial leaves: numbers by name, and the learning curve as a list.
+Result = dict[str, Any]
+#: Computes trials, in their order: in this process (`run_trials`), or through a store and many processes (`sweeps`).
+Run = Callable[[Sequence["Trial"]], list[Result]]
+#: Points of a learning curve: the training error averaged over as many stretches of equal length.
+CURVE_POINTS = 50
+#: Test samples are drawn from a seed of their own, the same for all trials of one problem.
+TEST_SEED = 10**6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial(ABC):
+    """One model to train, and all that its result depends on.
+
+    Args:
+        architecture: one of `architectures`.
+        num_tokens: N.
+        num_steps: steps of Adam; the first 100, or half of them if that is less, are warm-up.
+        batch_size: samples of a step.
+        peak_rate: Adam's learning rate after the warm-up.
+        seed: of the initial weights and of the training data.
+
+    Raises:
+        ValueError: for a value that makes no sense, naming it.
+    """
+
+    architecture: str
+    num_tokens: int
+    num_steps: int = 2500
+    batch_size: int = 32
+    peak_rate: float = 5e-3
+    seed: int = 0
+
+    #: The architectures that this kind of trial knows.
+    architectures: ClassVar[tuple[str, ...]] = ()
+
+    def __post_init__(self) -> None:
+        known = ", ".join(self.architectures)
+        require(self.architecture in self.architectures, f"unknown architecture {self.architecture!r}: use {known}")
+        for name in ("num_tokens", "num_steps", "batch_size"):
+            require_integer(name, getattr(self, name), 1)
+        require_integer("seed", self.seed, 0)
+        require(0 < self.peak_rate < math.inf, f"peak_rate must be positive and finite, got {self.peak_rate}")
+
+    @property
+    def schedule(self) -> Schedule:
+        """Learning rate over the steps."""
+        return Schedule(self.num_steps, peak=self.peak_rate, warmup_steps=min(100, self.num_steps // 2))
+
+    @property
+    def error_unit(self) -> float:
+        """What a loss is divided by to become an error; 1 by default."""
+        return 1.0
+
+    @property
+    @abstractmethod
+    def family(self) -> Hashable | None:
+        """Equal for trials that can be trained as one ensemble; None if this one is trained alone."""
+
+    @property
+    @abstractmethod
+    def width(self) -> int:
+        """What the cost grows with: trials of like width are put into the same ensemble."""
+
+    @abstractmethod
+    def build(self, generator: torch.Generator) -> nn.Module:
+        """The model, with fresh weights from ``generator``, on its device."""
+
+    @abstractmethod
+    def batches(self, generator: torch.Generator) -> Iterator[Batch]:
+        """The training data, drawn from ``generator``, on its device."""
+
+    @abstractmethod
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """What is minimised: one number, the mean over the batch."""
+
+    @abstractmethod
+    def evaluate(self, model: nn.Module, generator: torch.Generator) -> dict[str, float]:
+        """What is measured on test samples, by name; they are drawn from ``generator``, on its device."""
+
+
+def run_trials(trials: Sequence[Trial], device: torch.device | str = "cpu") -> list[Result]:
+    """Train and evaluate ``trials`` here and now, those of one family stacked as `group_size` says.
+
+    On a CPU one thread is used: small models are slower on two, and the result does not depend on how many there are.
+
+    Returns:
+        For each trial, in order, what `Trial.evaluate` measures, and ``num_parameters``, ``seconds`` (of training; of
+        an ensemble an equal share), ``group`` (how many were trained as one), ``diverged`` (whether the loss stopped
+        being finite; the other numbers then mean nothing) and ``curve`` (the training error, at most `CURVE_POINTS`
+        means over stretches of equal length).
+    """
+    device = torch.device(device)
+    results: dict[Trial, Result] = {}
+    for group in groups(trials, device):
+        results.update(zip(group, _run_group(group, device), strict=True))
+    return [results[trial] for trial in trials]
+
+
+def groups(trials: Sequence[Trial], device: torch.device) -> list[list[Trial]]:
+    """The trials, each once, in groups that are trained as one: a family's, narrow ones first.
+
+    They depend on the whole list only, so that a sweep that goes on where it was stopped makes the same groups.
+    """
+    families: dict[Hashable, list[Trial]] = {}
+    for trial in dict.fromkeys(trials):
+        families.setdefault(trial if trial.family is None else (type(trial), trial.family), []).append(trial)
+    found = []
+    for family in families.values():
+        family.sort(key=lambda trial: trial.width)  # stable: the order of trials is kept within a width
+        group: list[Trial] = []
+        for trial in family:
+            # Narrow models are padded to the widest of their group, so a group's widths stay within a factor of 2.
+            if group and (len(group) >= _most(trial, device) or trial.width > 2 * group[0].width):
+                found.append(group)
+                group = []
+            group.append(trial)
+        found.append(group)
+    return found
+
+
+def _most(trial: Trial, device: torch.device) -> int:
+    """How many such models make a group."""
+    parameters = sum(tensor.numel() for tensor in trial.build(torch.Generator()).parameters())
+    return group_size(parameters, trial.batch_size * trial.num_tokens, device)
+
+
+def _run_group(group: Sequence[Trial], device: torch.device) -> list[Result]:
+    threads = torch.get_num_threads()
+    if device.type == "cpu":
+        torch.set_num_threads(1)
+    try:
+        generators = [torch.Generator(device).manual_seed(trial.seed) for trial in group]
+        models = [trial.build(generator) for trial, generator in zip(group, generators, strict=True)]
+        start = time.perf_counter()
+        runs = _train(group, models, [trial.batches(g) for trial, g in zip(group, generators, strict=True)])
+        seconds = (time.perf_counter() - start) / len(group)
+        return [
+            {
+                **trial.evaluate(model, torch.Generator(device).manual_seed(TEST_SEED)),
+                "num_parameters": sum(parameter.numel() for parameter in model.parameters()),
+                "seconds": seconds,
+                "group": len(group),
+                "diverged": not all(map(math.isfinite, run.errors[-1:])),
+                "curve": _curve(run.errors),
+            }
+            for trial, model, run in zip(group, models, runs, strict=True)
+        ]
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _train(group: Sequence[Trial], models: list[nn.Module], batches: list[Iterator[Batch]]) -> list[TrainingRun]:
+    first = group[0]
+    if len(group) > 1:
+        return train_ensemble(
+            models,
+            batches,
+            [trial.schedule for trial in group],
+            target_variances=[trial.error_unit for trial in group],
+            loss_function=first.loss,
+            description=f"{len(group)} × {first.architecture}",
+        )
+    try:
+        run = train(
+            models[0],
+            batches[0],
+            first.schedule,
+            target_variance=first.error_unit,
+            loss_function=first.loss,
+            description=first.architecture,
+        )
+    except FloatingPointError:
+        return [TrainingRun([math.nan])]
+    if run.interrupted:
+        raise KeyboardInterrupt
+    return [run]
+
+
+def _curve(errors: Sequence[float]) -> list[float]:
+    points = min(CURVE_POINTS, len(errors))
+    edges = [len(errors) * point // points for point in range(points + 1)]
+    return [sum(errors[low:high]) / (high - low) for low, high in pairwise(edges)]
