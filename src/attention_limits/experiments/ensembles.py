@@ -117,8 +117,8 @@ def train_ensemble(
         with torch.no_grad():
             for name, parameter in model.named_parameters():
                 parameter.copy_(stacked[name].detach()[index][tuple(map(slice, parameter.shape))])
-    errors = torch.stack(losses, dim=1) / torch.tensor(variances, device=losses[0].device).unsqueeze(1)
-    return [TrainingRun(row) for row in errors.tolist()]
+    losses_by_model = torch.stack(losses, dim=1)
+    return [TrainingRun((row / unit).tolist()) for row, unit in zip(losses_by_model, variances, strict=True)]
 
 
 def _stack(states: Sequence[State]) -> State:
