@@ -1,4 +1,7 @@
-"""Attention of order s: a query looks at all (s − 1)-tuples of tokens at once. A reference, written to be read.
+"""Attention of order s: a query looks at all (s − 1)-tuples of tokens at once.
+
+`reference_attention` is written to be read and holds all scores. `tensor_attention` checks its input, and streams order
+3, so that no tensor of N³ numbers exists.
 
 Order 2 is the self-attention of Definition 1; order 3 is the paper's third-order attention. The score of a query with a
 tuple is the sum over m coordinates of the product of all s entries, the value of a tuple is the entrywise product of
@@ -15,6 +18,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from attention_limits.hypotheses import require
+from attention_limits.models.streamed_attention import streamed_attention
 
 #: Axes of einsum that are not slots: query token, embedding, value.
 _QUERY, _EMBED, _VALUE = "xyz"
@@ -30,7 +34,8 @@ def tensor_attention(
 ) -> Float[Tensor, "..."]:
     """softmax over all tuples of Σ_r q_r k¹_r k²_r …, times the entrywise product of the values; no scale 1/√m.
 
-    All scores are held at once: memory for N · N_1 ⋯ N_{s−1} numbers of each input, N³ at order 3. Formats below
+    Order 3 is streamed: a few MiB beyond inputs, outputs and gradients at any N, and half the work where both slots get
+    the same keys object and the same values object. Other orders hold all N · N_1 ⋯ N_{s−1} scores. Formats below
     float32 are multiplied and summed in float32, as matrix units do, and the result is rounded to the query's format.
 
     Args:
@@ -52,20 +57,43 @@ def tensor_attention(
         tensor([2., 2.])
     """
     _check(query, keys, values)
+    if mask is not None:
+        mask = _checked_mask(mask, (*query.shape[:-1], *(key.shape[-2] for key in keys)), len(keys))
+    if len(keys) != 2:
+        return reference_attention(query, keys, values, mask)
+    return _order_three(query, keys, values, mask)
+
+
+def _order_three(query: Tensor, keys: Sequence[Tensor], values: Sequence[Tensor], mask: Tensor | None) -> Tensor:
+    """Bring leading axes and format to what `streamed_attention` takes."""
+    if mask is not None and query.ndim > 3:  # to merge the leading axes of a broadcast mask would be to copy it
+        parts = zip(query, zip(*keys, strict=True), zip(*values, strict=True), mask, strict=True)
+        return torch.stack([_order_three(*part) for part in parts])
+    working = torch.promote_types(query.dtype, torch.float32)
+    # One object stays one object: the streamed form sees that both slots are the same.
+    ready = {id(x): x.to(working).reshape(-1, *x.shape[-2:]) for x in (query, *keys, *values)}
+    first_key, second_key, first_value, second_value = (ready[id(x)] for x in (*keys, *values))
+    flat_mask = None if mask is None else mask.view(-1, *mask.shape[-3:])
+    output = streamed_attention(ready[id(query)], first_key, second_key, first_value, second_value, flat_mask)
+    return output.reshape(*query.shape[:-1], output.shape[-1]).to(query.dtype)
+
+
+def reference_attention(
+    query: Float[Tensor, "..."],
+    keys: Sequence[Float[Tensor, "..."]],
+    values: Sequence[Float[Tensor, "..."]],
+    mask: Bool[Tensor, "..."] | None = None,
+) -> Float[Tensor, "..."]:
+    """`tensor_attention` of any order from its definition, all scores at once; nothing is checked."""
     working = torch.promote_types(query.dtype, torch.float32)
     slots = _SLOTS[: len(keys)]
     factors = ",".join(f"...{slot}{_EMBED}" for slot in slots)
     scores = torch.einsum(
         f"...{_QUERY}{_EMBED},{factors}->...{_QUERY}{slots}", query.to(working), *_cast(keys, working)
     )
-    tuples = scores.shape[-len(keys) :]
     if mask is not None:
-        require(mask.dtype == torch.bool, f"mask must be bool, got {mask.dtype}")
-        _check_mask(mask, scores.shape)
         scores = scores.masked_fill(~mask, -torch.inf)
-        blind = scores.flatten(-len(tuples)).isneginf().all(dim=-1).nonzero()
-        require(len(blind) == 0, f"the mask leaves no tuple to query {blind[0].tolist() if len(blind) else ''}")
-    weights = torch.softmax(scores.flatten(-len(tuples)), dim=-1).unflatten(-1, tuples)
+    weights = torch.softmax(scores.flatten(-len(keys)), dim=-1).unflatten(-1, scores.shape[-len(keys) :])
     factors = ",".join(f"...{slot}{_VALUE}" for slot in slots)
     output = torch.einsum(f"...{_QUERY}{slots},{factors}->...{_QUERY}{_VALUE}", weights, *_cast(values, working))
     return output.to(query.dtype)
@@ -100,9 +128,13 @@ def _check(query: Tensor, keys: Sequence[Tensor], values: Sequence[Tensor]) -> N
         require(value.shape[-1] == dim, f"values[{slot}]: the value axis must be {dim}, got {value.shape[-1]}")
 
 
-def _check_mask(mask: Tensor, shape: torch.Size) -> None:
+def _checked_mask(mask: Tensor, shape: tuple[int, ...], num_slots: int) -> Tensor:
+    """The mask, expanded to the shape of the scores."""
+    require(mask.dtype == torch.bool, f"mask must be bool, got {mask.dtype}")
     try:
-        fits = torch.broadcast_shapes(mask.shape, shape) == shape
+        expanded = mask.expand(shape)
     except RuntimeError:
-        fits = False
-    require(fits, f"mask must broadcast to {tuple(shape)}, got {tuple(mask.shape)}")
+        raise ValueError(f"mask must broadcast to {shape}, got {tuple(mask.shape)}") from None
+    blind = (~expanded.any(dim=tuple(range(-num_slots, 0)))).nonzero()
+    require(len(blind) == 0, f"the mask leaves no tuple to query {blind[0].tolist() if len(blind) else ''}")
+    return expanded

@@ -1,0 +1,194 @@
+"""Streamed attention against the reference: outputs and gradients at any tiling, large scores, masks, memory."""
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from attention_limits.models import streamed_attention as streamed
+from attention_limits.models.tensor_attention import reference_attention, tensor_attention
+
+#: Names of the five tensors, for messages.
+TENSORS = ("query", "first key", "second key", "first value", "second value")
+
+
+def draw(
+    lead: tuple[int, ...], tokens: tuple[int, int, int], embed: int, dim: int, *, scale: float = 1.0, seed: int = 0
+) -> list[Tensor]:
+    """Query, keys and values in float64 with scores of about ``scale``, to be differentiated."""
+    generator = torch.Generator().manual_seed(seed)
+    shapes = [(tokens[0], embed), (tokens[1], embed), (tokens[2], embed), (tokens[1], dim), (tokens[2], dim)]
+    tensors = [torch.randn(*lead, *shape, generator=generator, dtype=torch.float64) for shape in shapes]
+    tensors[0] *= scale
+    return [tensor.requires_grad_() for tensor in tensors]
+
+
+def both(tensors: list[Tensor], mask: Tensor | None = None, seed: int = 1) -> list[tuple[Tensor, Tensor]]:
+    """(fast, reference) for the output and for the gradient of each different tensor."""
+    query, first, second, left, right = tensors
+    fast = tensor_attention(query, (first, second), (left, right), mask=mask)
+    slow = reference_attention(query, (first, second), (left, right), mask)
+    weights = torch.randn(slow.shape, generator=torch.Generator().manual_seed(seed)).to(slow)
+    different = list({id(tensor): tensor for tensor in tensors}.values())
+    gradients = [torch.autograd.grad(output, different, weights) for output in (fast, slow)]
+    return [(fast, slow), *zip(*gradients, strict=True)]
+
+
+def assert_equal(pairs: list[tuple[Tensor, Tensor]], tolerance: float) -> None:
+    for found, expected in pairs:
+        # Relative to the largest entry: single entries may cancel.
+        assert (found - expected).abs().max() <= tolerance * (1 + expected.abs().max())
+
+
+@pytest.fixture(params=[1 << 19, 300, 40, 1])
+def tile(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Tiles that hold everything, a few rows, less than a row, a single score."""
+    monkeypatch.setattr(streamed, "TILE", request.param)
+    monkeypatch.setattr(streamed, "FIRST_KEYS", 32 if request.param > 300 else 3)
+    return request.param
+
+
+@pytest.mark.parametrize("scale", [1.0, 300.0])
+@pytest.mark.parametrize("tokens", [(7, 5, 6), (1, 1, 1), (3, 11, 2), (9, 1, 8)])
+def test_outputs_and_gradients_equal_the_reference_at_every_tiling(
+    tile: int, tokens: tuple[int, int, int], scale: float
+) -> None:
+    tensors = draw((2,), tokens, 3, 2, scale=scale)
+    mask = torch.rand(2, *tokens, generator=torch.Generator().manual_seed(3)) < 0.5
+    mask[..., -1, -1] = True
+    for chosen in (None, mask):
+        assert_equal(both(tensors, chosen), 1e-10 * scale)
+
+
+@pytest.mark.parametrize("scale", [1.0, 300.0])
+def test_the_same_keys_and_values_in_both_slots_give_the_same_for_half_the_work(tile: int, scale: float) -> None:
+    query, key, _, value, _ = draw((3,), (6, 10, 1), 4, 2, scale=scale)
+    assert_equal(both([query, key, key, value, value]), 1e-10 * scale)
+    shape = (3, 6, 10, 10)
+    scores = [
+        sum(
+            (len(range(*t.batch.indices(3))) * len(range(*t.queries.indices(6))))
+            * ((t.first.stop - t.first.start) * (10 - t.second.start))
+            for t in streamed._tiles(shape, symmetric)
+        )
+        for symmetric in (False, True)
+    ]
+    assert scores[0] == 3 * 6 * 10 * 10
+    assert scores[1] <= scores[0] * (1 if tile > 300 else 0.7)
+
+
+@given(
+    st.tuples(st.integers(1, 9), st.integers(1, 9), st.integers(1, 9)),
+    st.lists(st.integers(1, 3), max_size=2),
+    st.integers(1, 4),
+    st.integers(1, 3),
+    st.sampled_from([0.0, 1.0, 1e4]),
+    st.booleans(),
+    st.integers(0, 10**6),
+)
+def test_every_shape_equals_the_reference(
+    tokens: tuple[int, int, int], lead: list[int], embed: int, dim: int, scale: float, masked: bool, seed: int
+) -> None:
+    tensors = draw(tuple(lead), tokens, embed, dim, scale=scale, seed=seed)
+    mask = None
+    if masked:  # one mask for all leading entries, broadcast
+        mask = torch.rand(tokens, generator=torch.Generator().manual_seed(seed)) < 0.6
+        mask[:, 0, 0] = True
+    assert_equal(both(tensors, mask, seed), 1e-12 * (100 + scale))
+
+
+def test_gradients_pass_gradcheck() -> None:
+    query, first, second, left, right = draw((2,), (3, 4, 5), 3, 2)
+    assert torch.autograd.gradcheck(
+        lambda *t: tensor_attention(t[0], t[1:3], t[3:]), (query, first, second, left, right)
+    )
+    assert torch.autograd.gradcheck(lambda q, k, v: tensor_attention(q, (k, k), (v, v)), (query, first, left))
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 2e-5), (torch.bfloat16, 2e-2)])
+def test_lower_formats_stay_within_their_rounding(dtype: torch.dtype, tolerance: float) -> None:
+    # Scores up to about 10 are rounded to 2^-24 of themselves before they are exponentiated; bfloat16 rounds results.
+    exact = [tensor.detach().to(dtype).double().requires_grad_() for tensor in draw((2,), (20, 30, 40), 4, 3)]
+    low = [tensor.detach().to(dtype).requires_grad_() for tensor in exact]
+    for (found, _), (_, expected) in zip(both(low), both(exact), strict=True):
+        assert found.dtype == dtype
+        assert (found.double() - expected).abs().max() <= tolerance * (1 + expected.abs().max())
+
+
+def test_large_scores_are_exact_where_one_pair_wins() -> None:
+    query, first, second, left, right = (tensor.detach().float() for tensor in draw((), (5, 8, 9), 3, 2, scale=1e6))
+    scores = torch.einsum("xe,ae,be->xab", query, first, second).flatten(1)
+    best = scores.argmax(dim=1)
+    expected = left[best // 9] * right[best % 9]
+    assert torch.allclose(tensor_attention(query, (first, second), (left, right)), expected)
+
+
+def test_a_query_whose_first_tiles_are_masked_is_answered_from_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streamed, "TILE", 20)
+    monkeypatch.setattr(streamed, "FIRST_KEYS", 2)
+    tensors = draw((), (3, 6, 5), 3, 2, scale=500)
+    mask = torch.zeros(3, 6, 5, dtype=torch.bool)
+    mask[:, 5, 3:] = True
+    assert_equal(both(tensors, mask), 1e-9)
+
+
+@pytest.mark.parametrize("change", ["drop the last tile", "forget the weight of mirrored pairs", "no running maximum"])
+def test_the_comparison_sees_a_broken_kernel(change: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streamed, "TILE", 20)
+    monkeypatch.setattr(streamed, "FIRST_KEYS", 2)
+    query, key, other, value, second_value = draw((), (4, 6, 6), 3, 2)
+    tensors = [query, key, other, value, second_value]
+    if change == "drop the last tile":
+        tiles = streamed._tiles
+        monkeypatch.setattr(streamed, "_tiles", lambda *a: list(tiles(*a))[:-1])
+    elif change == "forget the weight of mirrored pairs":
+        tensors = [query, key, key, value, value]
+        folded = streamed._Scores.of
+
+        def unweighted(self: Any, tile: Any, folded_keys: Tensor, shift: Tensor | None = None) -> Tensor:
+            scores = folded(self, tile, folded_keys, shift)
+            scores[..., tile.first.stop - tile.second.start :] -= 1
+            return scores
+
+        monkeypatch.setattr(streamed._Scores, "of", unweighted)
+    else:
+        monkeypatch.setattr(streamed, "SAFE_EXPONENT", float("inf"))
+        tensors = draw((), (4, 6, 6), 3, 2, scale=1e6)
+    pairs = both(tensors)
+    found, expected = pairs[0]
+    assert not torch.allclose(found, expected, rtol=1e-6, atol=1e-6)
+
+
+def test_a_second_derivative_is_refused_not_wrong() -> None:
+    query, first, second, left, right = draw((), (2, 3, 3), 2, 1)
+    output = tensor_attention(query, (first, second), (left, right))
+    (gradient,) = torch.autograd.grad(output.sum(), query, create_graph=True)
+    with pytest.raises(RuntimeError, match="does not require grad|once_differentiable"):
+        gradient.sum().backward()
+
+
+MEASURE = """
+import resource, sys, torch
+from attention_limits.models.tensor_attention import tensor_attention
+torch.set_num_threads(1)
+def run(tokens):
+    query, first, second = (torch.randn(tokens, 4, requires_grad=True) for _ in range(3))
+    left, right = (torch.randn(tokens, 1, requires_grad=True) for _ in range(2))
+    tensor_attention(query, (first, second), (left, right)).sum().backward()
+run(128)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+run(int(sys.argv[1]))
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss counts KiB on Linux, bytes elsewhere")
+def test_forward_and_backward_hold_no_more_than_a_few_tiles() -> None:
+    # All scores of N = 640 would be 1,000 MiB; tiles and inputs are below 10.
+    result = subprocess.run([sys.executable, "-c", MEASURE, "640"], capture_output=True, text=True, check=True)
+    assert float(result.stdout) <= 10
