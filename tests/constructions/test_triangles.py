@@ -56,8 +56,10 @@ def test_log_odds_that_rounding_would_eat_are_refused() -> None:
     # In float32 the blank's score, about 10⁶, is a multiple of 1/16: with g = 0.01 both sides would get 1/2.
     edges = triangle(527, 300, 0)
     unit = TriangleUnit(3, 0.01)
-    with pytest.raises(ValueError, match=r"rounding may cost 0\.\d+, more than half of the log-odds g = 0\.01"):
-        unit(edges)
+    for refused in (edges, triangle(200, 1, 0)):
+        with pytest.raises(ValueError, match=r"rounding may cost 0\.\d+, more than half of the log-odds g = 0\.01"):
+            unit(refused)
+    assert (unit(triangle(60, 1, 0)) > 0.5).all()
     assert (unit.double()(edges) > 0.5).all()
 
 

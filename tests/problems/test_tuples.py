@@ -43,6 +43,10 @@ def test_large_counts_that_are_accepted_are_exact(num_tokens: int, length: int) 
         assert counts.count_nonzero() == 1
 
 
+def test_no_inputs_have_no_labels() -> None:
+    assert MatchTuple(3, 5, 4).target(torch.zeros(0, 3, dtype=torch.int64)).shape == (0, 3)
+
+
 def test_a_convolution_far_from_integers_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     original = torch.fft.irfft
     monkeypatch.setattr(torch.fft, "irfft", lambda spectrum, n: original(spectrum, n=n) + 0.3)

@@ -45,7 +45,10 @@ def tuple_counts(inputs: Int[Tensor, "batch tokens"], modulus: int, length: int)
         ValueError: if the convolution may be, or is, too far from integers to be rounded with certainty.
     """
     require_integer("length", length, 1)
-    histogram = residue_counts(inputs, modulus).double()
+    counts = residue_counts(inputs, modulus)
+    if not len(inputs):  # which the FFT refuses
+        return counts
+    histogram = counts.double()
     spectrum = torch.fft.rfft(histogram)
     powers = spectrum
     for _ in range(length - 1):
@@ -55,9 +58,9 @@ def tuple_counts(inputs: Int[Tensor, "batch tokens"], modulus: int, length: int)
     # A transform errs by O(ε log M) of its result in the 2-norm; with ‖x‖₁ = N, ‖x‖₂ for the histogram x, Young's
     # inequality bounds each of the length + 1 errors by this multiple of N^(length−1) ‖x‖₂. Nearness to integers alone
     # shows nothing about counts beyond 2^52, where every float is an integer.
-    largest = inputs.shape[1] ** (length - 1) * histogram.norm(dim=-1).max().item() if sums.numel() else 0.0
+    largest = inputs.shape[1] ** (length - 1) * histogram.norm(dim=-1).max().item()
     bound = TRANSFORM_ERROR * (length + 1) * math.log2(2 * modulus) * largest
-    error = max(bound, (sums - rounded).abs().max().item() if sums.numel() else 0.0)
+    error = max(bound, (sums - rounded).abs().max().item())
     require(
         error <= LARGEST_ROUNDING,
         f"{length}-tuples of {inputs.shape[1]} tokens modulo {modulus}: the convolution may be {error:.2g} away from "
