@@ -5,6 +5,7 @@ from itertools import product
 
 import pytest
 import torch
+from flint import arb, fmpq
 from torch import Tensor
 
 from attention_limits.constructions.frequencies import random_frequencies
@@ -169,7 +170,7 @@ FORMATS = [torch.bfloat16, torch.float16, torch.float32]
 @pytest.mark.parametrize("dtype", FORMATS)
 def test_scores_in_floats_are_off_by_no_more_than_the_stated_rounding(name: str, dtype: torch.dtype) -> None:
     form, modulus = FORMS[name], 97
-    store, step = torch.finfo(dtype).eps / 2, torch.finfo(torch.float32).eps / 2
+    store, step, exact = (torch.finfo(kind).eps / 2 for kind in (dtype, torch.float32, torch.float64))
     unit = match3_tensor_unit(Match3(modulus, modulus), form=form)
     residues = torch.arange(modulus)
     vectors = (unit.queries(residues[None]), *(unit.keys(residues[None], slot) for slot in (1, 2)))
@@ -180,7 +181,32 @@ def test_scores_in_floats_are_off_by_no_more_than_the_stated_rounding(name: str,
     assert errors.max() + store <= unit.rounding(dtype)
     # To first order: three rounded entries, three products and m sums, magnified; the blank's score; three differences.
     first_order = form.amplification * (3 * store + (3 + unit.embed_dim) * step) + store + 3 * step
+    first_order += (4 * form.amplification + 20 * 3 * form.weights.abs().sum().item()) * exact
     assert first_order <= unit.rounding(dtype) <= 1.01 * first_order
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_scores_in_float64_are_off_by_no_more_than_the_stated_rounding(name: str) -> None:
+    generator, half_eps = torch.Generator().manual_seed(0), torch.finfo(torch.float64).eps / 2
+    form = FORMS[name]
+    for modulus in (3, 97, 9_999, 1_234_567):
+        unit = match3_tensor_unit(Match3(40, modulus), form=form)
+        residues = torch.cat([torch.arange(modulus - 3, modulus), torch.randint(modulus, (37,), generator=generator)])
+        query, first, second = (unit.queries(residues[None]), *(unit.keys(residues[None], slot) for slot in (1, 2)))
+        scores = torch.einsum("in,in,in->i", query[0], first[0, :-1], second[0, :-1]) / unit.scale
+        exact = [arb.cos_pi_fmpq(fmpq(2 * (3 * token % modulus), modulus)) for token in residues.tolist()]
+        error = max(abs(float(arb(score) - cosine)) for score, cosine in zip(scores.tolist(), exact, strict=True))
+        assert error <= unit.rounding(torch.float64)
+    first_order = (3 + 4 + 3 + unit.embed_dim) * form.amplification + 60 * form.weights.abs().sum().item() + 4
+    assert first_order * half_eps <= unit.rounding(torch.float64) <= 1.01 * first_order * half_eps
+
+
+def test_angles_are_taken_from_the_nearer_end_so_that_opposite_residues_mirror_each_other() -> None:
+    unit = match3_tensor_unit(Match3(498, 999), form=FORMS["expansion"], frequencies=torch.tensor([1, 5]))
+    residues = torch.arange(1, 499)[None]
+    waves, mirrored = (unit.features(part, 1).unflatten(-1, (2, 4)) for part in (residues, 999 - residues))
+    assert mirrored[..., 0].equal(waves[..., 0])  # the second slot has cosine, sine, cosine, sine
+    assert mirrored[..., 1].equal(-waves[..., 1])
 
 
 @pytest.mark.parametrize("size", [4, 200])
