@@ -36,7 +36,7 @@
 # H\left(\left\lceil\log_2\left\lceil\frac{HSR}\eta\right\rceil\right\rceil+d'\left\lceil\log_2\left\lceil\frac{2HR}\eta\right\rceil\right\rceil\right)\;\ge\;n ,
 # ```
 #
-# where $\log_20$ counts as 0. For queries, keys and values of at most $m$ coordinates below $2^p$ in size, $p\ge1$, and $\eta\ge2^{-p}$ this says
+# where $\log_2 0$ counts as 0. For queries, keys and values of at most $m$ coordinates below $2^p$ in size, $p\ge1$, and $\eta\ge2^{-p}$ this says
 # that $mH\,(p+\log_2(mH))$ grows at least linearly in $N$.
 # :::
 #

@@ -21,8 +21,8 @@
 # :label: thm-local-unit
 #
 # Let $N\ge1$, $M\ge2$, $K\ge0$ and $P\ge2K+1$ be integers. There is a self-attention unit with queries and keys of two coordinates and
-# values of $P$, so of embedding dimension $m=\max(P,2)$ with the values counted, after which a token that knows its position $i$ can read off the residues of its window, for every input. It still can if
-# the averages are rounded to multiples of $2^{-f}$,
+# values of $P$, so of embedding dimension $m=\max(P,2)$ with the values counted, after which a token that knows its
+# position $i$ can read off the residues of its window, for every input. It still can if the averages are rounded to multiples of $2^{-f}$,
 #
 # ```{math}
 # :label: eq-local-bits

@@ -530,7 +530,7 @@ display(
     Markdown(
         f"At N = {low_tokens} and M = {low_modulus:,}, on a random input and one of near misses: one frequency in bfloat16 gets {single_wrong} of "
         f"{low_target.numel()} labels wrong, several frequencies {several_wrong}. *Proved* says whether the format passes the "
-        "unit's check, and then no input at all is labelled wrong; a format that fails it may still be right on these inputs, as is observed here."
+        "unit's check, and then no input at all is labelled wrong; a format that fails it may still be right on these inputs, which is then an observation."
     )
 )
 
@@ -609,8 +609,8 @@ direct_gap = (output - unit.by_counts(inputs)).abs().max().item()
 display(
     Markdown(
         f"At N = {long_tokens:,} and M = {long_modulus:,} the unit has $c={long_unit.scale:.3g}$. Evaluated by counting in "
-        f"**{seconds:.1f} s**, it gets {long_wrong} labels wrong, of which {planted.target.double().mean():.1%} are 1 and "
-        f"{near_count:,} belong to near misses. A direct evaluation would need {float(long_tokens) ** 3:.0e} scores. Where "
+        f"**{seconds:.1f} s**, it gets {long_wrong} labels wrong. Of the right labels {planted.target.double().mean():.1%} are 1, and "
+        f"{near_count:,} tokens are near misses. A direct evaluation would need {float(long_tokens) ** 3:.0e} scores. Where "
         f"both can be run, at $N={num_tokens}$, they differ by {direct_gap:.1e}."
     )
 )
