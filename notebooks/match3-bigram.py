@@ -20,27 +20,27 @@
 # :label: thm-bigram-two-layers
 #
 # For all $N\ge1$, $M\ge2$ and $g\ge0$ there is a transformer of two layers with one head each, without a residual
-# connection, of embedding dimension $m=3$ ($m=2$ in the first layer), whose output for every token of every input lies in $[0,1]$, is at least $\sigma(g)=1/(1+e^{-g})$
-# where the answer is 1, and at most $1-\sigma(g)$ where it is 0.
+# connection, of embedding dimension $m=3$ (queries and keys of 2 coordinates and values of 3 in the first layer, 3 and 1 in the second), whose output for every
+# token of every input lies in $[0,1]$, is at least $\sigma(g)=1/(1+e^{-g})$ where the answer is 1, and at most $1-\sigma(g)$ where it is 0.
 # :::
 #
 # :::{prf:proposition} (one layer is not)
 # :label: thm-bigram-one-layer
 #
-# Let $M=4$ and $n=\lfloor\frac{N-1}2\rfloor\ge1$. Consider one layer of $H$ heads with $d'$ values each, its scores
-# at most $S$ and its values at most $R$ in size, and an output map that gives the right first label whenever each
-# coordinate of the layer's output is off by at most $\eta>0$. Then
+# Let $M=4$ and $n=\lfloor\frac{N-1}2\rfloor\ge1$. Consider one layer of $H$ heads, with queries, keys and $d'$ values that
+# are any functions of a token and its position, its scores at most $S$ and its values at most $R$ in size, and an output map that gives the right
+# first label on every input, even if each coordinate of the layer's output is off by up to $\eta>0$. Then
 #
 # ```{math}
 # :label: eq-bigram-bits
 # H\left(\left\lceil\log_2\left\lceil\frac{HSR}\eta\right\rceil\right\rceil+d'\left\lceil\log_2\left\lceil\frac{2HR}\eta\right\rceil\right\rceil\right)\;\ge\;n ,
 # ```
 #
-# where a logarithm of 0 counts as 0. For queries, keys and values of at most $m$ coordinates below $2^p$ in size, $p\ge1$, and $\eta\ge2^{-p}$ this says
+# where $\log_2 0$ counts as 0. For queries, keys and values of at most $m$ coordinates below $2^p$ in size, $p\ge1$, and $\eta\ge2^{-p}$ this says
 # that $mH\,(p+\log_2(mH))$ grows at least linearly in $N$.
 # :::
 #
-# The alphabet is constant: it is not the size of the numbers that makes the problem hard.
+# The alphabet has four letters, whatever $N$ is: it is not the size of the residues that makes the problem hard.
 #
 # ## The idea
 #
@@ -357,14 +357,15 @@ sizes = [
     match3_bigram_transformer(Match3Bigram(n, m))
     for n, m in ((1, 2), (30, 9), (5000, 5000))
 ]
-dimensions = {
+widest = [
     max(
-        head.query.shape[1]
+        matrix.shape[1]
         for layer in built.transformer.layers
         for head in layer.heads
+        for matrix in (head.query, head.key, head.value)
     )
     for built in sizes
-}
+]
 
 # %% [markdown]
 # ### One layer: the reduction and the channel
@@ -445,7 +446,7 @@ display(
 
 # %% tags=["hide-input"]
 claim(
-    "bigram.small-inputs", int(small["wrong"].sum()), "==", 0,
+    "bigram.small-inputs", int(small["wrong"].sum()), "==", 0, source="P~",
     statement=f"Wrong labels of the two layers on all {int(small['inputs'].sum()):,} inputs with M^N ≤ {largest_inputs:,}, N ≤ 8, M ≤ 12, in float32 and float64.",
 )  # fmt: skip
 claim(
@@ -453,7 +454,7 @@ claim(
     statement="Least distance of an output from 1/2 on these inputs, against σ(g) − 1/2.",
 )  # fmt: skip
 claim(
-    "bigram.fetched", small["fetched"].max(), "<=", 0.25,
+    "bigram.fetched", small["fetched"].max(), "<=", Fraction(1, 7), note="the proof's bound",
     statement="Largest error of a residue that layer 1 fetched, before rounding.",
 )  # fmt: skip
 claim(
@@ -461,12 +462,12 @@ claim(
     statement="A lone token has no bigram: labels other than 0 at N = 1.",
 )  # fmt: skip
 claim(
-    "bigram.large-inputs", int(large["wrong"].sum()), "==", 0,
+    "bigram.large-inputs", int(large["wrong"].sum()), "==", 0, source="P~",
     statement=f"Wrong labels of {int(large['labels'].sum()):,} on random and hard inputs up to N = {max(token_grid)}, M = {max(modulus_grid)}, in float32.",
 )  # fmt: skip
 claim(
-    "bigram.dimension", max(dimensions), "==", 3,
-    statement="Columns of the widest query matrix, for N from 1 to 5,000: m does not depend on N or M.",
+    "bigram.dimension", sum(columns != 3 for columns in widest), "==", 0,
+    statement="Sizes, of three from N = 1 to N = 5,000, at which the widest query, key or value matrix does not have 3 columns: m does not depend on N or M.",
 )  # fmt: skip
 claim(
     "bigram.blank-needed", wrong_without_blank, ">=", 1,
@@ -489,6 +490,10 @@ claim(
     statement="Error of Bob's output relative to η, largest over all layers and pairs.",
 )  # fmt: skip
 claim(
+    "bigram.channel-length", int((channel["bits sent"] != channel["of the formula"]).sum()), "==", 0,
+    statement=f"Layers for which Alice's messages are not as long as the formula says, of {len(channel)}.",
+)  # fmt: skip
+claim(
     "bigram.channel-bits", int((slots["bits sent"] - slots["n"]).min()), ">=", 0,
     statement="Bits that the layer of slots sends, minus the n that any right protocol needs: the least difference.",
 )  # fmt: skip
@@ -500,7 +505,7 @@ claim(
 #   need for it is open.
 # * *A bound on one layer with unlimited precision.* {prf:ref}`thm-bigram-one-layer` needs an output map that tolerates an error $\eta$. Without
 #   it one real number could carry all tokens.
-# * *The exact power of $N$.* {eq}`eq-bigram-bits` has a logarithm on its left side that we don't remove, and the layer of slots sends about $N\log N$ bits.
+# * *How large one layer must be, exactly.* The logarithm on the left of {eq}`eq-bigram-bits` may be due to the proof; the layer of slots sends about $N\log_2N$ bits.
 # * *That training finds these weights.*
 #
 # ## Exercises

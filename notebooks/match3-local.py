@@ -21,8 +21,8 @@
 # :label: thm-local-unit
 #
 # Let $N\ge1$, $M\ge2$, $K\ge0$ and $P\ge2K+1$ be integers. There is a self-attention unit with queries and keys of two coordinates and
-# values of $P$, so of embedding dimension $m=\max(P,2)$, after which a token that knows its position $i$ can read off the residues of its window, for every input. It still can if
-# the averages are rounded to multiples of $2^{-f}$,
+# values of $P$, so of embedding dimension $m=\max(P,2)$ with the values counted, after which a token that knows its
+# position $i$ can read off the residues of its window, for every input. It still can if the averages are rounded to multiples of $2^{-f}$,
 #
 # ```{math}
 # :label: eq-local-bits
@@ -32,7 +32,8 @@
 # so that $\lceil\log_2M\rceil+f$ bits are enough for each of them. At $P=4K\ge4$ this is $O(\log(KM))$.
 # :::
 #
-# A window longer than the sequence is the same as one with $K=N-1$, and we read $K$ so throughout.
+# A window longer than the sequence is the same as one with $K=N-1$, and we read $K$ so throughout. With $P\ge N$ no two tokens share a slot, and any $c>0$ would do;
+# the proposition is of interest for $K<\frac N2$.
 #
 # ## The idea
 #
@@ -174,7 +175,17 @@ plt.show()
 #
 # All $M^N$ inputs, for windows from $K=0$ to windows longer than the sequence, and for several numbers of slots $P\ge2K+1$, in float32 and float64.
 
+
 # %%
+def columns(unit):
+    """m as it was built: the columns of the widest matrix."""
+    attention = unit.attention
+    return max(
+        matrix.shape[1]
+        for matrix in (attention.query, attention.key, attention.value)
+    )
+
+
 small = []
 for tokens in range(1, 8):
     for residue_count in range(2, 8):
@@ -193,7 +204,7 @@ for tokens in range(1, 8):
                         "K": reach,
                         "N": tokens,
                         "P": slots,
-                        "m": tried.embed_dim,
+                        "m": columns(tried),
                         "inputs": len(every),
                         "longer than the sequence": reach >= tokens,
                         "wrong": wrong,
@@ -227,7 +238,7 @@ for slots in progress(slot_grid, "slots"):
     integer, fraction = local_bits(problem, slots)
     row = {
         "P": slots,
-        "m": tried.embed_dim,
+        "m": columns(tried),
         "c": tried.scale,
         "f": fraction,
         "bits": integer + fraction,
@@ -303,7 +314,7 @@ for tokens in progress(token_grid, "lengths"):
     lengths.append(
         {
             "N": tokens,
-            "m": tried.embed_dim,
+            "m": columns(tried),
             "bits": sum(local_bits(task, tried.value_slots)),
             "K log₂ N": window * math.log2(tokens),
             "wrong": int(((tried(sample) > 0.5) != task.target(sample)).sum()),
@@ -338,6 +349,7 @@ flat = match3_local_unit(break_task, value_slots=9).double()
 flat.scale /= 8  # the bell of more slots, on nine
 wrong_when_flat = int(((flat(sample) > 0.5) != break_task.target(sample)).sum())
 
+# The bound of the proof, with the bit that ⌈log₂ M⌉ rounds up, and c rounded up by a factor of at most 17/16.
 bits_excess = max(
     sum(local_bits(Match3Local(tokens, residue_count, reach), 4 * reach))
     - (
@@ -366,18 +378,21 @@ bits_excess = max(
 # For real $i$ let $p_j\propto e^{2cij-cj^2}$. Then $\frac{d}{di}\sum_jp_jj=2c\big(\sum_jp_jj^2-(\sum_jp_jj)^2\big)$, a variance of a distribution that gives all positions a positive weight: it is positive. $\blacksquare$
 # :::
 #
-# So one value coordinate more, the position itself, tells the output map its $i$, and $m=\max(P+1,2)$. We measure the least step of $\bar\jmath$, which says how precisely that coordinate must be read.
+# So one value coordinate more, the position itself, tells the output map its $i$, and $m=P+1$. We measure the least step of $\bar\jmath$, which says how precisely that coordinate must be read.
 
 # %%
-steps = []
+steps, middle_steps = [], []
 for slots in slot_grid:
     rows = match3_local_unit(problem, value_slots=slots).double()
     row_weights = rows.attend(inputs[:1]).attention[0]
     mean_position = row_weights @ torch.arange(num_tokens, dtype=torch.float64)
-    steps.append(mean_position.diff().min().item())
+    step = mean_position.diff()
+    steps.append(step.min().item())
+    middle_steps.append((step[num_tokens // 2 - 1] - 1).abs().item())
 display(
     Markdown(
-        f"The least step of the averaged position, over all $i$ and all $P$ in the table: {min(steps):.2f}; in the middle it is 1."
+        f"The least step of the averaged position, over all $i$ and all $P$ in the table: {min(steps):.2f}; "
+        f"in the middle of the sequence it is 1, up to {max(middle_steps):.0e}."
     )
 )
 
@@ -419,7 +434,7 @@ claim(
 )  # fmt: skip
 claim(
     "local.log-bits", bits_excess, "<=", 0,
-    statement="At P = 4K: bits minus log₂ M + 3 + log₂(1 + 3K) + (17/128) log₂(8M + 1), largest for N ≤ 10,000, M ≤ 10⁶, K ≤ 64.",
+    statement="At P = 4K: bits minus (log₂ M + 3 + log₂(1 + 3K) + (17/128) log₂(8M + 1)), largest over 24 sizes with N ≤ 10,000, M ≤ 10⁶, K ≤ 64.",
 )  # fmt: skip
 claim(
     "local.slots-needed", accepted, "==", 0,
@@ -445,14 +460,14 @@ claim(
 # * *That the paper's dimension is worse.* $K\log N$ serves *any* subsets of $2K+1$ positions, with few bits; ours uses that windows are contiguous. The line in {numref}`fig-local-bits` has the constant 1 for want of
 #   a better one.
 # * *What the output map costs.* It knows $c$, inverts the bell and tries all pairs. {prf:ref}`def-transformer` allows any such map.
-# * *That distant triples are within reach.* As $K$ approaches $N$, $m$ approaches $2N$.
+# * *That distant triples are within reach.* $m\ge2K+1$ grows with the window, and from $K=\frac N2$ on a slot for each position is cheaper: $m=N$.
 #
 # ## Exercises
 #
 # :::{exercise}
 # :label: ex-local-position
 #
-# Give a unit with $m=\max(P+1,2)$ whose output map needs no residual connection. Where is the averaged position hardest to read?
+# Give a unit with $m=P+1$ whose output map needs no residual connection. Where is the averaged position hardest to read?
 # :::
 #
 # :::{solution} ex-local-position

@@ -96,7 +96,10 @@
 # is $\cos(a_1+\dots+a_{s-1}+\phi')$. By induction $R-1\ge s-1$. $\blacksquare$
 # :::
 #
-# It is about *this* score. Whether another score computes $\operatorname{Match3}$ with $m<4$ is open as far as we know.
+# It is about *this* score, and it counts the products of tokens only: that the blank needs a coordinate of its own is not
+# shown. With outputs that are compared with $\frac12$, as above, it is open as far as we know whether
+# $\operatorname{Match3}$ can be computed with $m<4$. Some restriction of this kind is necessary: uniform attention can
+# put the counts of all residues into *one* number of many bits, and an arbitrary output map that also sees $x_i$ reads them.
 #
 # ## The idea
 #
@@ -283,8 +286,9 @@ display(
 )
 
 # %% [markdown]
-# **The mixed pairs matter.** For pairwise matching the scale $(2\ln N+2g)/\delta$ with a blank half-way would do. At order
-# 3 it would not: the $2N$ pairs of a token and the blank score 0, and at $N=1$, $M=2$, $g=1$ they outweigh a match.
+# **The mixed pairs matter.** For pairwise matching the scale $(2\ln N+2g)/\delta$, with the blank half-way between a match
+# and a near miss, would do. At order 3 it would not: the $2N$ pairs of a token and the blank score 0, and at $N=1$,
+# $M=2$, $g=1$ they and the pair of blanks together outweigh a match.
 
 # %%
 lone = match3_tensor_unit(Match3(1, 2), log_odds=1.0).double()
@@ -328,7 +332,7 @@ for order in range(2, largest_order + 1):
     orders.append(
         {
             "s": order,
-            "m by rotations": ranked.embed_dim,
+            "m by rotations": ranked.queries(task.all_inputs()).shape[-1],
             "m by addition": len(expansion_form(order).weights) + 1,
             "error of the identity": (
                 evaluate_form(rotation_form(order), angles) - angles.sum(1).cos()
@@ -410,8 +414,9 @@ display(
 # \delta=\min_{r\not\equiv0}\;\frac1F\sum_{f=1}^F2\sin^2\frac{\pi w_fr}M .
 # ```
 #
-# {prf:ref}`thm-third-order` holds with this $\delta$, by the same proof. For given frequencies $1-\delta$ is the largest
-# Fourier coefficient but the first of their histogram, divided by $F$: enumeration or one FFT certifies it.
+# {prf:ref}`thm-third-order` holds with this $\delta>0$, by the same proof. Take the histogram of the given frequencies and
+# the real parts of its Fourier coefficients: $1-\delta$ is the largest of them but the first, divided by $F$. Enumeration
+# or one FFT certifies it.
 #
 # :::{prf:proposition} (how large the gap can be, ours)
 # :label: prop-frequency-gap
@@ -436,9 +441,10 @@ display(
 # all $r$. (A frequency 0 would only lower the gap, and may be replaced.) $\blacksquare$
 # :::
 #
-# With $F=\Theta(\log M)$ the gap is a constant and $c=O(\log N)$. Rounding moves the log-odds by a multiple of $c$ that
-# the unit bounds when it is called; it refuses a format that could lose more than half of $g$, so that the right side keeps
-# $\sigma(g/2)$.
+# With $F=\Theta(\log M)$ frequencies, well chosen, the gap is at least a constant, and $c=O(\log N)$ for $g=O(\log N)$. A
+# *format* is that of queries, keys and values; formats of 16 bits are multiplied and summed in float32, as matrix units do.
+# Rounding moves the log-odds by a multiple of $c$ that the unit bounds when it is called. It refuses a format that could
+# lose more than half of $g$. So, for *every* input, the right side keeps $\sigma(g/2)$, before the output itself is rounded.
 
 # %%
 moduli = [int(base) for base in np.unique(np.geomspace(16, low_modulus, 12).round())]
@@ -524,7 +530,7 @@ display(
     Markdown(
         f"At N = {low_tokens} and M = {low_modulus:,}, on a random input and one of near misses: one frequency in bfloat16 gets {single_wrong} of "
         f"{low_target.numel()} labels wrong, several frequencies {several_wrong}. *Proved* says whether the format passes the "
-        "unit's check; a format that fails it may still be right on these inputs."
+        "unit's check, and then no input at all is labelled wrong; a format that fails it may still be right on these inputs, which is then an observation."
     )
 )
 
@@ -580,8 +586,10 @@ plt.show()
 # The weight of a pair depends on $x_j+x_k$ modulo $M$ only. So count the pairs by their sums, a cyclic self-convolution of
 # the residues' histogram, and correlate these counts with $e^{-c(1-\cos\theta r)}$, which is negligible beyond a few
 # residues: $O(N+M\log M)$ steps give the unit's output, **the same function** as the direct evaluation, mixed
-# pairs included. Relative to $e^c$ everything is of moderate size, so $c$ itself never enters a difference. The counts are
-# exact integers after rounding; a convolution that is not close to integers is refused.
+# pairs included. Residues $r$ with $N^2e^{-c(1-\cos\theta r)}\le10^{-15}e^{-g}$ are left out: the pairs that fall on them
+# weigh at most $10^{-15}$ of the blanks' $e^{c-g}$ together, which changes the output by no more than $10^{-15}$. Relative
+# to $e^c$ everything is of moderate size, so $c$ itself never enters a difference. The counts are integers, exact after
+# rounding; where the error of the transforms might reach a quarter, the input is refused.
 #
 # Uniform tokens would make every label 1 here. We draw them from the interval $(\frac M9,\frac{2M}9)$ instead: three of its
 # residues add up to more than $\frac M3$ and less than $\frac{2M}3$, never to a multiple of $M$. A few planted tokens complete
@@ -601,8 +609,8 @@ direct_gap = (output - unit.by_counts(inputs)).abs().max().item()
 display(
     Markdown(
         f"At N = {long_tokens:,} and M = {long_modulus:,} the unit has $c={long_unit.scale:.3g}$. Evaluated by counting in "
-        f"**{seconds:.1f} s**, it gets {long_wrong} labels wrong, of which {planted.target.double().mean():.1%} are 1 and "
-        f"{near_count:,} belong to near misses. A direct evaluation would need {float(long_tokens) ** 3:.0e} scores. Where "
+        f"**{seconds:.1f} s**, it gets {long_wrong} labels wrong. Of the right labels {planted.target.double().mean():.1%} are 1, and "
+        f"{near_count:,} tokens are near misses. A direct evaluation would need {float(long_tokens) ** 3:.0e} scores. Where "
         f"both can be run, at $N={num_tokens}$, they differ by {direct_gap:.1e}."
     )
 )
@@ -616,8 +624,9 @@ display(
 # :::{prf:proposition} (directed triangles through each edge, ours)
 # :label: prop-triangles
 #
-# The score $-c\,[(v_i-u_j)^2+(v_j-u_k)^2+(v_k-u_i)^2]$ needs five dimensions, and $m=6$ with the blank. With
-# $c=\max(2\ln N+2g,\;g+\ln4N)$, $n_i=u_i^2+v_i^2$ and the blank's score $\ln(e^{cn_i-g}-2N)$ for query $i$, the right
+# The score $-c\,[(v_i-u_j)^2+(v_j-u_k)^2+(v_k-u_i)^2]$ is a sum of five products and a term of the query alone, so that
+# $m=6$ with the blank. For $N\ge1$, $g>0$,
+# $c\ge\max(2\ln N+2g,\;g+\ln4N)$, $n_i=u_i^2+v_i^2$ and the blank's score $\ln(e^{cn_i-g}-2N)$ for query $i$, the right
 # side gets at least $\sigma(g)$.
 # :::
 #
@@ -638,8 +647,8 @@ display(
 # $a_t=1$, Bob adds $(1+t,0)$ if $b_t=1$, and both add another $(0,1)$ if not. The first edge lies on a triangle exactly
 # if $a_tb_t=1$ for some $t$. So a layer of *pairwise* attention that answers for the first edge gives a protocol for
 # disjointness, which needs $n$ bits ({prf:ref}`prop-disjointness`): Bob knows the first edge's query, and needs of Alice's
-# tokens, for each head, only the sum of their exponentials and the mean of their values. If $B$ bits a head are enough to
-# say these so that Bob still decides rightly, then $HB\ge n$ for $H$ heads: the heads or the messages grow linearly with $n$.
+# tokens, for each head, only the sum of their exponentials and the weighted mean of their values. If $B$ bits a head are enough to
+# say these so that Bob still decides rightly, then $HB\ge n$ for $H$ heads: one of the two must grow with $n$.
 
 # %%
 from itertools import permutations, product
@@ -689,15 +698,15 @@ display(
 claim(
     "third.exhaustive", int(small["wrong in float32"].sum()), "==", 0,
     source="P~",
-    statement=f"Wrong labels on all {small['inputs'].iloc[0]:,} inputs with M ≤ 8, N ≤ 4: two forms, two g.",
+    statement=f"Wrong labels on all {small['inputs'].iloc[0]:,} inputs with M ≤ 8, N ≤ 4, in float32: two forms, two g.",
 )  # fmt: skip
 claim(
     "third.guarantee", small["right side − σ(g)"].min(), ">=", 0.0, tolerance=1e-9, note="float64 softmax",
     statement="The right side's probability minus σ(g), least over the same inputs.",
 )  # fmt: skip
 claim(
-    "third.dimension", unit.embed_dim, "==", 4,
-    statement="The embedding dimension of the unit for Match3.",
+    "third.dimension", unit.queries(inputs).shape[-1], "==", 4,
+    statement="Coordinates of a query of the unit for Match3, the blank's included.",
 )  # fmt: skip
 claim(
     "third.sample", sample_wrong, "==", 0, source="P~",
@@ -745,6 +754,11 @@ claim(
     "third.bfloat16", several_wrong, "==", 0, empirical=True,
     statement=f"Wrong labels in bfloat16 with 8 and {num_frequencies} frequencies, N = {low_tokens}, M = {low_modulus}.",
 )  # fmt: skip
+claim(
+    "third.bfloat16-proved", int(bits16.loc[bits16["F"] == num_frequencies, "proved"].iloc[-1]), "==", 1, empirical=True,
+    note="of the frequencies drawn",
+    statement=f"Whether bfloat16 passes the check of the unit with {num_frequencies} frequencies: then no input is labelled wrong.",
+)  # fmt: skip
 proved = precision[precision["proved"]]
 claim(
     "third.formats", (proved["right side"] - proved["σ(g/2)"]).min(), ">=", 0.0, tolerance=2**-8, note="an output in bfloat16",
@@ -790,7 +804,8 @@ claim(
 # * *That third-order attention is cheap.* Evaluated directly, one unit costs $N^3$ scores. Counting works for this unit,
 #   whose weights depend on sums of residues only. In general, subcubic algorithms are known or excluded depending on how large
 #   the entries are {cite}`alman2024how`; other forms of attention on triples are cheaper by design {cite}`kozachinskiy2025strassen`.
-# * *That $m=4$ is least.* {prf:ref}`thm-least-terms` is about the cosine as a score. Another score might do with less.
+# * *That $m=4$ is least.* {prf:ref}`thm-least-terms` is about the cosine as a score. Another score might do with less, or a
+#   blank that shares its coordinates with the tokens.
 # * *That training finds these weights.* Nothing here is learned.
 # * *That bfloat16 suffices for any frequencies.* The gap has to be certified for the set at hand, and the format checked against $c$.
 #

@@ -84,6 +84,17 @@ def test_bob_is_off_by_no_more_than_the_slack(heads: int, value_dim: int, slack:
         assert tally.num_bits == row.num_bits
 
 
+def test_bob_takes_the_middle_of_the_cell_that_alice_names() -> None:
+    # With equal scores her weight is 3/7, and her mean is all that is rounded: by at most η/2.
+    slack, errors = Fraction(1, 10), []
+    for seed in range(5):
+        values = torch.randn(1, 7, 4, 1, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+        row = FirstRow(torch.zeros(1, 7, 4, dtype=torch.float64), values, slack)
+        errors.append(run_on_all(row, BigramReduction(3), Disjointness(3).strings()).worst_error)
+    half = 3 / 7 * float(slack) / 2
+    assert 0.8 * half < max(errors) <= half + 1e-12
+
+
 def test_the_bits_are_those_of_the_formula() -> None:
     for heads, value_dim, score, value, slack in ((1, 1, 1.0, 1.0, Fraction(1)), (3, 2, 5.0, 4.0, Fraction(1, 7))):
         scale = heads * Fraction(value) / slack

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from attention_limits.constructions.frequencies import (
+    LARGEST_MODULUS,
     dirichlet_limit,
     frequency_gap,
     profile_gaps,
@@ -35,6 +36,27 @@ def test_no_set_of_one_or_two_frequencies_beats_dirichlets_limit() -> None:
             assert frequency_gap(torch.tensor([first]), modulus) <= dirichlet_limit(1, modulus)
             for second in range(first, modulus):
                 assert frequency_gap(torch.tensor([first, second]), modulus) <= dirichlet_limit(2, modulus)
+
+
+def test_dirichlets_limit_is_close_to_the_gap_of_one_frequency() -> None:
+    for modulus in (30, 1000, 10**6):
+        assert 0.99 * dirichlet_limit(1, modulus) <= frequency_gap(torch.tensor([1]), modulus)
+    assert math.isclose(dirichlet_limit(3, 8), math.pi**2 / 2)
+
+
+def test_of_several_draws_the_one_with_the_largest_gap_is_kept() -> None:
+    for seed in range(3):
+        draws = torch.randint(1, 97, (9, 4), generator=torch.Generator().manual_seed(seed))
+        best = random_frequencies(97, 4, generator=torch.Generator().manual_seed(seed), num_draws=9)
+        gaps = [frequency_gap(draw, 97) for draw in draws]
+        assert len(set(gaps)) > 1
+        assert frequency_gap(best, 97) == max(gaps), seed
+
+
+def test_a_modulus_whose_products_would_overflow_is_refused() -> None:
+    assert (LARGEST_MODULUS - 1) ** 2 < 2**63
+    with pytest.raises(ValueError, match="modulus must be at most 2147483648, got 2147483649"):
+        profile_gaps(torch.tensor([1]), LARGEST_MODULUS + 1)
 
 
 def test_frequencies_with_a_common_divisor_of_the_modulus_have_no_gap() -> None:

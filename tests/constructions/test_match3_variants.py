@@ -13,6 +13,7 @@ from attention_limits.constructions.match3_variants import (
     bigram_scales,
     largest_exact,
     local_bits,
+    local_scale,
     match3_bigram_transformer,
     match3_local_unit,
 )
@@ -81,7 +82,7 @@ def test_the_bigram_scales_are_powers_of_two_and_large_enough() -> None:
         first, second = bigram_scales(size, modulus)
         assert math.frexp(first)[0] == math.frexp(second)[0] == 0.5
         others = 2 * math.exp(-2 * first) / (1 - math.exp(-4 * first))
-        assert others * max(modulus - 1, 6) < 0.25
+        assert others * max(modulus - 1, 6) < 1 / 7
         assert second / 2 >= math.log(max(size - 1, 1)) + MARGIN
 
 
@@ -191,6 +192,18 @@ def test_averages_of_the_counted_bits_are_enough(slots: int, bits: int) -> None:
     inputs = problem.sample(4, generator=torch.Generator().manual_seed(0))
     averages = unit.attend(inputs).output
     assert torch.equal(unit.decide(FixedPoint(integer, fraction).round(averages)) > 0.5, problem.target(inputs))
+
+
+def test_the_scale_is_the_formulas_rounded_up_to_five_digits() -> None:
+    for modulus in (2, 3, 5, 10, 209, 4000):
+        for window, slots in ((0, 1), (0, 3), (1, 3), (2, 5), (2, 11), (8, 24)):
+            least = math.log(8 * modulus + 1) / (slots * (slots - 2 * window))
+            assert least <= local_scale(Match3Local(100, modulus, window), slots) <= 17 / 16 * least
+
+
+def test_there_are_four_slots_for_each_place_of_the_window_unless_told_otherwise() -> None:
+    for window, slots in ((0, 1), (1, 4), (5, 20), (200, 4 * 99)):
+        assert match3_local_unit(Match3Local(100, 5, window)).value_slots == slots
 
 
 def test_far_too_few_bits_are_caught() -> None:

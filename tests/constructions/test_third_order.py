@@ -5,6 +5,7 @@ from itertools import product
 
 import pytest
 import torch
+from flint import arb, fmpq
 from torch import Tensor
 
 from attention_limits.constructions.frequencies import random_frequencies
@@ -116,6 +117,27 @@ def test_evaluation_by_counting_is_right_on_a_long_input() -> None:
     assert planted.near_misses.any()
 
 
+def test_evaluation_by_counting_leaves_out_no_residue_that_all_pairs_together_need() -> None:
+    # All sums are −1 modulo 4: N² pairs, each of less than 10⁻¹⁵ of the blank's weight.
+    size, log_odds = 30_000, 14.0
+    unit = match3_tensor_unit(Match3(size, 4), log_odds=log_odds)
+    exact = 2 * math.log(size) - unit.scale * unit.gap + log_odds  # the log-odds of the output
+    assert exact - 2 * math.log(size) < math.log(1e-15)
+    output = unit.by_counts(torch.ones(1, size, dtype=torch.int64))[0, 0].item()
+    assert math.isclose(output, sigma(exact), rel_tol=1e-6)
+
+
+@pytest.mark.parametrize(("size", "modulus", "order"), [(1, 2, 3), (1, 7, 2), (5, 9, 3), (3, 4, 5), (2, 2, 6)])
+@pytest.mark.parametrize("log_odds", [0.3, 1.0, 6.0])
+def test_scale_and_blank_score_equal_the_formulas(size: int, modulus: int, order: int, log_odds: float) -> None:
+    unit = match_tensor_unit(MatchTuple(size, modulus, order), rotation_form(order), log_odds=log_odds)
+    mixed = (size + 1) ** (order - 1) - size ** (order - 1) - 1
+    entries = [((order - 1) * math.log(size) + 2 * log_odds) / (1 - math.cos(2 * math.pi / modulus))]
+    entries += [log_odds + math.log(2 * mixed)] if mixed else []
+    assert math.isclose(unit.scale, max(entries))
+    assert math.isclose(unit.blank_score, math.log(math.exp(unit.scale - log_odds) - mixed), abs_tol=1e-9)
+
+
 def test_several_frequencies_work_in_bfloat16() -> None:
     problem = Match3(24, 415)
     generator = torch.Generator().manual_seed(1)
@@ -139,6 +161,67 @@ def test_a_float_type_too_small_is_refused_when_called_with_the_largest_modulus_
     with pytest.raises(ValueError, match="too small"):
         match3_tensor_unit(Match3(4, largest + 1)).check_format(torch.float32)
     assert unit.double()(inputs).gt(0.5).all()
+
+
+FORMATS = [torch.bfloat16, torch.float16, torch.float32]
+
+
+@pytest.mark.parametrize("name", FORMS)
+@pytest.mark.parametrize("dtype", FORMATS)
+def test_scores_in_floats_are_off_by_no_more_than_the_stated_rounding(name: str, dtype: torch.dtype) -> None:
+    form, modulus = FORMS[name], 97
+    store, step, exact = (torch.finfo(kind).eps / 2 for kind in (dtype, torch.float32, torch.float64))
+    unit = match3_tensor_unit(Match3(modulus, modulus), form=form)
+    residues = torch.arange(modulus)
+    vectors = (unit.queries(residues[None]), *(unit.keys(residues[None], slot) for slot in (1, 2)))
+    query, first, second = (part[0, :modulus].to(dtype).float() for part in vectors)
+    scores = torch.einsum("im,jm,km->ijk", query, first, second).double() / unit.scale
+    sums = residues[:, None, None] + residues[:, None] + residues
+    errors = (scores - (2 * math.pi / modulus * (sums % modulus).double()).cos()).abs()
+    assert errors.max() + store <= unit.rounding(dtype)
+    # To first order: three rounded entries, three products and m sums, magnified; the blank's score; three differences.
+    first_order = form.amplification * (3 * store + (3 + unit.embed_dim) * step) + store + 3 * step
+    first_order += (4 * form.amplification + 20 * 3 * form.weights.abs().sum().item()) * exact
+    assert first_order <= unit.rounding(dtype) <= 1.01 * first_order
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_scores_in_float64_are_off_by_no_more_than_the_stated_rounding(name: str) -> None:
+    generator, half_eps = torch.Generator().manual_seed(0), torch.finfo(torch.float64).eps / 2
+    form = FORMS[name]
+    for modulus in (3, 97, 9_999, 1_234_567):
+        unit = match3_tensor_unit(Match3(40, modulus), form=form)
+        residues = torch.cat([torch.arange(modulus - 3, modulus), torch.randint(modulus, (37,), generator=generator)])
+        query, first, second = (unit.queries(residues[None]), *(unit.keys(residues[None], slot) for slot in (1, 2)))
+        scores = torch.einsum("in,in,in->i", query[0], first[0, :-1], second[0, :-1]) / unit.scale
+        exact = [arb.cos_pi_fmpq(fmpq(2 * (3 * token % modulus), modulus)) for token in residues.tolist()]
+        error = max(abs(float(arb(score) - cosine)) for score, cosine in zip(scores.tolist(), exact, strict=True))
+        assert error <= unit.rounding(torch.float64)
+    first_order = (3 + 4 + 3 + unit.embed_dim) * form.amplification + 60 * form.weights.abs().sum().item() + 4
+    assert first_order * half_eps <= unit.rounding(torch.float64) <= 1.01 * first_order * half_eps
+
+
+def test_angles_are_taken_from_the_nearer_end_so_that_opposite_residues_mirror_each_other() -> None:
+    unit = match3_tensor_unit(Match3(498, 999), form=FORMS["expansion"], frequencies=torch.tensor([1, 5]))
+    residues = torch.arange(1, 499)[None]
+    waves, mirrored = (unit.features(part, 1).unflatten(-1, (2, 4)) for part in (residues, 999 - residues))
+    assert mirrored[..., 0].equal(waves[..., 0])  # the second slot has cosine, sine, cosine, sine
+    assert mirrored[..., 1].equal(-waves[..., 1])
+
+
+@pytest.mark.parametrize("size", [4, 200])
+@pytest.mark.parametrize("dtype", FORMATS)
+def test_a_format_is_accepted_as_long_as_rounding_costs_no_more_than_half_of_g(size: int, dtype: torch.dtype) -> None:
+    with pytest.raises(ValueError, match=r"M ≤ (\d+)") as caught:
+        match3_tensor_unit(Match3(size, 10**6)).check_format(dtype)
+    largest = int(str(caught.value).split("M ≤ ")[1].split(";")[0])
+
+    def cost(modulus: int) -> float:
+        unit = match3_tensor_unit(Match3(size, modulus))
+        sums = 4 * (size + 1) ** 2 * torch.finfo(torch.float32).eps
+        return (unit.rounding(dtype) * unit.scale + sums + 8 * torch.finfo(dtype).eps) / (unit.log_odds / 2)
+
+    assert cost(largest) <= 1 < cost(largest + 1)
 
 
 def test_formats_that_pass_the_check_keep_half_of_the_log_odds_on_hard_inputs() -> None:

@@ -19,7 +19,7 @@ def digraphs(vertices: int) -> list[Tensor]:
 
 
 @pytest.mark.parametrize(("vertices", "count"), [(3, 63), (4, 4095)])
-@pytest.mark.parametrize("log_odds", [0.25, 1.0])
+@pytest.mark.parametrize("log_odds", [0.25, 0.5, 1.0])
 def test_all_small_digraphs_get_sigma_g(vertices: int, count: int, log_odds: float) -> None:
     checked = 0
     for edges in digraphs(vertices):
@@ -29,6 +29,38 @@ def test_all_small_digraphs_get_sigma_g(vertices: int, count: int, log_odds: flo
         assert right.min() >= 1 / (1 + math.exp(-log_odds)) - 1e-9
         checked += len(edges)
     assert checked == count
+
+
+def test_the_scale_is_the_formulas_rounded_up() -> None:
+    for size, log_odds in product((1, 2, 3, 12, 100), (0.1, 0.5, 1.0, 5.0)):
+        unit = TriangleUnit(size, log_odds)
+        assert unit.scale == math.ceil(max(2 * math.log(size) + 2 * log_odds, log_odds + math.log(4 * size)))
+        assert [part.shape[-1] for part in unit.vectors(torch.tensor([[[0, 1]] * size]))] == [unit.embed_dim] * 3
+
+
+def triangle(first: int, second: int, third: int) -> Tensor:
+    return torch.tensor([[[first, second], [second, third], [third, first]]])
+
+
+def test_vertices_up_to_the_largest_are_right_in_float32_and_the_next_is_refused() -> None:
+    unit = TriangleUnit(3)  # c = 5, and 10 c V² < 2^23 for V ≤ 409
+    assert unit.scale == 5
+    for second in (0, 200, 408):
+        assert unit(triangle(409, second, 1)).min() >= 1 / (1 + math.exp(-0.5))
+        assert unit(triangle(409, second, 1)[:, [0, 1, 1]]).max() <= 1 / (1 + math.exp(0.5))
+    with pytest.raises(ValueError, match="too small for vertex 410"):
+        unit(triangle(410, 0, 1))
+
+
+def test_log_odds_that_rounding_would_eat_are_refused() -> None:
+    # In float32 the blank's score, about 10⁶, is a multiple of 1/16: with g = 0.01 both sides would get 1/2.
+    edges = triangle(527, 300, 0)
+    unit = TriangleUnit(3, 0.01)
+    for refused in (edges, triangle(200, 1, 0)):
+        with pytest.raises(ValueError, match=r"rounding may cost 0\.\d+, more than half of the log-odds g = 0\.01"):
+            unit(refused)
+    assert (unit(triangle(60, 1, 0)) > 0.5).all()
+    assert (unit.double()(edges) > 0.5).all()
 
 
 def test_the_target_equals_three_loops_on_random_digraphs() -> None:

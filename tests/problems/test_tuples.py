@@ -27,9 +27,31 @@ def test_higher_orders_equal_brute_force(order: int) -> None:
     assert problem.target(inputs).equal(expected)
 
 
-def test_counts_beyond_what_floats_can_count_are_refused() -> None:
-    with pytest.raises(ValueError, match="below 2"):
-        tuple_counts(torch.zeros(1, 2**14, dtype=torch.int64), 3, 4)
+@pytest.mark.parametrize(("num_tokens", "modulus", "length"), [(2**14, 3, 4), (9741, 2, 4), (6000, 97, 4)])
+def test_counts_beyond_what_floats_can_count_are_refused(num_tokens: int, modulus: int, length: int) -> None:
+    # 9741⁴ is below 2^53, where every float is an integer, however wrong.
+    with pytest.raises(ValueError, match=r"may be .* away from integers"):
+        tuple_counts(torch.zeros(1, num_tokens, dtype=torch.int64), modulus, length)
+
+
+@pytest.mark.parametrize(("num_tokens", "length"), [(10**6, 2), (5000, 3), (500, 4)])
+def test_large_counts_that_are_accepted_are_exact(num_tokens: int, length: int) -> None:
+    for modulus in (2, 3, 97, 128, 4099):
+        inputs = torch.ones(1, num_tokens, dtype=torch.int64)
+        counts = tuple_counts(inputs, modulus, length)
+        assert counts[0, length % modulus].item() == num_tokens**length
+        assert counts.count_nonzero() == 1
+
+
+def test_no_inputs_have_no_labels() -> None:
+    assert MatchTuple(3, 5, 4).target(torch.zeros(0, 3, dtype=torch.int64)).shape == (0, 3)
+
+
+def test_a_convolution_far_from_integers_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = torch.fft.irfft
+    monkeypatch.setattr(torch.fft, "irfft", lambda spectrum, n: original(spectrum, n=n) + 0.3)
+    with pytest.raises(ValueError, match=r"may be 0\.3 away from integers"):
+        tuple_counts(torch.zeros(1, 3, dtype=torch.int64), 5, 2)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -43,6 +65,8 @@ def test_labels_of_planted_triples_equal_the_convolutions(seed: int) -> None:
     assert planted.near_misses.equal(near & ~planted.target), seed
     assert planted.target.any(), seed
     assert planted.near_misses.any(), seed
+    outside = (9 * planted.inputs <= 2500) | (9 * planted.inputs >= 2 * 2500)
+    assert outside.sum() == 3, seed
 
 
 def test_planted_triples_refuse_what_leaves_no_token_to_plant_them_in() -> None:

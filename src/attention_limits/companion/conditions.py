@@ -275,7 +275,7 @@ def _third_order_conditions(values: Parameters) -> None:
         ("low_tokens", 2, 300, "the scores of all pairs are held at once"),
         ("low_modulus", 72, 10**6, "all residues are enumerated for each set of frequencies"),
         ("long_tokens", 10_000, 10**7, "the input is long"),
-        ("long_modulus", 72, 10**8, "the transforms are of this length"),
+        ("long_modulus", 10_000, 10**8, "the transforms are of this length, and their error is bounded"),
         ("num_planted", 1, 100, "each is looked up"),
         ("largest_order", 3, 6, "all N^(s−1) tuples are held at once"),
         ("num_frequencies", 1, 64, "m = 3F + 1"),

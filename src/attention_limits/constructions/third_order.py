@@ -102,9 +102,10 @@ class MatchTensorUnit(nn.Module):
         return len(self.form.weights) * len(self.frequencies) + 1
 
     def features(self, inputs: Int[Tensor, "batch tokens"], slot: int) -> Float[Tensor, "batch tokens terms"]:
-        """The factors of one slot, for each frequency and term, in float64 from exactly reduced angles."""
-        turned = (inputs.unsqueeze(-1) * self.frequencies) % self.problem.modulus
-        angles = turned.double() * (2 * math.pi / self.problem.modulus)
+        """The factors of one slot, for each frequency and term, in float64 from exactly reduced angles of at most π."""
+        modulus = self.problem.modulus
+        turned = (inputs.unsqueeze(-1) * self.frequencies) % modulus
+        angles = torch.where(2 * turned > modulus, turned - modulus, turned).double() * (2 * math.pi / modulus)
         waves = torch.stack([angles.cos(), angles.sin()], dim=-1)
         return torch.einsum("bnfw,rw->bnfr", waves, self.form.factors[slot].to(inputs.device)).flatten(-2)
 
@@ -152,9 +153,13 @@ class MatchTensorUnit(nn.Module):
         """How far the log-odds can be off in floats, relative to c: a bound on all roundings of the scores."""
         working = torch.promote_types(dtype, torch.float32)
         store, step, exact = (torch.finfo(kind).eps / 2 for kind in (dtype, working, torch.float64))
-        # A term has s rounded entries and s − 1 products; then come the sums.
-        terms = self.form.amplification * ((1 + store) ** self.order * (1 + step) ** (self.order + self.embed_dim) - 1)
-        angles = 4 * self.order * exact * self.form.weights.abs().sum().item()  # 4 units in each factor, absolutely
+        # A term has s rounded entries, 4 factors in float64 in its query, and s − 1 products; then come the sums.
+        roundings = ((store, self.order), (exact, 4), (step, self.order + self.embed_dim))
+        growth = math.expm1(sum(times * math.log1p(unit) for unit, times in roundings))
+        terms = self.form.amplification * growth
+        # A factor is cos(a + b). Each angle, at most π, is off by 2.4 units relatively, so by 7.5; each wave by 2 more,
+        # and the sum of two products by 1. That is 20 units, absolutely, and the other factors are at most 1.
+        angles = 20 * self.order * exact * self.form.weights.abs().sum().item()
         blank_and_shift = store + 3 * step
         return terms + angles + blank_and_shift
 

@@ -35,7 +35,9 @@ def directed_triangles(edges: Int[Tensor, "batch tokens 2"]) -> Bool[Tensor, "ba
 class TriangleUnit(nn.Module):
     """One unit of order 3: int64 edges (batch, tokens, 2) → probabilities; the label is *output > 1/2*.
 
-    c is max(2 ln N + 2g, g + ln 4N), rounded up to an integer, so that all scores of tokens are exact integers.
+    The right side gets at least σ(g) in exact arithmetic, and at least σ(g/2) in the floats of the module, before the
+    output is rounded. c is max(2 ln N + 2g, g + ln 4N), rounded up to an integer, so that all scores of tokens are
+    exact integers; the blank's score is rounded.
     """
 
     embed_dim, num_heads, depth = 6, 1, 1
@@ -65,7 +67,11 @@ class TriangleUnit(nn.Module):
         return query, torch.cat([second_key, blank_key], dim=1), torch.cat([third_key, blank_key], dim=1)
 
     def forward(self, edges: Int[Tensor, "batch tokens 2"]) -> Float[Tensor, "batch tokens"]:
-        """The weight on pairs of edges."""
+        """The weight on pairs of edges.
+
+        Raises:
+            ValueError: for what are no edges, another number of them, or vertices too large for the float type.
+        """
         check_edges(edges)
         require(edges.shape[1] == self.num_edges, f"edges must be {self.num_edges}, got {edges.shape[1]}")
         dtype = self._format.dtype
@@ -75,6 +81,14 @@ class TriangleUnit(nn.Module):
         require(
             10 * self.scale * largest**2 < room,
             f"{dtype} is too small for vertex {largest}: 10 c V² must stay below {room}, c = {self.scale}",
+        )
+        # The blank's score is at most 2 c V²; then come the softmax's two sums, and the output, where σ'(0) = 1/4.
+        store, step = torch.finfo(dtype).eps, torch.finfo(torch.promote_types(dtype, torch.float32)).eps
+        lost = (self.scale * largest**2 + 8) * store + 4 * (self.num_edges + 1) ** 2 * step
+        require(
+            lost <= self.log_odds / 2,
+            f"{dtype} is too small for vertex {largest}: rounding may cost {lost:.2g}, more than half of the log-odds "
+            f"g = {self.log_odds}",
         )
         query, second_key, third_key = (part.to(dtype) for part in self.vectors(edges))
         value = torch.ones(*second_key.shape[:2], 1, dtype=dtype, device=edges.device)
