@@ -5,8 +5,8 @@ from itertools import product
 import pytest
 import torch
 
-from attention_limits.problems.matching import Match2, Match3
-from attention_limits.problems.tuples import MatchTuple, planted_triples, tuple_counts
+from attention_limits.problems.matching import Match2, Match3, tuple_counts
+from attention_limits.problems.tuples import MatchTuple, planted_triples
 
 
 @pytest.mark.parametrize(("num_tokens", "modulus"), [(1, 2), (2, 5), (3, 4), (3, 7)])
@@ -41,6 +41,11 @@ def test_large_counts_that_are_accepted_are_exact(num_tokens: int, length: int) 
         counts = tuple_counts(inputs, modulus, length)
         assert counts[0, length % modulus].item() == num_tokens**length
         assert counts.count_nonzero() == 1
+
+
+def test_a_long_input_whose_pairs_floats_cannot_count_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"2-tuples of 5000000 tokens modulo 3: .* away from integers"):
+        Match3(5_000_000, 3).target(torch.zeros(1, 5_000_000, dtype=torch.int64))
 
 
 def test_no_inputs_have_no_labels() -> None:

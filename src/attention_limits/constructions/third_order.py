@@ -17,8 +17,7 @@ from torch import Tensor, nn
 from attention_limits.constructions.frequencies import check_frequencies, frequency_gap, profile_gaps
 from attention_limits.hypotheses import require, require_integer
 from attention_limits.models.tensor_attention import tensor_attention
-from attention_limits.problems.matching import Match3, Matching
-from attention_limits.problems.tuples import tuple_counts
+from attention_limits.problems.matching import Match3, Matching, tuple_counts
 
 
 class CosineForm(NamedTuple):

@@ -21,6 +21,8 @@ from attention_limits.hypotheses import require, require_integer, require_matchi
 
 #: How far a convolution of integers by FFT may be from integers before it is refused: rounding is safe below 1/2.
 LARGEST_ROUNDING = 0.25
+#: Bound on the relative error of a float64 transform in the 2-norm, for each factor 2 of its length: 8 ε, generous.
+TRANSFORM_ERROR = 8 * torch.finfo(torch.float64).eps
 
 
 @dataclass(frozen=True)
@@ -204,7 +206,7 @@ class Match3(Matching):
     def target(self, inputs: Int[Tensor, "batch tokens"]) -> Bool[Tensor, "batch tokens"]:
         """The exact answer in O(N + M log M): whether −x_i is a sum of two residues that occur."""
         self.check(inputs)
-        return (pair_counts(inputs, self.modulus) > 0).gather(1, -inputs % self.modulus)
+        return (tuple_counts(inputs, self.modulus, 2) > 0).gather(1, -inputs % self.modulus)
 
     def brute_force(self, inputs: Int[Tensor, "batch tokens"]) -> Bool[Tensor, "batch tokens"]:
         """All N³ triples."""
@@ -307,22 +309,32 @@ def residue_counts(inputs: Int[Tensor, "batch some_tokens"], modulus: int) -> In
     return counts.scatter_add_(1, inputs, torch.ones_like(inputs))
 
 
-def pair_counts(inputs: Int[Tensor, "batch tokens"], modulus: int) -> Int[Tensor, "batch modulus"]:
-    """How many pairs (j, k), in order and j = k included, have x_j + x_k ≡ r: a cyclic self-convolution of the counts.
+def tuple_counts(inputs: Int[Tensor, "batch tokens"], modulus: int, length: int) -> Int[Tensor, "batch modulus"]:
+    """How many tuples of ``length`` tokens, in order and with repetition, add up to each residue, by FFT.
 
     Raises:
-        ValueError: if the FFT's result is too far from integers to be rounded with certainty.
+        ValueError: if the convolution may be, or is, too far from integers to be rounded with certainty.
     """
+    require_integer("length", length, 1)
     counts = residue_counts(inputs, modulus)
     if not len(inputs):  # which the FFT refuses
         return counts
-    spectrum = torch.fft.rfft(counts.double())
-    pairs = torch.fft.irfft(spectrum.square(), n=modulus)
-    rounded = pairs.round()
-    error = (pairs - rounded).abs().max().item()
+    histogram = counts.double()
+    spectrum = torch.fft.rfft(histogram)
+    powers = spectrum
+    for _ in range(length - 1):
+        powers = powers * spectrum
+    sums = torch.fft.irfft(powers, n=modulus)
+    rounded = sums.round()
+    # A transform errs by O(ε log M) of its result in the 2-norm; with ‖x‖₁ = N, ‖x‖₂ for the histogram x, Young's
+    # inequality bounds each of the length + 1 errors by this multiple of N^(length−1) ‖x‖₂. Nearness to integers alone
+    # shows nothing about counts beyond 2^52, where every float is an integer.
+    largest = inputs.shape[1] ** (length - 1) * histogram.norm(dim=-1).max().item()
+    bound = TRANSFORM_ERROR * (length + 1) * math.log2(2 * modulus) * largest
+    error = max(bound, (sums - rounded).abs().max().item())
     require(
         error <= LARGEST_ROUNDING,
-        f"{inputs.shape[1]} tokens modulo {modulus}: the convolution is {error:.2g} away from integers, "
-        f"at most {LARGEST_ROUNDING} can be rounded safely",
+        f"{length}-tuples of {inputs.shape[1]} tokens modulo {modulus}: the convolution may be {error:.2g} away from "
+        f"integers, at most {LARGEST_ROUNDING} can be rounded safely",
     )
     return rounded.long()

@@ -3,7 +3,6 @@
 Letters: N = num_tokens, M = modulus, s = order.
 """
 
-import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,10 +11,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from attention_limits.hypotheses import require, require_integer
-from attention_limits.problems.matching import LARGEST_ROUNDING, Matching, residue_counts
-
-#: Bound on the relative error of a float64 transform in the 2-norm, for each factor 2 of its length: 8 ε, generous.
-TRANSFORM_ERROR = 8 * torch.finfo(torch.float64).eps
+from attention_limits.problems.matching import Matching, tuple_counts
 
 
 @dataclass(frozen=True)
@@ -36,37 +32,6 @@ class MatchTuple(Matching):
         """The exact answer: whether −x_i is a sum of s − 1 residues that occur."""
         self.check(inputs)
         return (tuple_counts(inputs, self.modulus, self.order - 1) > 0).gather(1, -inputs % self.modulus)
-
-
-def tuple_counts(inputs: Int[Tensor, "batch tokens"], modulus: int, length: int) -> Int[Tensor, "batch modulus"]:
-    """How many tuples of ``length`` tokens, in order and with repetition, add up to each residue, by FFT.
-
-    Raises:
-        ValueError: if the convolution may be, or is, too far from integers to be rounded with certainty.
-    """
-    require_integer("length", length, 1)
-    counts = residue_counts(inputs, modulus)
-    if not len(inputs):  # which the FFT refuses
-        return counts
-    histogram = counts.double()
-    spectrum = torch.fft.rfft(histogram)
-    powers = spectrum
-    for _ in range(length - 1):
-        powers = powers * spectrum
-    sums = torch.fft.irfft(powers, n=modulus)
-    rounded = sums.round()
-    # A transform errs by O(ε log M) of its result in the 2-norm; with ‖x‖₁ = N, ‖x‖₂ for the histogram x, Young's
-    # inequality bounds each of the length + 1 errors by this multiple of N^(length−1) ‖x‖₂. Nearness to integers alone
-    # shows nothing about counts beyond 2^52, where every float is an integer.
-    largest = inputs.shape[1] ** (length - 1) * histogram.norm(dim=-1).max().item()
-    bound = TRANSFORM_ERROR * (length + 1) * math.log2(2 * modulus) * largest
-    error = max(bound, (sums - rounded).abs().max().item())
-    require(
-        error <= LARGEST_ROUNDING,
-        f"{length}-tuples of {inputs.shape[1]} tokens modulo {modulus}: the convolution may be {error:.2g} away from "
-        f"integers, at most {LARGEST_ROUNDING} can be rounded safely",
-    )
-    return rounded.long()
 
 
 class PlantedTriples(NamedTuple):
