@@ -128,7 +128,8 @@ seed: int = 0  # of every random draw on this page
 # %% [markdown]
 # ## The construction
 #
-# `tensor_attention` is the reference: any order, all scores at once, so that order 3 costs memory for $N^3$ numbers.
+# `tensor_attention` takes any order. At order 3 it goes through the scores tile by tile, so that their number, $N^3$, costs
+# time and not memory; at other orders it holds all of them.
 # `match3_tensor_unit(problem)` builds {prf:ref}`thm-third-order`'s unit; residues go in, probabilities come out.
 
 # %%
