@@ -69,8 +69,34 @@ QUICK: dict[str, Parameters] = {
         "num_draws": 20,
         "digraph_vertices": 3,
     },
+    "conjecture": {
+        "token_grid": [5],
+        "num_steps": 1500,
+        "step_labels": 320,
+        "peak_rate": 5e-3,
+        "num_seeds": 2,
+        "least_gap": 0.02,
+    },
     "learned-attention": {"num_seeds": 2},
+    "learning-match": {
+        "token_grid": [5],
+        "num_steps": 1500,
+        "pair_steps": 300,
+        "step_labels": 320,
+        "peak_rate": 5e-3,
+        "num_seeds": 2,
+        "least_gap": 0.02,
+    },
 }
 
 #: What the paper profile changes: the grids that a figure of a paper would show, for a GPU or a cluster.
-PAPER: dict[str, Parameters] = {}
+PAPER: dict[str, Parameters] = {
+    # 126 models. Third order at N = 32 takes about 0.1 s a step on a core, so that all take some 40 core hours.
+    "learning-match": {
+        "token_grid": [8, 16, 24, 32],
+        "num_steps": 20_000,
+        "pair_steps": 5000,
+        "step_labels": 2048,
+        "num_seeds": 5,
+    },
+}

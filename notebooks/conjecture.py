@@ -1,0 +1,281 @@
+# %% [markdown]
+# # The conjecture: can a few pairwise layers detect triples?
+#
+# **The question.** [One small layer can't](thm-7-match3.py) compute $\operatorname{Match3}$, and [one third-order
+# unit](third-order.py) can. What about several pairwise layers? The paper conjectures that they must be large too. Nobody
+# has proved it, and nobody has refuted it. What would settle it, and what happens when such models are trained?
+#
+# ## The statement
+#
+# The paper {cite}`sanford2023representational` conjectures, in the words of {prf:ref}`def-transformer`:
+#
+# :::{prf:conjecture} (the paper's; **open**)
+# :label: con-match3
+#
+# Every transformer that computes $\operatorname{Match3}$ on $N$ tokens has a width, a depth, an embedding dimension or a bit precision that is polynomially
+# large in $N$.
+# :::
+#
+# Nothing on this page proves or refutes it. Three things can be said with certainty, and each has its page:
+#
+# * For **one layer** it holds: Theorem 7 of the paper, with [explicit constants and counted bits](thm-7-match3.py).
+# * It is about **pairs against triples**: one unit of [third order](third-order.py) with $m=4$ computes $\operatorname{Match3}$ at every length.
+# * It is about **all** pairs: if the two others must be [neighbours](match3-bigram.py), two small pairwise layers are enough where one is not, and
+#   if they must lie in a [short window](match3-local.py), one is.
+#
+# ### What would settle it
+#
+# *To refute it* one family of transformers is enough: a depth that does not grow, $m$, $p$ and $H$ of size polylogarithmic in $N$, and the right label for every input, for
+# infinitely many $N$. *To prove it* one must show that no such family exists. The proof for one layer does not extend: it splits the tokens between Alice
+# and Bob and lets her send, for each head, what her tokens add to Bob's. After one layer each of Bob's tokens holds something that depends on all of hers, different
+# for each of his. To simulate the second layer in this way she has to send something for every token, $N\cdot\operatorname{polylog}N$ bits in all, and with so many bits she could send
+# her whole input. So counting the bits between two halves gives no bound for two layers. A proof needs another idea.
+#
+# ## The idea
+#
+# Without a proof we look at what is within reach: small models of equal size, trained. {numref}`fig-conjecture-accuracy` shows how often they are right, and
+# {numref}`fig-conjecture-curves` how they got there. This is evidence about *training* as much as about what weights exist. A model that fails may have failed to be found.
+#
+# **Prerequisites and time.** Theorem 7's page. About three minutes on two cores the first time; later the results come from a store.
+#
+# ## Parameters
+
+# %% tags=["parameters"]
+token_grid: list[int] = [8, 16]  # N; each with the modulus M that balances the labels
+size: int = 24  # width of the third-order model; the others get as many parameters
+num_steps: int = 2500  # of training, each on fresh samples
+step_labels: int = 512  # labels in a step: N times the batch size
+peak_rate: float = 3e-3  # Adam's learning rate after the warm-up
+num_seeds: int = 3  # repetitions
+least_gap: float = (
+    0.2  # claimed distance between third order and pairwise layers at the smallest N
+)
+seed: int = 0  # of the first repetition
+
+# %% [markdown]
+# ## The experiment
+#
+# A token is shown as the cosine and sine of $2\pi kx/M$ for $k=1,2,3$. That gives away that residues lie on a circle, and nothing about sums. A network reads
+# it into a stream of width $w$; each layer adds to the stream what attention finds, then what a network makes of it; a linear map gives the logit.
+# A blank token is there for all to look at. *One layer* and *two layers* have two heads of pairwise attention ({prf:ref}`def-unit`) in each, *third order* is one layer with one head, and all three have nearly
+# the same number of parameters. There are no positions: $\operatorname{Match3}$ does not depend on them. Every step draws new sequences, so nothing can be memorised. All
+# settings are ours.
+
+# %%
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import torch
+from IPython.display import Markdown, display
+
+from attention_limits import figures
+from attention_limits.companion.claims import claim
+from attention_limits.constructions.match3_layers import histogram_layer
+from attention_limits.constructions.third_order import match3_tensor_unit
+from attention_limits.experiments.matching import HEADS
+from attention_limits.experiments.studies.detection import (
+    ARCHITECTURES,
+    accuracy_table,
+    conjecture,
+)
+from attention_limits.experiments.sweeps import Sweep
+from attention_limits.problems.matching import Match3
+
+figures.use_style()
+COLOURS = dict(
+    zip(ARCHITECTURES, (figures.ORANGE, figures.PINK, figures.BLUE), strict=True)
+)
+
+# %%
+results = conjecture(
+    Sweep(),
+    token_grid=token_grid,
+    size=size,
+    num_steps=num_steps,
+    step_labels=step_labels,
+    peak_rate=peak_rate,
+    num_seeds=num_seeds,
+    seed=seed,
+)
+
+# %%
+table = accuracy_table(results)
+shape = results.groupby(["N", "architecture"], sort=False)[
+    ["M", "width", "parameters", "constant", "seconds"]
+].mean()
+shown = table.set_index(["N", "architecture"])[["mean", "least", "most"]].join(shape)
+display(
+    shown.style.format("{:.3f}", subset=["mean", "least", "most", "constant"])
+    .format("{:.0f}", subset=["M", "width", "parameters"])
+    .format("{:.1f}", subset=["seconds"])
+)
+
+# %% [markdown]
+# *mean*, *least* and *most* are accuracies over the seeds, on new sequences; *constant* is the accuracy of the better constant answer; *seconds* are those of training
+# one model.
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-conjecture-accuracy", "caption": "Accuracy on new sequences, a marker a seed. Dashed: the better constant answer. All models of one length were trained on equally many labels."}, "image": {"alt": "A dot plot with a group of three columns for each length. At the shortest length the third-order models lie well above the pairwise ones; at the longest length all models lie near the dashed line of a constant answer."}}
+fig, axes = plt.subplots(figsize=(7.2, 3.4))
+for place, tokens in enumerate(token_grid):
+    here = results[results["N"] == tokens]
+    for shift, name in zip((-0.22, 0, 0.22), ARCHITECTURES, strict=True):
+        accuracies = here.loc[here["architecture"] == name, "accuracy"]
+        axes.plot(
+            np.full(len(accuracies), place + shift),
+            accuracies,
+            "o",
+            color=COLOURS[name],
+            alpha=0.8,
+            markersize=8,
+            label=name if place == 0 else None,
+        )
+    axes.plot(
+        [place - 0.4, place + 0.4],
+        [here["constant"].iloc[0]] * 2,
+        "--",
+        color=figures.GREY,
+        linewidth=1,
+    )
+axes.set_xticks(range(len(token_grid)), [f"$N={tokens}$" for tokens in token_grid])
+axes.set(ylabel="accuracy", ylim=(0.45, 1.02), xlim=(-0.6, len(token_grid) - 0.4))
+axes.legend(loc="upper right")
+plt.show()
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-conjecture-curves", "caption": "Cross-entropy on the training samples, in nats a label: median of the seeds, with their whole range shaded. Dashed: ln 2, what guessing costs."}, "image": {"alt": "Learning curves, a panel for each length. At the shortest length the third-order curve falls towards 0 after a plateau, while the two pairwise ones fall slowly and stay high. At the longest length all curves stay at the dashed line."}}
+fig, panels = plt.subplots(
+    1,
+    len(token_grid),
+    figsize=(4.4 * len(token_grid), 3.2),
+    sharey=True,
+    squeeze=False,
+)
+for axes, tokens in zip(panels[0], token_grid, strict=True):
+    for name in ARCHITECTURES:
+        chosen = results[(results["N"] == tokens) & (results["architecture"] == name)]
+        curves = np.array(chosen["curve"].tolist())
+        steps = (np.arange(curves.shape[1]) + 0.5) * num_steps / curves.shape[1]
+        figures.band(axes, steps, curves, COLOURS[name], name)
+    axes.axhline(np.log(2), color=figures.GREY, linestyle="--", linewidth=1)
+    axes.set(title=f"$N={tokens}$", xlabel="step")
+panels[0, 0].set(ylabel="cross-entropy", ylim=(0, 0.85))
+panels[0, -1].legend()
+plt.show()
+
+# %% [markdown]
+# ### Could the weights exist?
+#
+# For two of the three architectures we know the answer. The [third-order unit](third-order.py) is right at every length, so where training fails to find it, training is to blame. And one pairwise layer
+# *can* compute $\operatorname{Match3}$ if it is large enough: a single head that carries a [histogram of the residues](thm-7-match3.py) has values of $M$ coordinates. We run both on random sequences of the lengths above. For small models of
+# two layers nobody knows.
+
+# %%
+wrong = []
+for tokens in token_grid:
+    problem = Match3(tokens, Match3.balanced_modulus(tokens))
+    inputs = problem.sample(200, generator=torch.Generator().manual_seed(seed))
+    labels = problem.target(inputs)
+    for name, model in (
+        ("third-order unit", match3_tensor_unit(problem).double()),
+        ("one-layer histogram", histogram_layer(problem).double()),
+    ):
+        answers = model(inputs) > 0.5
+        wrong.append(
+            {
+                "N": tokens,
+                "M": problem.modulus,
+                "built": name,
+                "embedding dimension": model.embed_dim,
+                "heads": model.num_heads,
+                "wrong labels": int((answers != labels).sum()),
+            }
+        )
+wrong = pd.DataFrame(wrong)
+display(wrong.style.hide(axis="index"))
+
+# %% tags=["hide-input"]
+smallest, largest = min(token_grid), max(token_grid)
+at_smallest = table[table["N"] == smallest].set_index("architecture")
+pairwise = ["one layer", "two layers"]
+gap = at_smallest.loc["third order", "mean"] - at_smallest.loc[pairwise, "mean"].max()
+spread = results.groupby("N")["parameters"].agg(lambda n: n.max() / n.min() - 1).max()
+gain = (results["accuracy"] - results["constant"])[results["N"] == largest].max()
+widths = results.groupby("architecture")["width"].first()
+display(
+    Markdown(
+        f"At $N={smallest}$ third order is right on {at_smallest.loc['third order', 'mean']:.1%} of the labels on average, the better pairwise architecture on "
+        f"{at_smallest.loc[pairwise, 'mean'].max():.1%}. At $N={largest}$ the best single model gains {gain:.1%} over a constant answer. "
+        f"**No theorem forbids the pairwise models at these sizes.** Theorem 7 asks for $mpH$ of order $N$, and one layer of width {widths['one layer']} with {HEADS} heads "
+        "is far above that at such lengths. What they show is that training does not find the triples in them, where it does in the third-order model of equal size."
+    )
+)
+
+# %% [markdown]
+# ## Checks
+
+# %% tags=["hide-input"]
+claim(
+    "conjecture.equal-parameters", spread, "<=", 0.05,
+    statement="Largest difference in parameters between architectures, as a part of the smallest number.",
+)  # fmt: skip
+claim(
+    "conjecture.balanced", results["constant"].max(), "<=", 0.56, empirical=True,
+    statement="Accuracy of the better constant answer, largest over the lengths: labels are balanced.",
+)  # fmt: skip
+claim(
+    "conjecture.third-order-learns", gap, ">=", least_gap, empirical=True,
+    statement=f"At N = {smallest}: mean accuracy of third order minus that of the better pairwise architecture.",
+)  # fmt: skip
+claim(
+    "conjecture.pairwise-falls-short", results.loc[(results["N"] == smallest) & results["architecture"].isin(pairwise), "accuracy"].max(),
+    "<=", 0.9, empirical=True,
+    statement=f"At N = {smallest}: accuracy of the best pairwise model over architectures and seeds.",
+)  # fmt: skip
+if largest > smallest:
+    claim(
+        "conjecture.nothing-learns", gain, "<=", 0.1, empirical=True,
+        statement=f"At N = {largest}: gain of the best model of any architecture over a constant answer. Third order fails too.",
+    )  # fmt: skip
+claim(
+    "conjecture.unit-exists", int(wrong.loc[wrong["built"] == "third-order unit", "wrong labels"].sum()), "==", 0, source="P~",
+    statement="Wrong labels of the third-order unit that is built, at all lengths: the weights that training looks for exist.",
+)  # fmt: skip
+claim(
+    "conjecture.large-layer-exists", int(wrong.loc[wrong["built"] == "one-layer histogram", "wrong labels"].sum()), "==", 0,
+    statement="Wrong labels of one pairwise layer of embedding dimension M, at all lengths.",
+)  # fmt: skip
+
+# %% [markdown]
+# ## What this does not show
+#
+# * *The conjecture, or its negation.* It speaks of all weights and of large $N$. These are a few trained models at small $N$.
+# * *That pairwise layers can't.* At these lengths no theorem excludes it. A model that was not found may exist.
+# * *That third order learns triples in general.* At the larger length it fails as the others do, although the right weights exist. The score must tell sums apart that differ by one
+#   part in $M\approx N^2/(2\ln2)$, and a plateau has to be left first.
+# * *That other settings would not do better.* One width, one learning rate for all architectures, three frequencies and one budget were used. Other frequencies were tried by hand: eight
+#   of them made third order slower at the smallest length, not faster.
+#
+# ## Exercises
+#
+# :::{exercise}
+# :label: ex-conjecture-depth
+#
+# If one token could collect the whole input, the map behind the last layer could do the rest. How many layers of polylogarithmic size does that take?
+# :::
+#
+# :::{solution} ex-conjecture-depth
+# :class: dropdown
+#
+# Between two layers a token is a vector of fixed size with $p$-bit entries, so it has $\operatorname{polylog}N$ bits, whatever the depth. $N$ residues modulo $M>N$ do not fit: no number
+# of layers lets one token hold the input. All tokens together have $N\cdot\operatorname{polylog}N$ bits, and a deep transformer may use them jointly. That is why depth polynomial in
+# $N$ stands among the conjecture's ways out.
+# :::
+#
+# :::{exercise}
+# :label: ex-conjecture-run
+#
+# Train longer at the larger length, `attention-limits run conjecture -p num_steps=20000 -p token_grid=[16]`. Does third order leave its plateau?
+# :::
+#
+# ## Reference
+#
+# The conjecture and Theorem 7 are from {cite}`sanford2023representational`. The models, the settings and all measurements are ours.
