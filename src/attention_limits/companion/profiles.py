@@ -70,4 +70,28 @@ QUICK: dict[str, Parameters] = {
         "digraph_vertices": 3,
     },
     "learned-attention": {"num_seeds": 2},
+    "phase-diagram": {
+        "num_tokens": 12,
+        "sparsity_grid": [1, 2, 4],
+        "embed_grid": [8, 16, 32, 64],
+        "attention_rate": 8e-3,
+        "address_sparsity_grid": [1, 2, 4],
+        "address_embed_grid": [1, 2, 4, 8],
+        "step_grid": [400, 200],
+        "level": 0.3,
+        "num_seeds": 2,
+    },
+}
+
+#: What the paper profile changes: the grids that a figure of a paper would show, for a GPU or a cluster.
+PAPER: dict[str, Parameters] = {
+    # 600 trials of 10,000 steps in all; at 1.2 ms a step (measured) two hours on one core.
+    "phase-diagram": {
+        "sparsity_grid": [1, 2, 3, 4, 6, 8, 12, 16],
+        "embed_grid": [2, 4, 8, 16, 32, 64, 128],
+        "address_sparsity_grid": [1, 2, 3, 4, 6, 8, 12, 16],
+        "address_embed_grid": [1, 2, 4, 8, 16, 32, 64, 128],
+        "step_grid": [8000, 2000],
+        "num_seeds": 5,
+    },
 }
