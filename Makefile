@@ -36,5 +36,5 @@ serve: book ## Serve the book on http://localhost:8000
 reference: $(INSTALLED) ## Measure tests/reference/*.json anew, several seeds a page
 	$(BIN)/python -m tests.reference.measure
 
-clean: ## Remove what was built; the virtual environment stays
-	rm -rf _build
+clean: ## Remove what was built, but for the environment and the store of trained results
+	find _build -mindepth 1 -maxdepth 1 ! -name store -exec rm -rf {} +

@@ -22,6 +22,8 @@ DEVICE_VARIABLE = "ATTENTION_LIMITS_DEVICE"
 #: The page and the profile ("book", "quick" or "custom") of a headless run; unset when a reader runs the cells.
 PAGE_VARIABLE = "ATTENTION_LIMITS_PAGE"
 PROFILE_VARIABLE = "ATTENTION_LIMITS_PROFILE"
+#: The folder of trained results.
+STORE_VARIABLE = "ATTENTION_LIMITS_STORE"
 
 
 def select_device(name: str | None = None) -> "torch.device":
@@ -51,6 +53,10 @@ def device_name(device: "torch.device") -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
 
 
-def progress(items: Iterable[Item], description: str) -> "tqdm[Item]":
-    """A progress bar over ``items``, in terminals and notebooks; silent in a headless run, to keep it off the page."""
-    return tqdm(items, desc=description, mininterval=0.5, disable=PAGE_VARIABLE in os.environ)
+def progress(items: Iterable[Item] | None, description: str | None, total: int | None = None) -> "tqdm[Item]":
+    """A progress bar over ``items``, in terminals and notebooks; silent in a headless run, to keep it off the page.
+
+    Without a ``description`` it is silent too; without items it is moved by its ``update``.
+    """
+    silent = description is None or PAGE_VARIABLE in os.environ
+    return tqdm(items, desc=description, total=total, mininterval=0.5, disable=silent)

@@ -15,6 +15,7 @@ from .conftest import COMMAND, HOLD, Project, invoke, new_project, text_of, wait
 COMMANDS = {
     "list": ("--parameters",),
     "run": ("--parameter", "-p", "--profile", "--device", "--jobs", "-j", "--cell-seconds", "--force"),
+    "sweep": ("--parameter", "-p", "--profile", "--jobs", "-j", "--scheduler", "--resume", "--fresh", "--device"),
     "build": (),
     "status": (),
 }
@@ -47,7 +48,7 @@ def unrun(tmp_path_factory: pytest.TempPathFactory) -> Project:
         (("run", "alpha", "-p", "two words=3"), "a parameter reads NAME=VALUE, got 'two words=3'"),
         (("run", "alhpa"), "no page 'alhpa': did you mean 'alpha'?"),
         (("run", "alpha", "zzz"), "no page 'zzz': the pages are alpha, beta"),
-        (("run", "--profile", "fast"), "unknown profile 'fast': use book or quick"),
+        (("run", "--profile", "fast"), "unknown profile 'fast': use book, quick or paper"),
         (("run", "--device", "tpu"), "unknown device 'tpu': use cpu, cuda or cuda:N"),
         (("run", "--device", "cuda"), "device 'cuda' needs more CUDA devices than the 0 here"),
         (("run", "-j", "-1"), "jobs must be at least 0, got -1"),
@@ -57,6 +58,8 @@ def unrun(tmp_path_factory: pytest.TempPathFactory) -> Project:
         (("run", "--speed", "9"), "--speed"),
         (("run", "-p"), "'-p'"),
         (("list", "alpha"), "alpha"),
+        (("sweep", "alpha"), "no sweep 'alpha': the sweeps are"),
+        (("sweep", "-j", "-1", "alpha"), "jobs must be at least 0, got -1"),
         (("fly",), "'fly'"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",

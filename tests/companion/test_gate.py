@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from attention_limits.companion import gate, runner
+from attention_limits.files import publish
 
 from .conftest import Project, new_project
 
@@ -105,7 +106,7 @@ def fail(project: Project, name: str) -> None:
         "digests": project.page(name).digests(plan.parameters),
         "error": "cell 3 (Checks): ValueError: planted",
     }
-    runner.publish(json.dumps(notebook), plan.failed_target)
+    publish(json.dumps(notebook), plan.failed_target)
 
 
 def test_a_page_whose_last_run_failed_is_failed_although_its_good_copy_is_kept(finished: Project) -> None:

@@ -206,7 +206,7 @@ def test_values_at_the_edge_of_the_hypotheses_are_taken(overrides: dict[str, Any
 
 def test_an_unknown_profile_is_refused_with_the_known_ones(project: Project) -> None:
     project.add("alpha")
-    with pytest.raises(ValueError, match="unknown profile 'fast': use book or quick"):
+    with pytest.raises(ValueError, match="unknown profile 'fast': use book, quick or paper"):
         project.page("alpha").resolve("fast", {})
 
 

@@ -15,6 +15,7 @@ import nbformat
 
 from attention_limits.companion import claims, runner
 from attention_limits.companion.pages import Page, all_pages, find_root
+from attention_limits.files import publish
 
 Record = dict[str, Any]
 
@@ -86,7 +87,7 @@ def main() -> None:
     runs = [run_quick(root, pages, seed) for seed in range(arguments.seeds)]
     for page, of_page in zip(pages, zip(*runs, strict=True), strict=True):
         text = json.dumps(summarise(of_page), indent=2, ensure_ascii=False)
-        runner.publish(text + "\n", reference_path(page.name))
+        publish(text + "\n", reference_path(page.name))
         print(f"{reference_path(page.name).relative_to(root)}: {len(of_page[0])} claims")
 
 

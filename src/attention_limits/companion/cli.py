@@ -1,15 +1,18 @@
-"""The command line: ``attention-limits list | run | build | status``.
+"""The command line: ``attention-limits list | run | sweep | build | status``.
 
-Exit codes: 0 all went well; 1 a page failed, or the book may not be printed; 2 bad input, nothing was done.
+Exit codes: 0 all went well; 1 a page or a sweep failed, or the book may not be printed; 2 bad input, nothing was done.
 """
 
 import ast
 import contextlib
+import difflib
+import inspect
 import os
 import shlex
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +25,7 @@ from rich.table import Table
 from attention_limits.companion import gate, runner, status
 from attention_limits.companion.pages import Page, all_pages, find_root, get_page
 from attention_limits.hypotheses import require
-from attention_limits.runtime import DEVICE_VARIABLE, device_name, select_device
+from attention_limits.runtime import DEVICE_VARIABLE, STORE_VARIABLE, device_name, select_device
 
 app = typer.Typer(
     help="Run the pages of Attention Limits and print the book.",
@@ -33,6 +36,11 @@ app = typer.Typer(
 #: The exit code that typer gives for Ctrl-C.
 INTERRUPTED = 130
 NO_DATE = datetime.fromtimestamp(0, UTC)
+
+
+PROFILE_HELP = (
+    "book: what is published; quick: a minute at most, for tests; paper: large grids, for a GPU or a cluster."
+)
 
 
 @app.command("list")
@@ -60,7 +68,7 @@ def run(
         list[str] | None,
         typer.Option("--parameter", "-p", metavar="NAME=VALUE", help="Change a parameter; may be repeated."),
     ] = None,
-    profile: Annotated[str, typer.Option(help="book: what is published; quick: a minute at most, for tests.")] = "book",
+    profile: Annotated[str, typer.Option(help=PROFILE_HELP)] = "book",
     device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N; default: CUDA if there is one.")] = None,
     jobs: Annotated[int, typer.Option("--jobs", "-j", metavar="N", help="Pages at a time; 0: one for each core.")] = 0,
     cell_seconds: Annotated[
@@ -70,7 +78,8 @@ def run(
 ) -> None:
     """Run pages headless and keep the executed notebooks. Pages that are fresh are not run again.
 
-    Results: _build/executed (book profile), _build/quick, _build/custom (your own parameters), _build/failed.
+    Results: _build/executed (book profile), _build/quick, _build/paper, _build/custom (your own parameters),
+    _build/failed.
 
     Example: attention-limits run thm-2-fixed-precision -p num_tokens=64 -p accuracy=1e-3
     """
@@ -97,6 +106,81 @@ def run(
         typer.echo(_shown(outcome.run.failed_target if outcome.error else outcome.run.target))
     if any(outcome.error for outcome in outcomes):
         raise typer.Exit(1)
+
+
+@app.command()
+def sweep(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="A page that trains; none: list them.")] = None,
+    parameters: Annotated[
+        list[str] | None,
+        typer.Option("--parameter", "-p", metavar="AXIS=VALUES", help="Change an axis of the grid; may be repeated."),
+    ] = None,
+    profile: Annotated[str, typer.Option(help=PROFILE_HELP)] = "book",
+    jobs: Annotated[
+        int, typer.Option("--jobs", "-j", metavar="N", help="Processes; 0: one for each accelerator or core.")
+    ] = 0,
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="A Dask scheduler, such as tcp://host:8786.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume/--fresh", help="Read what is in the store, or compute all of it again.")
+    ] = True,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N; default: CUDA if there is one.")] = None,
+) -> None:
+    """Train the models of a page into the store. The page then only reads them; so does a sweep that is run again.
+
+    Ctrl-C, a crash or a full disk loses at most what is being trained at that moment. The store is _build/store, or the
+    folder that ATTENTION_LIMITS_STORE names.
+
+    Example: attention-limits sweep phase-diagram -p sparsity_grid=[1,2] -j 2
+    """
+    root = _root()
+    from attention_limits.experiments.studies.catalogue import STUDIES  # torch, which costs seconds
+
+    if name is None:
+        _table(("sweep", "axes"), [(study, ", ".join(_axes(STUDIES[study]))) for study in STUDIES])
+        return
+    with _bad_input():
+        require(jobs >= 0, f"jobs must be at least 0, got {jobs}")
+        near = difflib.get_close_matches(name, STUDIES, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"the sweeps are {', '.join(STUDIES)}"
+        require(name in STUDIES, f"no sweep {name!r}: {hint}")
+        values = get_page(root, name).resolve(profile, dict(_parse_parameter(text) for text in parameters or []))
+    _sweep(root, name, values, jobs=jobs or None, scheduler=scheduler, fresh=not resume, device=device)
+
+
+def _sweep(root: Path, name: str, values: dict[str, Any], **options: Any) -> None:
+    from attention_limits.experiments.store import Store, StoreError
+    from attention_limits.experiments.studies.catalogue import STUDIES
+    from attention_limits.experiments.sweeps import Sweep, SweepError
+
+    store = Store(Path(os.environ.get(STORE_VARIABLE, root / "_build" / "store")))
+    with _bad_input():
+        try:
+            store.check_writable()
+            at_work = Sweep(store, **options)
+            at_work.check_scheduler()
+        except (StoreError, SweepError) as error:
+            raise ValueError(error) from error
+    start = time.perf_counter()
+    try:
+        STUDIES[name](at_work, **{axis: values[axis] for axis in _axes(STUDIES[name])})
+    except (StoreError, SweepError) as error:
+        typer.echo(f"error: {error}. {at_work.computed} trials were computed and kept: run it again to go on", err=True)
+        raise typer.Exit(1) from error
+    except KeyboardInterrupt:
+        typer.echo(f"{at_work.computed} trials were computed and kept: run it again to go on", err=True)
+        raise
+    found, seconds = at_work.asked - at_work.computed, time.perf_counter() - start
+    typer.echo(
+        f"{name}: {at_work.asked} trials, {found} from the store, {at_work.computed} computed in {seconds:.0f} s; "
+        f"the store: {_shown(store.folder)}"
+    )
+
+
+def _axes(study: Any) -> list[str]:
+    """The parameters of a study: all of its arguments but the first, which computes trials."""
+    return list(inspect.signature(study).parameters)[1:]
 
 
 @app.command()

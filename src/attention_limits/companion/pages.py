@@ -1,6 +1,6 @@
 """Pages: the book's notebooks, their typed parameters, and the values that each profile gives them.
 
-A page's `parameters` cell holds the book profile; the quick profile stands in `profiles`. No page is imported or run.
+A page's `parameters` cell holds the book profile; the others stand in `profiles`. No page is imported or run.
 """
 
 import ast
@@ -21,10 +21,11 @@ import yaml
 
 import attention_limits
 from attention_limits.companion.conditions import CONDITIONS, common_conditions
-from attention_limits.companion.profiles import QUICK, Parameters
+from attention_limits.companion.profiles import PAPER, QUICK, Parameters
 from attention_limits.hypotheses import require
 
-PROFILES = ("book", "quick")
+#: The profiles, each with what it changes.
+PROFILES: dict[str, dict[str, Parameters]] = {"book": {}, "quick": QUICK, "paper": PAPER}
 
 TYPES: dict[str, tuple[type, type | None]] = {
     "int": (int, None),
@@ -125,9 +126,9 @@ class Page:
         Raises:
             ValueError: for an unknown profile or parameter, a wrong type, or a value that the page does not cover.
         """
-        require(profile in PROFILES, f"unknown profile {profile!r}: use {' or '.join(PROFILES)}")
+        require(profile in PROFILES, f"unknown profile {profile!r}: use book, quick or paper")
         values = {name: parameter.convert(parameter.default) for name, parameter in self.parameters.items()}
-        for name, value in {**(QUICK.get(self.name, {}) if profile == "quick" else {}), **overrides}.items():
+        for name, value in {**PROFILES[profile].get(self.name, {}), **overrides}.items():
             known = ", ".join(self.parameters)
             require(name in self.parameters, f"unknown parameter {name!r}: {self.name} has {known}")
             values[name] = self.parameters[name].convert(value)

@@ -1,4 +1,4 @@
-"""What the book's pages do in the quick profile; a page that is not named here runs the same in both profiles."""
+"""What the book's pages do in the quick and paper profiles; a page not named here runs as its own cell says."""
 
 from typing import Any
 
@@ -95,3 +95,6 @@ PAPER: dict[str, Parameters] = {
         "num_seeds": 5,
     },
 }
+
+#: What the paper profile changes: the grids that a figure of a paper would show, for a GPU or a cluster.
+PAPER: dict[str, Parameters] = {}

@@ -28,7 +28,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from attention_limits.companion import claims
 from attention_limits.companion.pages import Page, Parameters
-from attention_limits.runtime import DEVICE_VARIABLE, PAGE_VARIABLE, PROFILE_VARIABLE
+from attention_limits.files import publish
+from attention_limits.runtime import DEVICE_VARIABLE, PAGE_VARIABLE, PROFILE_VARIABLE, STORE_VARIABLE
 
 #: The notebook metadata under which a run describes itself.
 METADATA_KEY = "attention_limits"
@@ -225,6 +226,7 @@ class _Batch:
             DEVICE_VARIABLE: self.device,
             PAGE_VARIABLE: run.page.name,
             PROFILE_VARIABLE: "custom" if run.custom else run.profile,
+            STORE_VARIABLE: os.environ.get(STORE_VARIABLE, str(run.page.root / "_build" / "store")),
         }
         with self.lock:
             if self.stopped.is_set():
@@ -234,21 +236,6 @@ class _Batch:
             self.children.append(child)
         self.display.started(run)
         return child
-
-
-def publish(text: str, target: Path) -> None:
-    """Write a file aside, then rename it: a reader sees the old one or the new one, whole."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    aside = target.with_name(f".{target.name}.new")  # nobody else's: commands that publish hold the checkout's lock
-    try:
-        with aside.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(target)
-    except BaseException:
-        aside.unlink(missing_ok=True)
-        raise
 
 
 def commit(root: Path) -> str:

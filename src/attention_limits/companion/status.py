@@ -7,7 +7,8 @@ from pathlib import Path
 
 from attention_limits.companion import claims, gate
 from attention_limits.companion.pages import Page, all_pages
-from attention_limits.companion.runner import commit, publish
+from attention_limits.companion.runner import commit
+from attention_limits.files import publish
 
 Row = tuple[str, ...]
 

@@ -63,7 +63,7 @@ def train_ensemble(
     *,
     target_variances: Sequence[float] | None = None,
     loss_function: Loss = mean_squared_error,
-    description: str = "training",
+    description: str | None = "training",
 ) -> list[TrainingRun]:
     """Train all ``models`` in place, as `training.train` trains each of them alone, but for rounding.
 
@@ -76,6 +76,7 @@ def train_ensemble(
         schedules: each model's own; they may differ in the peak only.
         target_variances: each model's unit of the recorded errors; 1 by default.
         loss_function: what is minimised, of a kind that `torch.func.vmap` understands.
+        description: the label of the progress bar; None for no bar.
 
     Returns:
         Each model's errors at every step.

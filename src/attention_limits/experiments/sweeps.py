@@ -1,16 +1,202 @@
-"""Sweeps: trials computed through a store, by several processes here or by a cluster's workers."""
+"""Sweeps: trials computed through the store, by processes of this machine or by the workers of a Dask cluster.
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+What is in the store is read, what is missing is computed and put there as soon as it is done. Only this process writes,
+so workers need no common disk. Trials are handed out in groups that are trained as one (`trials.groups`); when a sweep
+dies, at most the groups that were being trained are lost.
+"""
 
-from attention_limits.experiments.trials import Result, Trial, run_trials
-from attention_limits.runtime import select_device
+import contextlib
+import os
+import signal
+import tempfile
+import threading
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from filelock import FileLock, Timeout
+
+from attention_limits.experiments.store import Store, default_folder
+from attention_limits.experiments.trials import Result, Trial, groups, num_parameters, run_trials
+from attention_limits.hypotheses import require_integer
+from attention_limits.runtime import device_name, progress, select_device
+
+#: Seconds to wait for a scheduler to answer.
+SCHEDULER_SECONDS = 10
+#: Locks on accelerators, held by worker processes until they end.
+_claimed: list[FileLock] = []
+
+
+class SweepError(RuntimeError):
+    """A sweep could not go on; the message is one line, and what was finished is in the store."""
 
 
 @dataclass
 class Sweep:
-    """Computes trials; a `trials.Run`."""
+    """Computes trials through a store: a `trials.Run`.
+
+    Args:
+        store: the one of this book by default.
+        jobs: processes; 1 is this one. By default as many as there are accelerators, else what OMP_NUM_THREADS says
+            (the runner of pages shares the cores out by it), else one for each core. A cluster uses all its workers.
+        scheduler: the address of a Dask scheduler, such as tcp://host:8786.
+        device: cpu, cuda or cuda:N; by default CUDA where there is one. Each process or worker takes an accelerator for
+            itself.
+        fresh: compute what is in the store too.
+
+    Raises:
+        ValueError: for a number of jobs or a device that makes no sense.
+    """
+
+    store: Store = field(default_factory=lambda: Store(default_folder()))
+    jobs: int | None = None
+    scheduler: str | None = None
+    device: str | None = None
+    fresh: bool = False
+
+    #: What was done so far: trials asked for, and those of them that were computed.
+    asked: int = field(default=0, init=False)
+    computed: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        if self.jobs is not None:
+            require_integer("jobs", self.jobs, 1)
+        self._done: dict[Trial, Result] = {}
+        # On a cluster the workers know their devices, this process may have none.
+        remote = self.scheduler is not None
+        self._kind = self.device or "" if remote else str(select_device(self.device))
 
     def __call__(self, trials: Sequence[Trial]) -> list[Result]:
-        """The results of ``trials``, in their order."""
-        return run_trials(trials, select_device())
+        """The results of ``trials``, in their order.
+
+        Raises:
+            StoreError: if the store can't be written.
+            SweepError: if the scheduler can't be reached, or a process died.
+        """
+        wanted = [trial for trial in dict.fromkeys(trials) if trial not in self._done]
+        self.asked += len(wanted)
+        if not self.fresh:
+            self._done.update({trial: found for trial in wanted if (found := self.store.get(trial)) is not None})
+        # From the whole list, so that a sweep that goes on where it was stopped trains the same groups.
+        family = torch.device("cuda" if self._kind.startswith("cuda") else "cpu")
+        pending = [group for group in groups(trials, family) if any(trial not in self._done for trial in group)]
+        if pending:
+            self.store.check_writable()
+            missing = sum(trial not in self._done for group in pending for trial in group)
+            with contextlib.closing(self._compute(pending)) as finished, progress(None, "trials", missing) as bar:
+                for group, results, device in finished:
+                    for trial, result in zip(group, results, strict=True):
+                        if trial not in self._done:
+                            self.store.put(trial, result, device)
+                            self._done[trial] = result
+                            self.computed += 1
+                            bar.update()
+        return [self._done[trial] for trial in trials]
+
+    def _compute(self, pending: list[list[Trial]]) -> Generator[tuple[list[Trial], list[Result], str]]:
+        """Each group with its results and the device's name, as they are finished."""
+        pending.sort(key=_work, reverse=True)  # the longest first, so that none is left over at the end
+        jobs = min(self._jobs(), len(pending))
+        if self.scheduler is None and jobs == 1:
+            for group in pending:
+                yield group, *_run_group(group, self._kind)
+            return
+        import joblib  # here, because it costs more than the rest of this module and one process does not need it
+
+        with self._backend():
+            parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", pre_dispatch="all", batch_size=1)
+            tasks = (joblib.delayed(_run_numbered)(index, group, self._kind) for index, group in enumerate(pending))
+            finished = parallel(tasks)
+            try:
+                for index, results, device in finished:
+                    yield pending[index], results, device
+            except (joblib.externals.loky.process_executor.BrokenProcessPool, TimeoutError) as error:
+                raise SweepError(f"a worker was lost: {' '.join(str(error).split())[:200]}") from error
+            finally:
+                finished.close()  # ends the processes that are still at work
+
+    def _jobs(self) -> int:
+        if self.jobs is not None:
+            return self.jobs
+        if self._kind.startswith("cuda"):
+            return 1 if ":" in self._kind else torch.cuda.device_count()
+        threads = os.environ.get("OMP_NUM_THREADS", "")
+        return int(threads) if threads.isdecimal() and int(threads) else os.cpu_count() or 1
+
+    def check_scheduler(self) -> None:
+        """Refuse a scheduler that does not answer or has no workers, before anything is trained.
+
+        Raises:
+            SweepError: naming its address.
+        """
+        if self.scheduler is not None:
+            with self._backend():
+                pass
+
+    @contextlib.contextmanager
+    def _backend(self) -> Iterator[None]:
+        import joblib
+
+        if self.scheduler is None:
+            with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
+                yield
+            return
+        try:
+            from distributed import Client
+        except ImportError as error:
+            raise SweepError("a cluster needs more packages: pip install 'attention-limits[cluster]'") from error
+        try:
+            client = Client(self.scheduler, timeout=SCHEDULER_SECONDS, set_as_default=False)
+        except (OSError, ValueError) as error:
+            raise SweepError(f"no Dask scheduler answers at {self.scheduler}: {_one_line(error)}") from error
+        with client:
+            if not client.scheduler_info()["workers"]:
+                raise SweepError(f"the Dask scheduler at {self.scheduler} has no workers")
+            with joblib.parallel_config(backend="dask", client=client):
+                yield
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def _work(group: list[Trial]) -> float:
+    """About how long a group takes, in any unit."""
+    widest = group[-1]
+    return float(len(group) * num_parameters(widest) * widest.batch_size * widest.num_tokens * widest.num_steps)
+
+
+def _run_group(group: list[Trial], kind: str) -> tuple[list[Result], str]:
+    device = select_device(kind or None)
+    return run_trials(group, device), device_name(device)
+
+
+def _run_numbered(index: int, group: list[Trial], kind: str) -> tuple[int, list[Result], str]:
+    """In a worker: Ctrl-C is the parent's to handle, and an accelerator is taken for as long as the worker lives."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    device = select_device(kind or None)
+    if device.type == "cuda" and device.index is None:
+        kind = f"cuda:{claim_accelerator(torch.cuda.device_count())}"
+    return index, *_run_group(group, kind)
+
+
+def claim_accelerator(count: int) -> int:
+    """The accelerator of this process, of ``count`` in this machine: the first that no other worker has taken.
+
+    It is taken by a lock on a file, which the system frees when the process ends. With more workers than accelerators
+    the later ones share.
+    """
+    require_integer("count", count, 1)
+    if _claimed:
+        return int(Path(_claimed[0].lock_file).stem.rpartition("-")[2])
+    for index in range(count):
+        lock = FileLock(Path(tempfile.gettempdir()) / f"attention-limits-accelerator-{index}.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            continue
+        _claimed.append(lock)
+        return index
+    return os.getpid() % count

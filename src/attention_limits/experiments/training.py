@@ -123,7 +123,7 @@ def train(
     target_variance: float = 1.0,
     loss_function: Loss = mean_squared_error,
     snapshot_steps: tuple[int, ...] = (),
-    description: str = "training",
+    description: str | None = "training",
 ) -> TrainingRun:
     """Train ``model`` in place with Adam.
 
@@ -135,6 +135,7 @@ def train(
         target_variance: unit of the recorded errors: they are the loss divided by it.
         loss_function: what is minimised.
         snapshot_steps: numbers of complete steps, from 0 to num_steps, after which the state is kept.
+        description: the label of the progress bar; None for no bar.
 
     Raises:
         ValueError: for a snapshot outside the run.
@@ -176,12 +177,12 @@ def _copy_state(model: nn.Module) -> State:
 
 @contextlib.contextmanager
 def _stop_on_interrupt() -> Iterator[threading.Event]:
-    """Turn the first SIGINT into an event; outside the main thread, where signals can't be caught, change nothing."""
+    """Turn the first SIGINT into an event; change nothing where it can't be caught or is ignored."""
     stop = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
+    previous = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or previous is signal.SIG_IGN:
         yield stop
         return
-    previous = signal.getsignal(signal.SIGINT)
 
     def note(signum: int, frame: object) -> None:
         stop.set()

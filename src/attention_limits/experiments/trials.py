@@ -9,6 +9,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 from typing import Any, ClassVar
 
@@ -142,8 +143,13 @@ def groups(trials: Sequence[Trial], device: torch.device) -> list[list[Trial]]:
 
 def _most(trial: Trial, device: torch.device) -> int:
     """How many such models make a group."""
-    parameters = sum(tensor.numel() for tensor in trial.build(torch.Generator()).parameters())
-    return group_size(parameters, trial.batch_size * trial.num_tokens, device)
+    return group_size(num_parameters(trial), trial.batch_size * trial.num_tokens, device)
+
+
+@cache
+def num_parameters(trial: Trial) -> int:
+    """The numbers that training changes in a trial's model."""
+    return sum(tensor.numel() for tensor in trial.build(torch.Generator()).parameters())
 
 
 def _run_group(group: Sequence[Trial], device: torch.device) -> list[Result]:
@@ -159,7 +165,7 @@ def _run_group(group: Sequence[Trial], device: torch.device) -> list[Result]:
         return [
             {
                 **trial.evaluate(model, torch.Generator(device).manual_seed(TEST_SEED)),
-                "num_parameters": sum(parameter.numel() for parameter in model.parameters()),
+                "num_parameters": num_parameters(trial),
                 "seconds": seconds,
                 "group": len(group),
                 "diverged": not all(map(math.isfinite, run.errors[-1:])),
@@ -180,7 +186,7 @@ def _train(group: Sequence[Trial], models: list[nn.Module], batches: list[Iterat
             [trial.schedule for trial in group],
             target_variances=[trial.error_unit for trial in group],
             loss_function=first.loss,
-            description=f"{len(group)} × {first.architecture}",
+            description=None,
         )
     try:
         run = train(
@@ -189,7 +195,7 @@ def _train(group: Sequence[Trial], models: list[nn.Module], batches: list[Iterat
             first.schedule,
             target_variance=first.error_unit,
             loss_function=first.loss,
-            description=first.architecture,
+            description=None,
         )
     except FloatingPointError:
         return [TrainingRun([math.nan])]

@@ -1,0 +1,147 @@
+"""The store of trained results: one file a trial, found by what the trial is and by the code that computes it.
+
+A record is written aside and renamed, so that it is whole or not there, whenever the process dies. It carries a
+checksum and the trial itself. A file that is damaged, or is no record of the trial that its name stands for, is
+reported, set aside and computed again; it is never read as truth.
+"""
+
+import hashlib
+import json
+import os
+import sys
+import time
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from attention_limits import experiments, models, problems
+from attention_limits.experiments.trials import Result, Trial
+from attention_limits.files import publish
+from attention_limits.runtime import STORE_VARIABLE
+
+#: Modules of experiments/ that move results about and do not compute them.
+CARRIERS = ("store.py", "sweeps.py")
+#: Where damaged records go, inside the store.
+SET_ASIDE = "set-aside"
+#: A file that is written takes less than a second; one that is older than this was left by a killed process.
+LEFTOVER_SECONDS = 3600
+
+
+@cache
+def code_digest() -> str:
+    """A hash of the code that computes a trial: problems, models, this folder's own modules, and torch's version.
+
+    The store, sweeps, studies, figures and pages do not enter: they do not change what a trial gives.
+    """
+    digest = hashlib.sha256(version("torch").partition("+")[0].encode())  # whatever it was built for
+    for package in (problems, models, experiments):
+        folder = Path(package.__path__[0])
+        for path in sorted(folder.glob("*.py")):
+            if path.name not in CARRIERS or package is not experiments:
+                digest.update(f"{folder.name}/{path.name}".encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def default_folder() -> Path:
+    """Where the store lies: what the environment says, else _build/store of the book that the current folder is in."""
+    if STORE_VARIABLE in os.environ:
+        return Path(os.environ[STORE_VARIABLE])
+    here = Path.cwd()
+    root = next((folder for folder in (here, *here.parents) if (folder / "_toc.yml").is_file()), here)
+    return root / "_build" / "store"
+
+
+class StoreError(OSError):
+    """The store can't be written; the message is one line."""
+
+
+@dataclass(frozen=True)
+class Store:
+    """Results of trials in a folder, which is made when the first one is written."""
+
+    folder: Path
+
+    def path(self, trial: Trial) -> Path:
+        """Where the record of ``trial`` lies if there is one."""
+        return self.folder / f"{_digest({'trial': describe(trial), 'code': code_digest()})}.json"
+
+    def check_writable(self) -> None:
+        """Refuse a folder that can't be written, before anything is trained for it; sweep up what killed writers left.
+
+        Raises:
+            StoreError: naming folder and reason.
+        """
+        try:
+            publish("", self.folder / f".writable-{os.getpid()}")
+            (self.folder / f".writable-{os.getpid()}").unlink()
+            for leftover in self.folder.glob(".*.new"):
+                if time.time() - leftover.stat().st_mtime > LEFTOVER_SECONDS:
+                    leftover.unlink(missing_ok=True)
+        except OSError as error:
+            raise StoreError(f"the store {self.folder} can't be written: {error.strerror}") from error
+
+    def get(self, trial: Trial) -> Result | None:
+        """The result of ``trial``, or None if there is no good record of it."""
+        path = self.path(trial)
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+            checksum = record.pop("checksum")
+            result: Result = record["result"]
+            trouble = ""
+            if checksum != _digest(record):
+                trouble = "its checksum does not fit"
+            elif record["trial"] != describe(trial) or record["code"] != code_digest():
+                trouble = "it is the record of something else"
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            trouble = "it is no record, or a part of one"
+        if not trouble:
+            return result
+        self._set_aside(path, trouble)
+        return None
+
+    def put(self, trial: Trial, result: Result, device: str) -> None:
+        """Keep a result, with where it comes from; ``device`` in words.
+
+        Raises:
+            StoreError: if it can't be written, a full disk among the reasons; what was there before is still there.
+        """
+        record: dict[str, Any] = {
+            "trial": describe(trial),
+            "code": code_digest(),
+            "result": result,
+            "seed": trial.seed,
+            "seconds": result["seconds"],
+            "device": device,
+            "versions": {"python": sys.version.split()[0], **{name: version(name) for name in ("torch", "numpy")}},
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+        try:
+            publish(json.dumps({**record, "checksum": _digest(record)}, indent=1), self.path(trial))
+        except OSError as error:
+            raise StoreError(f"the store {self.folder} can't be written: {error.strerror}") from error
+
+    def _set_aside(self, path: Path, reason: str) -> None:
+        aside = self.folder / SET_ASIDE / f"{path.name}.{os.getpid()}"
+        try:
+            aside.parent.mkdir(exist_ok=True)
+            path.replace(aside)
+        except FileNotFoundError:  # another sweep was faster
+            return
+        except OSError as error:
+            raise StoreError(f"the store {self.folder} can't be written: {error.strerror}") from error
+        print(f"record {path.name} is not used: {reason}. It is now {aside}", file=sys.stderr, flush=True)
+
+
+def describe(trial: Trial) -> dict[str, Any]:
+    """A trial as JSON: its kind and all of its fields."""
+    return {"kind": type(trial).__name__, **asdict(trial)}
+
+
+def _digest(data: Any) -> str:
+    # Numbers are written in full and nan as NaN, so that what was read back hashes to the same.
+    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()

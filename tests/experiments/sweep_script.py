@@ -1,0 +1,32 @@
+"""A sweep in a process of its own, to be killed: python sweep_script.py STORE [JOBS | tcp://SCHEDULER]."""
+
+import sys
+from pathlib import Path
+
+from attention_limits.experiments.averaging import AveragingTrial
+from attention_limits.experiments.store import Store
+from attention_limits.experiments.sweeps import Sweep, SweepError
+
+#: Trials of different lengths, so that each is a group of its own; one takes about half a second.
+TRIALS = [
+    AveragingTrial(
+        architecture="attention", num_tokens=6, sparsity=2, value_dim=1, size=8, batch_size=8, num_steps=300 + number
+    )
+    for number in range(8)
+]
+
+
+def main() -> None:
+    """Compute `TRIALS`."""
+    store, how = Store(Path(sys.argv[1])), sys.argv[2] if len(sys.argv) > 2 else "1"
+    options = {"jobs": int(how)} if how.isdecimal() else {"scheduler": how}
+    sweep = Sweep(store, device="cpu", **options)
+    try:
+        sweep(TRIALS)
+    except SweepError as error:
+        sys.exit(f"error: {error}")
+    print(f"asked {sweep.asked}, computed {sweep.computed}")
+
+
+if __name__ == "__main__":
+    main()

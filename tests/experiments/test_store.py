@@ -1,0 +1,177 @@
+"""The store: what was put in comes out, and nothing that is damaged, foreign or outdated does."""
+
+import json
+import math
+import os
+import resource
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from attention_limits.experiments import store as store_module
+from attention_limits.experiments.averaging import AveragingTrial
+from attention_limits.experiments.store import SET_ASIDE, Store, StoreError, code_digest, default_folder
+from attention_limits.runtime import STORE_VARIABLE
+
+TRIAL = AveragingTrial(architecture="attention", num_tokens=5, sparsity=2, size=4, seed=3)
+RESULT: dict[str, Any] = {"error": 0.1 + 0.2, "seconds": 1.5, "diverged": False, "curve": [1.0, math.inf, 1e-300]}
+
+
+@pytest.fixture
+def filled(tmp_path: Path) -> Store:
+    """A store with one record."""
+    store = Store(tmp_path / "store")
+    store.put(TRIAL, RESULT, "cpu")
+    return store
+
+
+def test_what_was_put_in_comes_out_bit_for_bit(filled: Store) -> None:
+    assert filled.get(TRIAL) == RESULT
+    filled.put(TRIAL, {**RESULT, "error": math.nan}, "cpu")
+    found = filled.get(TRIAL)
+    assert found is not None
+    assert math.isnan(found["error"])
+    assert len(list(filled.folder.iterdir())) == 1
+
+
+def test_a_record_says_where_it_comes_from(filled: Store) -> None:
+    record = json.loads(filled.path(TRIAL).read_text())
+    assert record["seed"] == 3
+    assert record["device"] == "cpu"
+    assert record["seconds"] == 1.5
+    assert record["versions"].keys() == {"python", "torch", "numpy"}
+    assert record["trial"]["kind"] == "AveragingTrial"
+    assert record["trial"]["num_tokens"] == 5
+
+
+def test_every_field_of_a_trial_is_part_of_its_key(filled: Store) -> None:
+    class OtherTrial(AveragingTrial):
+        pass
+
+    fields = asdict(TRIAL)
+    others = [{"seed": 4}, {"size": 5}, {"num_steps": 9}, {"peak_rate": 1e-3}, {"sparsity": 1}, {"num_samples": 7}]
+    paths = {filled.path(AveragingTrial(**{**fields, **change})) for change in others}
+    paths |= {filled.path(OtherTrial(**fields)), filled.path(TRIAL)}
+    assert len(paths) == len(others) + 2
+    assert filled.get(AveragingTrial(**{**fields, "seed": 4})) is None
+
+
+def test_a_record_of_other_code_is_not_found(filled: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "code_digest", lambda: "other")
+    assert filled.get(TRIAL) is None
+    monkeypatch.undo()
+    assert filled.get(TRIAL) == RESULT
+
+
+def test_the_code_digest_sees_what_computes_and_not_what_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    packages = {}
+    for name in ("problems", "models", "experiments"):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "one.py").write_text("a = 1")
+        packages[name] = type("Package", (), {"__path__": [str(folder)]})
+        monkeypatch.setattr(store_module, name, packages[name])
+    code_digest.cache_clear()
+    digests = [code_digest()]
+
+    def after(path: str, text: str) -> str:
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text(text)
+        code_digest.cache_clear()
+        return code_digest()
+
+    try:
+        for path in ("problems/one.py", "models/two.py", "experiments/one.py"):
+            digests.append(after(path, "a = 2"))
+        assert len(set(digests)) == 4
+        for path in ("experiments/store.py", "experiments/sweeps.py", "experiments/studies/grid.py", "figures.py"):
+            assert after(path, "a = 3") == digests[-1]
+    finally:
+        monkeypatch.undo()
+        code_digest.cache_clear()
+
+
+def damaged(text: str) -> dict[str, str]:
+    """Ways in which a record's text can be wrong, by name."""
+    record = json.loads(text)
+    other = {**record, "trial": {**record["trial"], "seed": 4}}
+    other.pop("checksum")
+    return {
+        "truncated": text[: len(text) // 2],
+        "empty": "",
+        "another program's": '{"x": 1}',
+        "a list": "[]",
+        "edited": text.replace("1.5", "1.25"),
+        "another trial's": json.dumps({**other, "checksum": store_module._digest(other)}),
+    }
+
+
+@pytest.mark.parametrize("how", ["truncated", "empty", "another program's", "a list", "edited", "another trial's"])
+def test_a_bad_record_is_reported_set_aside_and_not_used(
+    filled: Store, how: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = filled.path(TRIAL)
+    text = damaged(path.read_text())[how]
+    path.write_text(text)
+    assert filled.get(TRIAL) is None
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1
+    assert path.name in message
+    assert not path.exists()
+    (aside,) = (filled.folder / SET_ASIDE).iterdir()
+    assert aside.read_text() == text
+    filled.put(TRIAL, RESULT, "cpu")
+    assert filled.get(TRIAL) == RESULT
+    assert capsys.readouterr().err == ""
+
+
+def test_bytes_that_are_no_text_are_set_aside(filled: Store) -> None:
+    filled.path(TRIAL).write_bytes(b"\xff\xfe\x00")
+    assert filled.get(TRIAL) is None
+    assert len(list((filled.folder / SET_ASIDE).iterdir())) == 1
+
+
+def test_a_full_disk_keeps_the_old_record_and_leaves_nothing_half_written(filled: Store) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    long = {**RESULT, "curve": [0.123456789] * 10_000}
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+    try:
+        with pytest.raises(StoreError, match="can't be written: File too large"):
+            filled.put(TRIAL, long, "cpu")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert filled.get(TRIAL) == RESULT
+    assert list(filled.folder.iterdir()) == [filled.path(TRIAL)]
+
+
+def test_a_folder_that_cannot_be_written_is_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    store = Store(tmp_path / "file" / "store")
+    with pytest.raises(StoreError, match=r"the store .*file/store can't be written: Not a directory") as caught:
+        store.check_writable()
+    assert "\n" not in str(caught.value)
+
+
+def test_what_killed_writers_left_is_swept_up_and_what_others_write_is_not(filled: Store) -> None:
+    old, new = filled.folder / ".a.json.1.new", filled.folder / ".b.json.2.new"
+    old.touch()
+    new.touch()
+    os.utime(old, (0, 0))
+    filled.check_writable()
+    assert not old.exists()
+    assert new.exists()
+    assert filled.get(TRIAL) == RESULT
+
+
+def test_the_store_lies_where_the_environment_says_or_in_the_book(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "_toc.yml").touch()
+    monkeypatch.delenv(STORE_VARIABLE, raising=False)
+    monkeypatch.chdir(tmp_path / "notebooks")
+    assert default_folder() == tmp_path / "_build" / "store"
+    monkeypatch.setenv(STORE_VARIABLE, str(tmp_path / "elsewhere"))
+    assert default_folder() == tmp_path / "elsewhere"
