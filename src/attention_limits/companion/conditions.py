@@ -300,7 +300,7 @@ def _phase_diagram_conditions(values: Parameters) -> None:
     for prefix in ("", "address_"):
         for name in (f"{prefix}sparsity_grid", f"{prefix}embed_grid"):
             entries = values[name]
-            require(len(entries) >= 3, f"{name} needs at least three entries (a line is fitted), got {entries}")
+            require(len(entries) >= 2, f"{name} needs at least two entries (it is an axis of a map), got {entries}")
             require(entries == sorted(set(entries)), f"{name}'s entries must rise, got {entries}")
             require_integer(f"{name}'s entries", entries[0], 1)
         most = values[f"{prefix}sparsity_grid"][-1]

@@ -95,6 +95,3 @@ PAPER: dict[str, Parameters] = {
         "num_seeds": 5,
     },
 }
-
-#: What the paper profile changes: the grids that a figure of a paper would show, for a GPU or a cluster.
-PAPER: dict[str, Parameters] = {}
