@@ -32,7 +32,7 @@
 # Part 1. $\blacksquare$
 # :::
 #
-# Theorem 2 is about the same unit with few bits: order $q\log N$ dimensions are then enough ({prf:ref}`thm-fixed-precision`). So three lines cross our maps: $m=q$, $m=2q$ (where $2q>N-1$, it is $N-1$) and $m=q\ln N$
+# [Theorem 2](thm-2-fixed-precision.py) is about the same unit with few bits: order $q\log N$ dimensions are then enough. So three lines cross our maps: $m=q$, $m=2q$ (where $2q>N-1$, it is $N-1$) and $m=q\ln N$
 # (order $q\log N$ without its constant). We ask where the *learned* transition lies beside them, and with which power of $q$ it grows.
 #
 # ## The idea
