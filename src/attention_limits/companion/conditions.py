@@ -292,6 +292,31 @@ def _learned_attention_conditions(values: Parameters) -> None:
     require(0 <= snapshot <= last, f"snapshot_step = {snapshot} lies outside the run's steps 0…{last}")
 
 
+def _phase_diagram_conditions(values: Parameters) -> None:
+    common_conditions(values)
+    size = values["num_tokens"]
+    require(3 <= size <= 256, f"num_tokens must lie in 3…256 (each cell of a map is trained), got {size}")
+    require_integer("value_dim", values["value_dim"], 1)
+    for prefix in ("", "address_"):
+        for name in (f"{prefix}sparsity_grid", f"{prefix}embed_grid"):
+            entries = values[name]
+            require(len(entries) >= 2, f"{name} needs at least two entries (it is an axis of a map), got {entries}")
+            require(entries == sorted(set(entries)), f"{name}'s entries must rise, got {entries}")
+            require_integer(f"{name}'s entries", entries[0], 1)
+        most = values[f"{prefix}sparsity_grid"][-1]
+        require(
+            most < size, f"{prefix}sparsity_grid's q = {most} needs q < N = {size}: uniform attention is exact there"
+        )
+    both = [q for q in values["sparsity_grid"] if q in values["address_sparsity_grid"]]
+    require(any(q >= 2 for q in both), f"sparsity_grid and address_sparsity_grid must share a q ≥ 2, they share {both}")
+    budgets = values["step_grid"]
+    pair = len(budgets) == 2 and budgets[0] > budgets[1] >= 1
+    require(pair, f"step_grid must be two budgets, the larger one first, each at least 1, got {budgets}")
+    for name in ("attention_rate", "address_rate"):
+        require(0 < values[name] < math.inf, f"{name} must be positive and finite, got {values[name]}")
+    require(0 < values["level"] < 0.5, f"level must lie strictly between 0 and 0.5, got {values['level']}")
+
+
 #: A page's own conditions, where it has more than those of the parameters' names.
 CONDITIONS: dict[str, Callable[[Parameters], None]] = {
     "thm-2-fixed-precision": _fixed_precision_conditions,
@@ -307,4 +332,5 @@ CONDITIONS: dict[str, Callable[[Parameters], None]] = {
     "match3-local": _local_conditions,
     "third-order": _third_order_conditions,
     "learned-attention": _learned_attention_conditions,
+    "phase-diagram": _phase_diagram_conditions,
 }

@@ -87,6 +87,17 @@ QUICK: dict[str, Parameters] = {
         "num_seeds": 2,
         "least_gap": 0.02,
     },
+    "phase-diagram": {
+        "num_tokens": 12,
+        "sparsity_grid": [1, 2, 4],
+        "embed_grid": [8, 16, 32, 64],
+        "attention_rate": 8e-3,
+        "address_sparsity_grid": [1, 2, 4],
+        "address_embed_grid": [1, 2, 4, 8],
+        "step_grid": [400, 200],
+        "level": 0.3,
+        "num_seeds": 2,
+    },
 }
 
 #: What the paper profile changes: the grids that a figure of a paper would show, for a GPU or a cluster.
@@ -97,6 +108,15 @@ PAPER: dict[str, Parameters] = {
         "num_steps": 20_000,
         "pair_steps": 5000,
         "step_labels": 2048,
+        "num_seeds": 5,
+    },
+    # 600 trials of 10,000 steps in all; at 1.2 ms a step (measured) two hours on one core.
+    "phase-diagram": {
+        "sparsity_grid": [1, 2, 3, 4, 6, 8, 12, 16],
+        "embed_grid": [2, 4, 8, 16, 32, 64, 128],
+        "address_sparsity_grid": [1, 2, 3, 4, 6, 8, 12, 16],
+        "address_embed_grid": [1, 2, 4, 8, 16, 32, 64, 128],
+        "step_grid": [8000, 2000],
         "num_seeds": 5,
     },
 }

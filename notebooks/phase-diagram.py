@@ -1,0 +1,570 @@
+# %% [markdown]
+# # Phase diagram: which $m$ does training need for which $q$?
+#
+# **The question.** [Learned attention](learned-attention.py) finds the average at one sparsity $q$ and one embedding dimension $m$. For which other
+# pairs does training find it, where does it stop, and is that where the theorems say that small units end?
+#
+# ## The statement
+#
+# This page shows an experiment: two maps of the error over $q$ and $m$. All of its settings are ours. The paper
+# {cite}`sanford2023representational` speaks of weights that exist, not of weights that are found. What exists in the two models that we train is
+# known:
+#
+# :::{prf:proposition} (what the two models can represent, ours)
+# :label: prop-phase-sizes
+#
+# Let $1\le q\le N-1$ and $m^\circ=\min(2q,N-1)$, and let numbers have unlimited precision and input networks any width.
+#
+# 1. *Address.* Values pass unchanged, keys are free vectors of $\R^m$, one for each position, queries a network's answer to the pointers.
+#    Some weights have an error below every $\eps>0$ if $m\ge m^\circ$. If $m<m^\circ$ all weights miss some input by more than $1/(2q^2)$.
+# 2. *Attention.* A network maps tokens to $\R^m$, and one unit ({prf:ref}`def-unit`) with $m\times m$ matrices $Q$ and $K$ follows. Some weights have an error
+#    below every $\eps>0$ if $m\ge d'+2m^\circ$.
+# :::
+#
+# :::{prf:proof}
+# :class: dropdown
+#
+# *Part 1* is {prf:ref}`thm-tight-dimension`. Pointers take finitely many values, and a network with one hidden layer that is wide enough takes any values
+# on finitely many points.
+#
+# *Part 2.* Let the network write $(z_i,\,w_{y_i},\,u_i)$ into $d'+m^\circ+m^\circ$ coordinates, with the keys $u_j$ and queries $w_y$ of Part 1, and 0 into the others. It can: $w_{y_i}$ and $u_i$ depend on finitely many
+# values of $(y_i,i)$, and $z=\max(z,0)-\max(-z,0)$. Let $V$ read the first part, $Q$ the second and $K$ the third, each into the same coordinates. The scores are $\inner{w_{y_i}}{u_j}$ and the values $z_j$, as in
+# Part 1. $\blacksquare$
+# :::
+#
+# [Theorem 2](thm-2-fixed-precision.py) is about the same unit with few bits: order $q\log N$ dimensions are then enough. So three lines cross our maps: $m=q$, $m=2q$ (where $2q>N-1$, it is $N-1$) and $m=q\ln N$
+# (order $q\log N$ without its constant). We ask where the *learned* transition lies beside them, and with which power of $q$ it grows.
+#
+# ## The idea
+#
+# The first map is the whole model, and in it $m$ does two jobs. The $m$ coordinates of a hidden vector carry the value, $d'$ numbers, and the *address*: who looks at whom. The second map gives the values away,
+# $f(X)_i=\sum_j p_{ij}z_j$, and learns $p$ alone. There $m$ is the dimension of the address and of nothing else.
+#
+# Errors at different $q$ are not comparable as they are, because uniform attention, which knows nothing, has the relative error
+# $1-q/N$ ({prf:ref}`prop-baselines`). We divide by it. The *share* is 1 for uniform attention and 0 for the exact average. Training *has learned* a pair $(q,m)$ where the share is below a fixed level, and the *transition*
+# $m^*(q)$ is the smallest $m$ where it is ({numref}`fig-phase-attention`, {numref}`fig-phase-address`).
+#
+# **Prerequisites and time.** [Learned attention](learned-attention.py), [the tight dimension](tight-dimension.py), least squares. About five minutes on one core.
+#
+# ## Parameters
+
+# %% tags=["parameters"]
+num_tokens: int = 32  # N, tokens
+value_dim: int = 4  # d', coordinates of a value
+sparsity_grid: list[int] = [1, 2, 4, 8]  # q of the first map
+embed_grid: list[int] = [8, 16, 32, 64, 128]  # m of the first map
+attention_rate: float = (
+    5e-3  # Adam's learning rate after the warm-up, in the first map
+)
+address_sparsity_grid: list[int] = [1, 2, 4, 8, 16]  # q of the second map
+address_embed_grid: list[int] = [1, 2, 4, 8, 16, 32]  # m of the second map
+address_rate: float = (
+    2e-2  # Adam's learning rate after the warm-up, in the second map
+)
+step_grid: list[int] = [1200, 600]  # two budgets, in steps, the larger one first
+batch_size: int = 8  # samples of a step
+level: float = 0.25  # the share of uniform attention's error that is called learned
+num_seeds: int = 3  # repetitions of every cell
+seed: int = 0  # of the first repetition
+
+# %% [markdown]
+# ## The experiment
+#
+# A trial is one pair $(q,m)$, one budget and one seed. Within a budget all cells have the same steps, samples and schedule: 100 steps of linear warm-up, then half a cosine down to 0. The schedule is as long as the budget, so
+# the smaller budget is a run of its own, not the beginning of the longer one. The network has one hidden layer of 128 rectified linear units. Every step draws new
+# samples.
+#
+# Each map has one peak learning rate. We found both by trying four rates, a factor 2 apart, on a few cells with one seed. The address takes a
+# larger one. A rate for each cell would move the transitions, and would no longer be one method.
+
+# %%
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from IPython.display import Markdown, display
+from matplotlib.colors import LogNorm
+from scipy.stats import spearmanr
+
+from attention_limits import figures
+from attention_limits.companion.claims import claim
+from attention_limits.companion.profiles import PAPER
+from attention_limits.experiments.studies.phase_diagram import (
+    over_seeds,
+    phase_diagram,
+    power_law,
+    transitions,
+)
+from attention_limits.experiments.sweeps import Sweep
+
+figures.use_style()
+frame = phase_diagram(
+    Sweep(),
+    num_tokens=num_tokens,
+    value_dim=value_dim,
+    sparsity_grid=sparsity_grid,
+    embed_grid=embed_grid,
+    attention_rate=attention_rate,
+    address_sparsity_grid=address_sparsity_grid,
+    address_embed_grid=address_embed_grid,
+    address_rate=address_rate,
+    step_grid=step_grid,
+    batch_size=batch_size,
+    num_seeds=num_seeds,
+    seed=seed,
+)
+
+# %% tags=["hide-input"]
+full = PAPER["phase-diagram"]
+
+
+def listed(entries):
+    return ", ".join(map(str, entries))
+
+
+display(
+    Markdown(
+        f"These are {len(frame)} trials, {frame['diverged'].sum()} of which diverged. The grid is a part of a larger one. The first map "
+        f"has $q\\in\\{{{listed(sparsity_grid)}\\}}$ and $m\\in\\{{{listed(embed_grid)}\\}}$ here, the second "
+        f"$q\\in\\{{{listed(address_sparsity_grid)}\\}}$ and $m\\in\\{{{listed(address_embed_grid)}\\}}$, each with {num_seeds} seeds. "
+        f"The profile `paper`, for a cluster or a GPU, has $q\\in\\{{{listed(full['sparsity_grid'])}\\}}$ and "
+        f"$m\\in\\{{{listed(full['embed_grid'])}\\}}$ in the first, $m\\in\\{{{listed(full['address_embed_grid'])}\\}}$ in the second, "
+        f"{full['num_seeds']} seeds and {listed(full['step_grid'])} steps."
+    )
+)
+
+# %% [markdown]
+# ### Where the transition is
+#
+# For every $q$ and seed we read off where the share first crosses the level as $m$ grows, between two values of $m$ and on a scale that is logarithmic in
+# both. The grid brackets $m^*$; the interpolation is a convention. A seed that never crosses has $m^*=\infty$, and one that is
+# learned at the smallest $m$ already has $m^*=0$: the median over seeds then still says on which side of the map the transition
+# lies. Such a $q$ is left out of the fit, and marked in the figures by a triangle.
+
+# %%
+found = transitions(frame, level)
+summary = over_seeds(found)
+
+
+def crossings(name, steps):
+    """Medians, least and most of m* by q, for one map and budget."""
+    rows = summary[(summary["map"] == name) & (summary["num_steps"] == steps)]
+    return rows.set_index("sparsity")[["median", "least", "most"]]
+
+
+laws = {}
+for name in ("attention", "address"):
+    for steps in step_grid:
+        points = crossings(name, steps)["median"]
+        laws[name, steps] = power_law(
+            points.index.to_numpy(float), points.to_numpy(float)
+        )
+
+# %% tags=["hide-input"]
+large, small = step_grid
+LINES = {
+    "$m=q$": (lambda q: q, ":"),
+    "$m=\\min(2q,N-1)$": (lambda q: np.minimum(2 * q, num_tokens - 1), "--"),
+    "$m=q\\,\\ln N$": (lambda q: q * np.log(num_tokens), "-."),
+}
+#: Part 2 of the proposition: from here on a whole unit exists.
+WHOLE = {
+    "$m=d'+2\\,\\min(2q,N-1)$": (
+        lambda q: value_dim + 2 * np.minimum(2 * q, num_tokens - 1),
+        (0, (6, 1, 1, 1, 1, 1)),
+    )
+}
+
+
+def lines_of(name):
+    """The lines that a map is compared with."""
+    return LINES | WHOLE if name == "attention" else LINES
+
+
+def phase_map(axes, name, steps):
+    """The median share of every cell, with the transition and the three lines."""
+    cells = frame[(frame["map"] == name) & (frame["num_steps"] == steps)]
+    shares = cells.pivot_table(
+        index="embed_dim", columns="sparsity", values="share", aggfunc="median"
+    )
+    q, m = shares.columns.to_numpy(float), shares.index.to_numpy(float)
+    mesh = axes.pcolormesh(
+        np.log2(q),
+        np.log2(m),
+        np.clip(shares, 1e-3, 1),
+        norm=LogNorm(1e-3, 1),
+        cmap=figures.SEQUENTIAL,
+        shading="nearest",
+        rasterized=True,
+    )
+    for (row, column), share in np.ndenumerate(shares.to_numpy()):
+        text = "<.001" if share < 1e-3 else f"{share:.2g}".lstrip("0")
+        axes.text(
+            np.log2(q[column]) - 0.22,  # beside the diagonal lines
+            np.log2(m[row]) + 0.3,
+            text,
+            ha="center",
+            va="center",
+            fontsize=9,
+            color="black" if share > 0.08 else "white",
+        )
+    limits = axes.get_xlim(), axes.get_ylim()
+    fine = np.linspace(*limits[0], 200)
+    for label, (line, style) in lines_of(name).items():
+        axes.plot(
+            fine,
+            np.log2(line(2**fine)),
+            linestyle=style,
+            color="white",
+            linewidth=3.2,
+            alpha=0.6,
+        )
+        axes.plot(
+            fine,
+            np.log2(line(2**fine)),
+            linestyle=style,
+            color="black",
+            linewidth=1.5,
+            label=label,
+        )
+    middle = crossings(name, steps)["median"]
+    inside = middle[np.isfinite(middle) & (middle > 0)]
+    style = {"color": figures.ORANGE, "markeredgecolor": "white", "markersize": 7}
+    axes.plot(
+        np.log2(inside.index),
+        np.log2(inside),
+        "o-",
+        label="transition $m^*(q)$",
+        **style,
+    )
+    for edge, marker, outside in (
+        (limits[1][1] - 0.2, "^", middle[middle == np.inf]),
+        (limits[1][0] + 0.2, "v", middle[middle == 0]),
+    ):
+        axes.plot(
+            np.log2(outside.index), np.full(len(outside), edge), marker, **style
+        )
+    axes.set(xlim=limits[0], ylim=limits[1], xlabel="$q$", title=f"{steps:,} steps")
+    axes.set_xticks(np.log2(q), [f"{value:.0f}" for value in q])
+    axes.set_yticks(np.log2(m), [f"{value:.0f}" for value in m])
+    axes.grid(visible=False)
+    return mesh
+
+
+def both_budgets(name):
+    fig, panels = plt.subplots(1, 2, figsize=(9.6, 4.6))
+    for axes, steps in zip(panels, (small, large), strict=True):
+        mesh = phase_map(axes, name, steps)
+    panels[0].set_ylabel("$m$")
+    fig.colorbar(
+        mesh, ax=panels, fraction=0.03, label="share of uniform attention's error"
+    )
+    handles, labels = panels[0].get_legend_handles_labels()
+    fig.legend(handles, labels, loc="outside lower center", ncols=5, fontsize="small")
+    plt.show()
+
+
+# %% [markdown]
+# ### The first map: attention
+#
+# In this map $m$ is everything: value, query and key share the $m$ coordinates of the hidden vector.
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-phase-attention", "caption": "Attention: median over seeds of the share of uniform attention's error, for two budgets. Circles: where the share crosses the level. A triangle at the upper edge: not inside the map. Lines, for comparison: q, min(2q, N − 1) and q ln N."}, "image": {"alt": "Two heat maps with q across and m upwards, both on logarithmic scales. Errors are low in the upper left, where m is large and q small, and near one in the lower right. The transition rises with q and lies above the three comparison lines; with the larger budget it lies lower."}}
+both_budgets("attention")
+
+# %% [markdown]
+# ### The second map: the address alone
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-phase-address", "caption": "The address alone, values given: median over seeds of the share of uniform attention's error, for two budgets. Marks and lines as in the map of attention."}, "image": {"alt": "Two heat maps with q across and m upwards, both on logarithmic scales. The dark region of low errors reaches much further down than in the map of attention. The transition rises with q close to the line of 2 q and falls below it at the largest q."}}
+both_budgets("address")
+
+# %% [markdown]
+# ### The transition and its power of $q$
+#
+# Least squares fit $\log m^*$ by $\log q$, a point for each $q$: the median of its seeds. The band is the 95 % confidence band of the line, from the scatter of the points about it. A curve that is no power law is part of that scatter. With so few points the band is wide.
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-phase-transition", "caption": "The transition against q for both maps and both budgets. Points: median of the seeds, bars from the least to the largest. Triangles: transitions outside the map. Line and band: fitted power law with its 95 % confidence band, where three points allow one. Black: q, min(2q, N − 1) and q ln N."}, "image": {"alt": "Two panels with q across and m upwards, both logarithmic. Left, attention: the points of the larger budget rise along a straight line above all three comparison lines, those of the smaller budget lie higher. Right, address: the points lie between the line of q and the line of q ln N, close to 2 q, and bend down at the largest q."}}
+fig, panels = plt.subplots(1, 2, figsize=(9.6, 4.4), sharey=True)
+for axes, name in zip(panels, ("attention", "address"), strict=True):
+    for steps, color in ((large, figures.BLUE), (small, figures.ORANGE)):
+        points, law = crossings(name, steps), laws[name, steps]
+        inside = points[np.isfinite(points["median"]) & (points["median"] > 0)]
+        top = max(embed_grid + address_embed_grid)
+        axes.errorbar(
+            inside.index,
+            inside["median"],
+            [
+                inside["median"] - inside["least"].clip(lower=0.5),
+                inside["most"].clip(upper=2 * top) - inside["median"],
+            ],
+            fmt="o",
+            capsize=3,
+            color=color,
+            label=f"{steps:,} steps",
+        )
+        beyond = points[points["median"] == np.inf]
+        axes.plot(
+            beyond.index,
+            np.full(len(beyond), 1.15 * top),
+            "^",
+            color=color,
+            markersize=8,
+        )
+        under = points[points["median"] == 0]
+        axes.plot(
+            under.index, np.full(len(under), 0.75), "v", color=color, markersize=8
+        )
+        if law.model is not None:
+            fine = np.geomspace(inside.index.min(), inside.index.max(), 60)
+            middle, low, high = law.band(fine)
+            axes.plot(fine, middle, color=color, linewidth=1.5)
+            axes.fill_between(fine, low, high, color=color, alpha=0.18, linewidth=0)
+    ones = sorted({*sparsity_grid, *address_sparsity_grid})
+    fine = np.geomspace(ones[0], ones[-1], 200)
+    for label, (line, style) in lines_of(name).items():
+        axes.plot(
+            fine,
+            line(fine),
+            linestyle=style,
+            color="black",
+            linewidth=1.2,
+            label=label,
+        )
+    axes.set(
+        xscale="log", yscale="log", xlabel="$q$", title=name, ylim=(0.7, 2 * top)
+    )
+    axes.set_xticks(ones, ones)
+    ticks = sorted({*embed_grid, *address_embed_grid})
+    axes.set_yticks(ticks, ticks)
+    axes.minorticks_off()
+panels[0].set_ylabel("$m^*$")
+handles, labels = panels[0].get_legend_handles_labels()
+fig.legend(handles, labels, loc="outside lower center", ncols=6, fontsize="small")
+plt.show()
+
+
+# %% tags=["hide-input"]
+def shown(value):
+    if np.isnan(value):
+        return "–"
+    if np.isinf(value):
+        return "above the map"
+    return f"{value:.3g}" if value > 0 else "below the map"
+
+
+table = summary.copy()
+table["q"] = table["sparsity"]
+table["median of m*"] = table["median"].map(shown)
+table["over seeds"] = [
+    f"{shown(row.least)} … {shown(row.most)}" for row in table.itertuples()
+]
+table["min(2q, N − 1)"] = np.minimum(2 * table["q"], num_tokens - 1)
+table["q ln N"] = (table["q"] * np.log(num_tokens)).round(1).astype(str)
+table = table.rename(columns={"num_steps": "steps"})
+columns = [
+    "map",
+    "steps",
+    "q",
+    "median of m*",
+    "over seeds",
+    "min(2q, N − 1)",
+    "q ln N",
+]
+display(table[columns].style.hide(axis="index"))
+
+# %% [markdown]
+# The exponent of the power law, with its 95 % interval. The level is a choice of ours, so the table gives two others beside it, from the same trials.
+
+# %% tags=["hide-input"]
+rows = []
+for other in sorted({level, level / 2, 2 * level}):
+    medians = over_seeds(transitions(frame, other))
+    for (name, steps), points in medians.groupby(["map", "num_steps"]):
+        law = power_law(
+            points["sparsity"].to_numpy(float), points["median"].to_numpy(float)
+        )
+        low, high = law.interval
+        rows.append(
+            {
+                "map": name,
+                "steps": steps,
+                "level": f"{other:g}",
+                "points": law.num_points,
+                "exponent": f"{law.exponent:.2f}",
+                "95 % interval": f"{low:.2f} … {high:.2f}",
+                "m* at q = 1": shown(law.factor),
+            }
+        )
+exponents = pd.DataFrame(rows).sort_values(["map", "steps", "level"])
+exponents = exponents.replace({"nan": "–", "nan … nan": "–"})
+display(exponents.style.hide(axis="index"))
+
+# %% [markdown]
+# ### What the budget does, and how to read the maps
+
+# %% tags=["hide-input"]
+shared = [q for q in sparsity_grid if q in address_sparsity_grid]
+by_budget = found.set_index(["map", "sparsity", "seed", "num_steps"])["transition"]
+by_budget = by_budget.unstack("num_steps")
+tight = np.minimum(2 * np.array(address_sparsity_grid), num_tokens - 1)
+with np.errstate(divide="ignore"):
+    # Outside the map on both sides of a ratio: inf/inf or 0/0. That says nothing, it is nan, and min and max pass over it.
+    moved = by_budget[small] / by_budget[large]
+    middles = {
+        name: crossings(name, small)["median"] / crossings(name, large)["median"]
+        for name in ("attention", "address")
+    }
+    wider = [q for q in shared if q >= 2]
+    contrast = (middles["attention"] / middles["address"])[wider].min()
+    address_crossings = crossings("address", large)
+    attention_crossings = crossings("attention", large)
+    below = (address_crossings["most"] / attention_crossings["least"])[shared].max()
+    factors = address_crossings[["least", "most"]].div(tight, axis="index").to_numpy()
+    distance = np.maximum(factors, 1 / factors).max()
+ranks = (
+    frame[frame["sparsity"] >= 2]
+    .groupby(["map", "num_steps", "sparsity", "seed"])[["embed_dim", "share"]]
+    .apply(
+        lambda cells: (
+            spearmanr(cells["embed_dim"], cells["share"].fillna(1)).statistic
+        )
+    )
+    .rename("correlation")
+    .reset_index()
+)
+exists = {q: value_dim + 2 * min(2 * q, num_tokens - 1) for q in sparsity_grid}
+above = attention_crossings["median"] / pd.Series(exists)
+
+
+def span(numbers):
+    """The range of the finite ones."""
+    finite = numbers[np.isfinite(numbers) & (numbers > 0)]
+    return f"{finite.min():.2f} to {finite.max():.2f}" if len(finite) else "(no)"
+
+
+display(
+    Markdown(
+        f"From {large:,} to {small:,} steps $m^*$ grows by a factor of {span(middles['attention'])} for attention and of "
+        f"{span(middles['address'])} for the address (medians, range over the $q$ that stay inside the map). At {large:,} steps "
+        f"attention's $m^*$ is {span(above)} times the dimension $d'+2\\min(2q,N-1)$ from which on weights exist, and the address's is "
+        f"{span(address_crossings['median'] / tight)} times $\\min(2q,N-1)$."
+    )
+)
+
+# %% [markdown]
+# What weights exist does not depend on a budget. So far as a transition moves with it, the transition shows how fast training is, not what the model can represent. In the first map that is a large part: the cells
+# between the line of {prf:ref}`prop-phase-sizes` and the transition have weights that training did not reach in time, and width buys speed. In the second map the
+# transition moves less, and it lies near the dimension that exact addresses need. It may lie below it, because a small *mean* error does not need every subset to be singled out, and
+# because of the interpolation at the smallest $q$, where the grid says no more than between which two $m$ it lies.
+
+# %% [markdown]
+# ## Checks
+
+# %% tags=["hide-input"]
+attention, address = (
+    frame[(frame["map"] == name) & (frame["num_steps"] == large)]
+    for name in ("attention", "address")
+)
+widest = attention[attention["embed_dim"] == max(embed_grid)]
+claim(
+    "phase.attention-wide", widest["share"].max(), "<=", level, empirical=True,
+    statement=f"Attention, {large:,} steps, the largest m: share of uniform attention's error, largest over q and seeds.",
+)  # fmt: skip
+narrow = attention[attention["embed_dim"] <= 2 * attention["sparsity"]]
+if len(narrow):
+    claim(
+        "phase.attention-narrow", narrow["share"].min(), ">=", 0.6, empirical=True,
+        statement="Attention, m ≤ 2q: share of uniform attention's error, least over cells and seeds.",
+    )  # fmt: skip
+narrow = address[address["embed_dim"] <= address["sparsity"]]
+if len(narrow):
+    claim(
+        "phase.address-narrow", narrow["share"].min(), ">=", 0.4, empirical=True,
+        statement="Address, m ≤ q: share of uniform attention's error, least over cells and seeds.",
+    )  # fmt: skip
+enough = address["embed_dim"] >= np.minimum(4 * address["sparsity"], num_tokens)
+if enough.any():
+    claim(
+        "phase.address-wide", address.loc[enough, "share"].max(), "<=", level, empirical=True,
+        statement="Address, m ≥ min(4q, N): share of uniform attention's error, largest over cells and seeds.",
+    )  # fmt: skip
+claim(
+    "phase.address-below-attention", below, "<=", 0.6, empirical=True,
+    statement=f"m* of the address over m* of attention, {large:,} steps, worst seeds, largest over q.",
+)  # fmt: skip
+claim(
+    "phase.address-near-tight", distance, "<=", 2, empirical=True,
+    statement=f"Address, {large:,} steps: the factor between m* and min(2q, N − 1), largest over q and seeds.",
+)  # fmt: skip
+claim(
+    "phase.monotone", ranks["correlation"].max(), "<=", -0.75, empirical=True,
+    statement="Rank correlation of error and m, both maps and budgets, q ≥ 2: the least negative one over q and seeds.",
+)  # fmt: skip
+claim(
+    "phase.budget", moved.min(), ">=", 1, empirical=True,
+    statement=f"m* at {small:,} steps over m* at {large:,}, both maps: least over q and seeds.",
+)  # fmt: skip
+claim(
+    "phase.budget-attention", contrast, ">=", 1.1, empirical=True,
+    statement="How much more the smaller budget moves attention's m* than the address's, medians, least over q ≥ 2.",
+)  # fmt: skip
+for name, allowed in (("attention", 0.6), ("address", 0.5)):
+    claim(
+        f"phase.{name}-exponent", abs(laws[name, large].exponent - 1), "<=", allowed, empirical=True,
+        statement=f"Distance from 1 of the fitted exponent of m* in q, {name}, {large:,} steps.",
+    )  # fmt: skip
+claim(
+    "phase.diverged", int(frame["diverged"].sum()), "==", 0, empirical=True,
+    statement="Trials whose loss stopped being finite.",
+)  # fmt: skip
+
+# %% [markdown]
+# ## What this does not show
+#
+# * *That training needs more than weights need, for ever.* The budgets are small, and the first map moves with them. A cell that is not learned here may be learned
+#   with more steps, another rate, or a score scaled by $1/\sqrt m$, which the unit of {prf:ref}`def-unit` does not have.
+# * *An asymptotic exponent.* Each law is fitted to a handful of $q$ at one $N$, and near $q=N/2$ the line $\min(2q,N-1)$ bends by itself.
+#   How $m^*$ depends on $N$ is not asked at all.
+# * *An $\eps$-approximation.* The share is a mean over random inputs. A unit can have a small one and still miss some subset, which is how the address can be
+#   learned below $\min(2q,N-1)$ without a contradiction to {prf:ref}`prop-phase-sizes`.
+# * *That $d'+2\min(2q,N-1)$ is least for the whole unit.* It is enough. Its keys may depend on values and pointers, and the lower bound does not cover that.
+# * *What the best rate of each cell would give.* At $q=1$ a rate that is right for the rest of the map can be too large for the widest unit.
+#
+# ## Exercises
+#
+# :::{exercise}
+# :label: ex-phase-level
+#
+# A unit attends with total weight $\mu$ on $y$, spread evenly, and the rest spread evenly over the other tokens; values pass unchanged. What is its share, and
+# which $\mu$ has the share $1/4$?
+# :::
+#
+# :::{solution} ex-phase-level
+# :class: dropdown
+#
+# Its error is $(1-\mu)^2\,\frac N{N-q}$ ({prf:ref}`ex-mass-and-error`). Divided by $1-q/N$ this is $\big(\frac{1-\mu}{1-q/N}\big)^2$: the square of the weight that is wasted, over
+# what uniform attention wastes. It is $1/4$ at $\mu=\frac12(1+\frac qN)$, halfway from uniform attention to the exact average.
+# :::
+#
+# :::{exercise}
+# :label: ex-phase-channel
+#
+# Show that in the first map the relative error is at least $1-m/d'$ for $m<d'$, whatever is learned.
+# :::
+#
+# :::{solution} ex-phase-channel
+# :class: dropdown
+#
+# $V$ maps $\R^m$ to $\R^{d'}$, so all outputs lie in one subspace of dimension at most $m$. The target has the variance $\sigma^2$ in every direction. In the $d'-m$
+# directions (or more) that are orthogonal to the subspace the output is 0, and the expected squared error there is at least $(d'-m)\,\sigma^2$. Divided by $d'\sigma^2$ this is $1-m/d'$.
+# :::
+#
+# :::{exercise}
+# :label: ex-phase-rate
+#
+# Run the page with `-p attention_rate=0.003`. Does the widest unit at $q=1$ learn better, and what do the other cells of the first map pay for it?
+# :::
+#
+# ## Reference
+#
+# The task and the attention unit are from {cite}`sanford2023representational`, and so is Theorem 2. The proposition, the two models, all settings and all
+# measurements are ours.
