@@ -168,6 +168,23 @@ REFUSED: dict[str, list[tuple[dict[str, Any], str]]] = {
         ({"token_grid": [16]}, "token_grid needs a length above 2K = 16"),
         ({"num_inputs": 3}, "num_inputs must be at least 4, got 3"),
     ],
+    "conjecture": [
+        ({"token_grid": [8, 8]}, "token_grid's entries must differ, got [8, 8]"),
+        ({"token_grid": [1]}, "token_grid's entries must lie in 2…128 (N³ scores are held), got 1"),
+        ({"step_labels": 15}, "step_labels must be at least the longest N = 16, got 15"),
+        ({"size": 1}, "size must be at least 2, got 1"),
+        ({"num_steps": 1}, "num_steps must be at least 2, got 1"),
+        ({"least_gap": 1.5}, "least_gap must lie in 0…1, got 1.5"),
+    ],
+    "learning-match": [
+        ({"token_grid": [8, 8]}, "token_grid's entries must differ, got [8, 8]"),
+        ({"token_grid": [1]}, "token_grid's entries must lie in 2…128 (N³ scores are held), got 1"),
+        ({"step_labels": 15}, "step_labels must be at least the longest N = 24, got 15"),
+        ({"size": 1}, "size must be at least 2, got 1"),
+        ({"num_steps": 1}, "num_steps must be at least 2, got 1"),
+        ({"least_gap": 1.5}, "least_gap must lie in 0…1, got 1.5"),
+        ({"pair_steps": 1}, "pair_steps must be at least 2, got 1"),
+    ],
     "third-order": [
         ({"num_tokens": 1}, "num_tokens must be at least 2, got 1"),
         ({"modulus": 1}, "modulus must be at least 2, got 1"),

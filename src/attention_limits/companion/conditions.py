@@ -286,6 +286,23 @@ def _third_order_conditions(values: Parameters) -> None:
         require(values[name] <= most, f"{name} must be at most {most} ({reason}), got {values[name]}")
 
 
+def _detection_conditions(values: Parameters) -> None:
+    common_conditions(values)
+    _require_distinct("token_grid", values["token_grid"])
+    for tokens in values["token_grid"]:
+        require(2 <= tokens <= 128, f"token_grid's entries must lie in 2…128 (N³ scores are held), got {tokens}")
+    longest = max(values["token_grid"])
+    require_integer("size", values["size"], 2)
+    require_integer("num_steps", values["num_steps"], 2)
+    if "pair_steps" in values:
+        require_integer("pair_steps", values["pair_steps"], 2)
+    require(
+        values["step_labels"] >= longest,
+        f"step_labels must be at least the longest N = {longest}, got {values['step_labels']}",
+    )
+    require(0 <= values["least_gap"] <= 1, f"least_gap must lie in 0…1, got {values['least_gap']}")
+
+
 def _learned_attention_conditions(values: Parameters) -> None:
     common_conditions(values)
     last, snapshot = values["num_steps"], values["snapshot_step"]
@@ -331,6 +348,8 @@ CONDITIONS: dict[str, Callable[[Parameters], None]] = {
     "match3-bigram": _bigram_conditions,
     "match3-local": _local_conditions,
     "third-order": _third_order_conditions,
+    "conjecture": _detection_conditions,
+    "learning-match": _detection_conditions,
     "learned-attention": _learned_attention_conditions,
     "phase-diagram": _phase_diagram_conditions,
 }
