@@ -475,6 +475,24 @@ display(
 # $e^{-c\delta d_j}$; as $d\,e^{-c\delta d}$ falls for $d\ge1\ge\tfrac1{c\delta}$, the sum is at most $(N-1)e^{-c\delta}<e^{-2g}$. Finally $2g(1-2e^{-2g})\ge g$, since $e^{-2g}\le\tfrac14$ for $g\ge1$, and $2g(1-2)\le-g$. $\blacksquare$
 # :::
 #
+# :::{prf:proposition} (floats for m = 2, ours)
+# :label: prop-match2-residual-float
+#
+# In floats the labels of this unit are right under the conditions of {prf:ref}`lem-match2-float` if moreover $\delta\ge8(2N+16)u$.
+# :::
+#
+# :::{prf:proof}
+# :class: dropdown
+#
+# *Weights.* Two scores, both of tokens, are off by less than $2\kappa cu$ relative to each other. With $c_0\delta=\ln N+2g$ and $\kappa c_0u\le g-\ln2$, another token's weight relative to a partner's is at most
+# $e^{-c\delta d+2\kappa cu}\le e^{\frac c{c_0}(-(\ln N+2g)d+2g-2\ln2)}$. Times $d$ this falls for $d\ge1$, and at $d=1$ it is at most $\frac1{4N}$. So with a partner $D_i\le\frac14$, if nothing else were rounded. Without one
+# all $d_j\ge1$, and $D_i\ge1$ whatever the weights are.
+#
+# *The mean and the difference.* Let $\hat p_j$ be the weights as computed. Then $\sum_j\hat p_j\inner{v_j}{r_i}=\sum_j\hat p_j-\delta\sum_j\hat p_jd_j$. An exponential's error stands above and below the fraction alike, so $\sum_j\hat p_j$ is off from 1 by the
+# rounding of sum and quotient alone, $(N+1)u$. Rounded entries of $v_j$ and $r_i$ move the product by at most $2\sqrt2\,\kappa_0u<3u$, with $\kappa_0\le1$ as before, the sum $y_i$ by $Nu$ (since $\sum_j\hat p_j(\abs{r_1v_1}+\abs{r_2v_2})\le1$ up to rounding), its product
+# with $r_i$ by $2u$, and the subtraction from 1 by $u$. In all that is less than $(2N+16)u\le\frac\delta8$, up to terms of order $u^2$. So the computed $D_i$ is at most $\frac38$ with a partner and at least $\frac78$ without, and the threshold is $\frac12$. $\blacksquare$
+# :::
+#
 # $1-\inner{y_i}{r_i}$ is a small difference, now of sums over $N$ tokens. This is why its limit is lower, and falls with $N$; the table above shows that the truth is kinder.
 #
 # ### Another token
@@ -500,6 +518,29 @@ display(
 #
 # *Ceiling.* Take $x$ with $2x\equiv0$ and $z$ with $x+z\not\equiv0$, and let $F$ and $G$ be the weights $e^s$ of the residues $x$ and $z$ for the query $x$, relative to the blank's. On $(x,z,\dots,z)$ the first label is 0 and the odds are $F+(N-1)G=:\rho$. On $(x,x,z,\dots,z)$ it is 1 and
 # they are $2F+(N-2)G\le2\rho$. The right sides get $\frac1{1+\rho}$ and at most $\frac{2\rho}{1+2\rho}$. One falls and the other grows with $\rho$; they meet at $\rho=1/\sqrt2$, in {eq}`eq-match2-ceiling`. $\blacksquare$
+# :::
+#
+# So little room costs precision: a score may be off by a fraction of 1, where the unit for $j=i$ has $g$.
+#
+# :::{prf:proposition} (floats for j ≠ i, ours)
+# :label: prop-match2-others-float
+#
+# Let $c$ be the least power of two with $c\,\delta\ge\ln N+2g$, $\lambda=\tfrac12\ln2-\ln(1+e^{-2g})>0$ and $R=4(N+1000)u<\lambda$. In floats the labels of this unit are right if
+#
+# ```{math}
+# :label: eq-match2-others-float
+# 2\sin^2\frac\pi M\;\ge\;\kappa u\,\frac{2(\ln N+2g)}{\min(\frac\lambda2,\,\lambda-R)},
+# ```
+#
+# with $\kappa$ as in {prf:ref}`lem-match2-float`.
+# :::
+#
+# :::{prf:proof}
+# :class: dropdown
+#
+# Here $c<2(\ln N+2g)/\delta$, so that {eq}`eq-match2-others-float` says $\kappa cu<\lambda-R$. The tokens' log-odds against the blank are, by the proof above, at most $\ln\frac{1+e^{-2g}}{\sqrt2}=-\lambda$ for a 0 and at least $\ln\sqrt2\ge\lambda$ for a 1; for queries
+# with $2x_i\not\equiv0$ at least $g>\frac12\ln2>\lambda$ in absolute value, as $e^{-2g}<\sqrt2-1<\tfrac12$ implies $g>\frac12\ln2$. Scores move them by less than $\kappa cu$ ({prf:ref}`lem-match2-float`). Exponentials are off by factors of $1\pm1000u$ on either side, which makes $2000u$; the sum below the
+# fraction and the sum of the weights are off by $Nu$ each, quotients by $u$, and a factor $1+\epsilon$ of an output of $\frac12$ moves its log-odds by $2\epsilon$: in all less than $4(N+1000)u=R$. What is left keeps the sign. $\blacksquare$
 # :::
 
 # %%

@@ -168,6 +168,19 @@ def test_dimensions_are_those_of_the_theorem(make: Callable[..., Match2Unit]) ->
     assert int(torch.linalg.matrix_rank(scores, rtol=1e-9)) <= expected
 
 
+def test_sums_that_round_away_what_a_unit_for_others_has_left_are_refused() -> None:
+    # λ = ln √2 − ln(1 + e^−2) = 0.2196 at g = 1; the sums of N tokens may move the log-odds by 4 (N + 1000) 2^−24.
+    limits = [
+        match2_others_unit(Match2Others(tokens, 2), margin=1.0).largest_modulus(torch.float32)
+        for tokens in (1000, 400_000, 600_000, 900_000, 950_000)
+    ]
+    assert limits == sorted(limits, reverse=True)
+    assert limits[-2] > 1
+    assert limits[-1] == 1
+    with pytest.raises(PrecisionError, match="the largest M at N = 950000 and g = 1 is 1"):
+        match2_others_unit(Match2Others(950_000, 2), margin=1.0)(torch.zeros(1, 950_000, dtype=torch.int64))
+
+
 @pytest.mark.parametrize("num_tokens", [1, 2, 9, 512])
 @pytest.mark.parametrize("modulus", [3, 9, 101, 1001])
 def test_the_margin_is_attained_without_a_pair_and_never_less(num_tokens: int, modulus: int) -> None:

@@ -233,12 +233,16 @@ class OthersUnit(CircleUnit):
         return queries
 
     def largest_modulus(self, dtype: torch.dtype) -> int:
-        """Scores off by k c u must leave some of ln √2 − ln(1 + e^{−2g}): half of it, the sums' rounding the rest."""
-        room = (math.log(2) / 2 - math.log1p(math.exp(-2 * self.goal))) / 2
+        """Scores off by k c u and sums off by R must leave some of ln √2 − ln(1 + e^{−2g}); proved on the page."""
+        unit_roundoff, tokens = torch.finfo(dtype).eps / 2, self.problem.num_tokens
+        room = math.log(2) / 2 - math.log1p(math.exp(-2 * self.goal))
+        room = min(room / 2, room - 4 * (tokens + 1000) * unit_roundoff)
+        if room <= 0:
+            return 1  # no modulus at all
         # c may be twice as large as asked for.
-        scaled = 2 * (math.log(self.problem.num_tokens) + 2 * self.goal)
-        least = SCORE_ERROR[dtype] * torch.finfo(dtype).eps / 2 * scaled / room
-        return int(math.pi / math.asin(math.sqrt(least / 2)))
+        scaled = 2 * (math.log(tokens) + 2 * self.goal)
+        least = SCORE_ERROR[dtype] * unit_roundoff * scaled / room
+        return int(math.pi / math.asin(math.sqrt(min(1.0, least / 2))))
 
 
 class ResidualUnit(CircleUnit):
@@ -268,7 +272,7 @@ class ResidualUnit(CircleUnit):
         return Attended(torch.sigmoid(2 * self.goal * (1 - 2 * distance)), attention)
 
     def largest_modulus(self, dtype: torch.dtype) -> int:
-        """D is a small difference over δ: sums over N tokens must be right to δ/8, hence δ ≥ 8 (2N + 16) u."""
+        """D is a small difference over δ: sums of N terms must be right to δ/8; δ ≥ 8 (2N + 16) u, see the page."""
         least = 8 * (2 * self.problem.num_tokens + 16) * torch.finfo(dtype).eps / 2
         return min(int(math.pi / math.asin(min(1.0, math.sqrt(least / 2)))), super().largest_modulus(dtype))
 
