@@ -70,4 +70,12 @@ QUICK: dict[str, Parameters] = {
         "digraph_vertices": 3,
     },
     "learned-attention": {"num_seeds": 2},
+    "size-against-length": {
+        "attention_tokens": [8, 16],
+        "feedforward_tokens": [4, 6],
+        "recurrent_tokens": [4, 8],
+        "size_caps": [11, 128, 16],
+        "num_steps": 700,
+        "num_seeds": 2,
+    },
 }
