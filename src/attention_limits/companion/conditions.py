@@ -334,6 +334,27 @@ def _phase_diagram_conditions(values: Parameters) -> None:
     require(0 < values["level"] < 0.5, f"level must lie strictly between 0 and 0.5, got {values['level']}")
 
 
+def _size_conditions(values: Parameters) -> None:
+    common_conditions(values)
+    sparsity = values["sparsity"]
+    require_integer("sparsity", sparsity, 1)
+    require_integer("value_dim", values["value_dim"], 1)
+    for name in ("attention_tokens", "feedforward_tokens", "recurrent_tokens"):
+        _require_distinct(name, values[name])
+        for tokens in values[name]:
+            require(tokens <= 256, f"{name}'s N must be at most 256 (2N²d' gates are built), got {tokens}")
+            require(tokens > sparsity, f"{name}'s N must exceed the sparsity q = {sparsity}, got {tokens}")
+    for name in ("size_caps", "peak_rates"):
+        entries = values[name]
+        require(len(entries) == 3, f"{name} needs an entry for each of the three architectures, got {entries}")
+    for cap in values["size_caps"]:
+        require_integer("size_caps's entries", cap, 1)
+    for rate in values["peak_rates"]:
+        require(0 < rate < math.inf, f"peak_rates's entries must be positive and finite, got {rate}")
+    error = values["target_error"]
+    require(0 < error < 1, f"target_error must lie strictly between 0 and 1 (the best constant's), got {error}")
+
+
 #: A page's own conditions, where it has more than those of the parameters' names.
 CONDITIONS: dict[str, Callable[[Parameters], None]] = {
     "thm-2-fixed-precision": _fixed_precision_conditions,
@@ -352,4 +373,5 @@ CONDITIONS: dict[str, Callable[[Parameters], None]] = {
     "learning-match": _detection_conditions,
     "learned-attention": _learned_attention_conditions,
     "phase-diagram": _phase_diagram_conditions,
+    "size-against-length": _size_conditions,
 }

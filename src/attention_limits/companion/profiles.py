@@ -98,6 +98,14 @@ QUICK: dict[str, Parameters] = {
         "level": 0.3,
         "num_seeds": 2,
     },
+    "size-against-length": {
+        "attention_tokens": [8, 16],
+        "feedforward_tokens": [4, 6],
+        "recurrent_tokens": [4, 8],
+        "size_caps": [11, 128, 16],
+        "num_steps": 700,
+        "num_seeds": 2,
+    },
 }
 
 #: What the paper profile changes: the grids that a figure of a paper would show, for a GPU or a cluster.

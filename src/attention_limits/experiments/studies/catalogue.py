@@ -3,12 +3,16 @@
 from collections.abc import Callable
 from typing import Any
 
+from attention_limits.experiments.studies.architectures import architectures
 from attention_limits.experiments.studies.detection import conjecture, learning_match
 from attention_limits.experiments.studies.phase_diagram import phase_diagram
+from attention_limits.experiments.studies.size_against_length import size_against_length
 
 #: A study takes a `trials.Run` and, by name, the parameters of its page that it needs.
 STUDIES: dict[str, Callable[..., Any]] = {
     "conjecture": conjecture,
-    "learning-match": learning_match,
+    "architectures": architectures,
     "phase-diagram": phase_diagram,
+    "size-against-length": size_against_length,
+    "learning-match": learning_match,
 }

@@ -1,0 +1,642 @@
+# %% [markdown]
+# # Size against length: how large must a model be to learn the average?
+#
+# **The question.** The theorems say how large an architecture must be to average $q$ of $N$ tokens *in the worst case*, with the best weights
+# there are. How large must it be for gradient descent to get there, within a fixed number of steps and on random inputs?
+#
+# ## The statement
+#
+# This page shows an experiment; all of its settings are ours. For each architecture and $N$ we search the smallest size at which a trained model reaches
+# a given relative error ({eq}`eq-relative-error`) on new samples. A *size* is the embedding dimension $m$ for attention, the width for a
+# fully-connected network with one hidden layer, and the number of hidden units of a direction for a bidirectional LSTM.
+#
+# {prf:ref}`thm-feedforward-rank` does not apply here: it is about the worst input, and a mean is easier. So we prove a bound for the mean:
+#
+# :::{prf:proposition} (a mean error that a narrow first layer forces, ours)
+# :label: prop-mean-width
+#
+# Let values be independent and uniform in the unit ball of $\R^{d'}$, and let each token's pointers be a uniform $q$-subset, independent of the values. A network $g(Wx+b)$
+# whose first layer has $Nd'-k$ units, $k\ge1$, has a relative mean error of at least
+#
+# $$\frac{N-q}{N-1}\cdot\kappa\,\rho^{1/\kappa},\qquad\kappa=\frac k{Nd'},\qquad\rho=\frac{d'+2}{2\pi e}\operatorname{vol}(B_{d'})^{2/d'},$$
+#
+# whatever $g$ is. For $d'=1$, $\rho=\frac6{\pi e}\approx0.70$.
+# :::
+#
+# :::{prf:proof}
+# :class: dropdown
+#
+# Tell the network all pointers. What it knows of the values is then $W_zz$, or less than that if some weights depend on each other: the projection $Qz$ of
+# $z\in\R^{Nd'}$ on a space of $r\le Nd'-k$ dimensions. It suffices to treat $r=Nd'-k$, since the bound grows with $k$. Let $P=I-Q$, and let $D$ be the least mean of $\norm{z-\hat z}^2$ over estimates
+# $\hat z$ that are functions of $Qz$; as $Qz$ is known, $D$ is also the least mean squared error for $Pz$, a vector of $k$ dimensions. Of all vectors with that
+# mean square the Gaussian has the largest entropy {cite}`cover2006elements`: $h(Pz\mid Qz)\le\frac k2\ln\frac{2\pi e D}k$. On the other side, coordinates of $z$ are uncorrelated with
+# the variance $s^2=\frac1{d'+2}$, so that $h(Qz)\le\frac r2\ln(2\pi es^2)$, and
+#
+# $$h(Pz\mid Qz)=h(z)-h(Qz)\ge N\ln\operatorname{vol}(B_{d'})-\tfrac r2\ln(2\pi es^2).$$
+#
+# Both together, with $\operatorname{vol}(B_{d'})^{2/d'}=2\pi es^2\rho$ and $r=Nd'-k$, give $D\ge k\,s^2\rho^{Nd'/k}$.
+#
+# *From values to means.* For one output and one coordinate let $C$ be the mean covariance, given $Qz$, of that coordinate of the $N$ values. The output asks for $u^\top z$ with
+# $u=\frac1q1_y$, and its error is at least $u^\top Cu$. Over a random $y$ the mean of $uu^\top$ is $aI+c\,11^\top$ with $c=\frac{q-1}{qN(N-1)}\ge0$ and $a=\frac1{qN}-c=\frac{N-q}{qN(N-1)}$; so the error
+# is at least $a\operatorname{tr}C$. Summed over coordinates this is $aD$. Dividing by $d'\sigma^2=d's^2/q$ we get the relative error
+# $\frac{N-q}{N-1}\cdot\frac D{Nd's^2}$. $\blacksquare$
+# :::
+#
+# In the other direction, sizes that are *enough* for the two forms that we train, if only the weights are found:
+#
+# :::{prf:proposition} (gates, ours)
+# :label: prop-gates
+#
+# 1. One hidden layer of $2N^2d'$ rectified linear units computes $\qSA$ exactly.
+# 2. One bidirectional LSTM layer of $Nd'$ hidden units a direction approximates $\qSA$ to every accuracy.
+# :::
+#
+# :::{prf:proof}
+# :class: dropdown
+#
+# *Part 1.* For $\abs z\le1$ and $y\in\{0,1\}$, $\max(0,z+y-1)-\max(0,-z+y-1)=yz$. Take such a pair of units for each output token, each token and
+# each coordinate; the output layer adds them up and divides by $q$.
+#
+# *Part 2.* Cell $(k,a)$ stores coordinate $a$ of $z_k$, scaled down so that $\tanh$ does not bend it: its input gate opens at position $k$ only and its forget gate stays
+# open. Its output gate opens at token $i$ if $k\in y_i$. So the forward layer gives the $z_k$ that are asked for with $k\le i$. The backward layer does the same, with an output gate
+# that also stays shut at position $k$ itself, and gives those with $k>i$. The readout adds them up. Saturated gates come as close to 0 and 1 as we like. $\blacksquare$
+# :::
+#
+# A *one-directional* LSTM is not on this page. Its output $i$ does not know the later values, for which it can only answer 0: on average over tokens a share of $\frac{N-1}{2N}$ of the values
+# that are asked for, and that is its relative error at every size.
+#
+# ## The idea
+#
+# **Bisection with trained models.** The largest size comes first. If it fails, the search ends there: the size that is needed, if there is one, lies above the cap, and we say
+# that the search is *censored*. If it reaches the error, we go on in the middle (of the logarithms) between a size that failed and one that reached it, until they are neighbours on a ladder of powers of $\sqrt2$. What is left is a
+# *bracket*: the largest size that failed and the smallest that reached the error, both of them trained. {numref}`fig-search` shows some of the searches.
+#
+# **Prerequisites and time.** Stochastic gradient descent, the logistic scale, linear regression; entropy for one proof. About five minutes on one core.
+#
+# ## Parameters
+
+# %% tags=["parameters"]
+attention_tokens: list[int] = [8, 16, 32, 64]  # N for attention
+feedforward_tokens: list[int] = [4, 6, 8, 12]  # N for fully-connected networks
+recurrent_tokens: list[int] = [4, 8, 16, 32]  # N for bidirectional LSTMs
+size_caps: list[int] = [16, 2048, 64]  # largest size of each, in this order
+peak_rates: list[float] = [5e-3, 5e-3, 8e-2]  # learning rate of each after warm-up
+sparsity: int = 1  # q, tokens that each token points to
+value_dim: int = 1  # d', coordinates of a value
+target_error: float = 0.05  # relative error to be reached on new samples
+num_steps: int = 900  # of training, the same for every size
+batch_size: int = 32  # samples of a step
+num_seeds: int = 3  # searches for each architecture and N
+seed: int = 0  # of the first one
+
+# %% [markdown]
+# ## The experiment
+#
+# The task is the easiest one on which the architectures differ, so that they can learn it at all in the time that a page may take: by default each token asks for a single value of one
+# coordinate. Every model trains for the same number of steps, on fresh samples, with Adam and the schedule of
+# [learned attention](learned-attention.py). Each architecture has a learning rate of its own: the best of a few that we tried at $N=8$, and then kept for all $N$ and sizes. The lengths and caps
+# of the three architectures are chosen by what they cost, and they differ.
+#
+# All searches go on side by side: a round trains the next size of each.
+
+# %%
+import math
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import torch
+from IPython.display import Markdown, display
+from scipy import stats
+
+from attention_limits import figures
+from attention_limits.bounds.crossover import (
+    attention_dimension,
+    feedforward_width,
+    recurrent_bits,
+)
+from attention_limits.bounds.mean_error import least_mean_error, least_mean_width
+from attention_limits.companion.claims import claim
+from attention_limits.constructions.gates import gated_lstm, gated_network
+from attention_limits.experiments.studies.size_against_length import (
+    ARCHITECTURES,
+    brackets,
+    fit_growth,
+    ladder,
+    size_against_length,
+)
+from attention_limits.experiments.sweeps import Sweep
+from attention_limits.problems.sparse_averaging import SparseAveraging
+
+figures.use_style()
+COLORS = dict(
+    zip(ARCHITECTURES, (figures.BLUE, figures.ORANGE, figures.GREEN), strict=True)
+)
+MARKERS = dict(zip(ARCHITECTURES, "oDs", strict=True))
+UNITS = dict(zip(ARCHITECTURES, ("$m$", "width", "hidden units"), strict=True))
+
+# %%
+trials = size_against_length(
+    Sweep(),
+    attention_tokens=attention_tokens,
+    feedforward_tokens=feedforward_tokens,
+    recurrent_tokens=recurrent_tokens,
+    size_caps=size_caps,
+    peak_rates=peak_rates,
+    sparsity=sparsity,
+    value_dim=value_dim,
+    target_error=target_error,
+    num_steps=num_steps,
+    batch_size=batch_size,
+    num_seeds=num_seeds,
+    seed=seed,
+)
+
+# %%
+found = brackets(trials)
+found["censored"] = ~np.isfinite(found["reached"])
+display(
+    Markdown(
+        f"{len(trials)} models were trained in {trials['round'].max() + 1} rounds, for {len(found)} searches. "
+        f"{int(found['censored'].sum())} of them are censored: the cap failed."
+    )
+)
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-search", "caption": "The searches at the largest N at which an architecture has a bracket, a line each seed: the sizes in the order in which they were trained. Filled: the error was reached. Hollow: it was not."}, "image": {"alt": "Three plots of size against round. Each search starts at the cap and then jumps up and down in halving steps, and closes in on one size; filled markers lie above it and hollow ones below."}}
+fig, panels = plt.subplots(1, 3, figsize=(9.6, 3.2))
+fig.get_layout_engine().set(wspace=0.06)
+for axes, architecture in zip(panels, ARCHITECTURES, strict=True):
+    own = found[found["architecture"] == architecture]
+    usable = own[~own["censored"]] if (~own["censored"]).any() else own
+    shown = usable["num_tokens"].max()
+    kept = (trials["architecture"] == architecture) & (trials["num_tokens"] == shown)
+    for place, (_, path) in enumerate(trials[kept].groupby("seed")):
+        shift = 0.12 * (place - (num_seeds - 1) / 2)
+        rounds = path["round"] + 1 + shift
+        axes.plot(rounds, path["size"], color=COLORS[architecture], linewidth=0.8)
+        for reached, of_kind in path.groupby("reached"):
+            axes.plot(
+                of_kind["round"] + 1 + shift,
+                of_kind["size"],
+                MARKERS[architecture],
+                color=COLORS[architecture],
+                markerfacecolor=COLORS[architecture] if reached else "white",
+                markersize=6,
+            )
+    axes.set_yscale("log", base=2)
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.set(
+        title=f"{architecture}, $N={shown}$",
+        xlabel="round",
+        ylabel=UNITS[architecture],
+        xticks=range(1, trials["round"].max() + 2),
+    )
+plt.show()
+
+# %% [markdown]
+# ### Errors of all trials
+#
+# The error falls with the size. How it falls differs: the smaller of two sizes can be the better one by chance, and for some architectures it falls so
+# slowly that the size at which it crosses the level is not a sharp one. Bisection can't see whether a size between two others would break the order.
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-size-errors", "caption": "Relative error on new samples of every model that was trained, against its size; a colour each N, lines through the medians of the seeds. Dashed: the error to be reached."}, "image": {"alt": "Three plots with logarithmic axes, one for each architecture. Errors fall with size, and curves of larger N lie further to the right or higher. For attention they fall steeply, by orders of magnitude; for the fully-connected network slowly."}}
+fig, panels = plt.subplots(1, 3, figsize=(9.6, 3.4), sharey=True)
+every_length = sorted(trials["num_tokens"].unique())
+shades = dict(
+    zip(
+        every_length,
+        plt.get_cmap(figures.SEQUENTIAL)(np.linspace(0, 0.92, len(every_length))),
+        strict=True,
+    )
+)
+for axes, architecture in zip(panels, ARCHITECTURES, strict=True):
+    of_architecture = trials[trials["architecture"] == architecture]
+    for tokens, group in of_architecture.groupby("num_tokens"):
+        axes.plot(
+            group["size"],
+            group["error"],
+            MARKERS[architecture],
+            color=shades[tokens],
+            markersize=4,
+            alpha=0.8,
+        )
+        medians = group.groupby("size")["error"].median()
+        axes.plot(medians.index, medians, color=shades[tokens], linewidth=1)
+    axes.axhline(target_error, color=figures.GREY, linestyle="--", linewidth=1)
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.set(yscale="log", title=architecture, xlabel=UNITS[architecture])
+panels[0].set_ylabel("relative error")
+handles = [
+    plt.Line2D([], [], color=shades[n], marker="o", markersize=4, label=f"{n}")
+    for n in every_length
+]
+panels[-1].legend(
+    handles=handles, title="$N$", loc="center left", bbox_to_anchor=(1, 0.5)
+)
+plt.show()
+
+# %% [markdown]
+# ### The brackets, and how they grow
+#
+# Through the brackets of each architecture we lay $\text{size}=c\,N^{\beta}$, by *interval regression*: the logarithm of a size is normal about the line, and all that is known of it is that
+# it lies between the two ends of a bracket; of a censored search, that it lies above the cap. The 95 % interval of $\beta$ is that of the profile likelihood, with a
+# threshold that makes it Student's interval where sizes are known exactly. It covers the scatter of seeds and the width of brackets, not the error of assuming a power of $N$.
+
+# %%
+grids = dict(
+    zip(
+        ARCHITECTURES,
+        (attention_tokens, feedforward_tokens, recurrent_tokens),
+        strict=True,
+    )
+)
+fits, unfitted = {}, []
+for architecture, own in found.groupby("architecture", sort=False):
+    whole = own[~own["censored"]]
+    if len(whole) >= 3 and whole["num_tokens"].nunique() >= 2:
+        fits[architecture] = fit_growth(
+            own["num_tokens"], own["failed"], own["reached"]
+        )
+    else:
+        unfitted.append(architecture)
+if unfitted:
+    display(Markdown(f"Too few brackets for a line: {', '.join(unfitted)}."))
+
+
+def problem_of(tokens):
+    """The task at N tokens."""
+    return SparseAveraging(tokens, sparsity, value_dim)
+
+
+# Sizes that theory names, as functions of N, by architecture.
+THEORY = {
+    "attention": {
+        "construction, 4q ln N": lambda n: int(
+            attention_dimension(np.array([n]), sparsity)[0]
+        ),
+    },
+    "feedforward": {
+        "needed in the worst case, N d'": lambda n: (
+            int(feedforward_width(np.array([n]))[0]) * value_dim
+        ),
+        "needed for this mean error": lambda n: least_mean_width(
+            problem_of(n), target_error
+        ),
+        "enough, 2N² d'": lambda n: gated_network(problem_of(n)).width,
+    },
+    "bidirectional lstm": {
+        "bits needed, N − 1": lambda n: int(recurrent_bits(np.array([n]))[0]),
+        "units enough, N d'": lambda n: gated_lstm(problem_of(n)).lstm.hidden_size,
+    },
+}
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-size-length", "caption": "The size needed against N. Bars: brackets, one each seed, from the largest size that failed to the smallest that reached the error. Arrows upwards: censored searches, where the cap failed. Solid lines: fitted powers of N. Grey: sizes that theory names."}, "image": {"alt": "Three plots with logarithmic axes. For attention short bars lie low and nearly level. For the fully-connected network bars rise steeply and end in arrows at the cap. For the LSTM bars rise with N. Grey lines show the bounds and constructions."}}
+STYLES = ["--", ":", "-."]
+fig, panels = plt.subplots(1, 3, figsize=(10.2, 4.2))
+fig.get_layout_engine().set(wspace=0.06)
+for axes, architecture in zip(panels, ARCHITECTURES, strict=True):
+    own, color = found[found["architecture"] == architecture], COLORS[architecture]
+    for row in own.itertuples():
+        x = row.num_tokens * 1.06 ** (row.seed - seed - (num_seeds - 1) / 2)
+        if row.censored:
+            axes.annotate(
+                "",
+                (x, row.failed * 1.6),
+                (x, row.failed),
+                arrowprops={"arrowstyle": "->", "color": color, "linewidth": 1.6},
+            )
+            axes.plot(
+                x, row.failed, MARKERS[architecture], color=color,
+                markerfacecolor="white", markersize=5,
+            )  # fmt: skip
+        else:
+            axes.plot(
+                [x, x], [max(row.failed, 0.5), row.reached],
+                color=color, linewidth=3, solid_capstyle="butt",
+            )  # fmt: skip
+    lengths = np.array(sorted(set(grids[architecture])))
+    if architecture in fits:
+        fit = fits[architecture]
+        axes.plot(
+            lengths,
+            fit.factor * lengths**fit.exponent,
+            color=color,
+            linewidth=1.2,
+            label=f"$N^{{{fit.exponent:.2f}}}$",
+        )
+    for style, (name, size) in zip(
+        STYLES, THEORY[architecture].items(), strict=False
+    ):
+        axes.plot(
+            lengths,
+            [size(int(n)) for n in lengths],
+            style,
+            color=figures.GREY,
+            linewidth=1.2,
+            label=name,
+        )
+    axes.set_xscale("log", base=2)
+    axes.set_yscale("log", base=2)
+    axes.set(
+        title=architecture, xlabel="$N$", ylabel=UNITS[architecture], xticks=lengths
+    )
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter("{x:g}")
+    top = max(axes.get_ylim()[1], own["failed"].max() * 2)
+    axes.set_ylim(axes.get_ylim()[0], top)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), fontsize="small")
+plt.show()
+
+
+# %%
+def size_range(group):
+    """All seeds' brackets in one phrase."""
+    low = group["failed"].min()
+    if group["censored"].all():
+        return f"> {low}"
+    finite = group.loc[~group["censored"], "reached"]
+    high = "…" if group["censored"].any() else f"{int(finite.max())}"
+    return f"{low} – {high}"
+
+
+ranges = pd.DataFrame(
+    {
+        architecture: {
+            tokens: size_range(group) for tokens, group in own.groupby("num_tokens")
+        }
+        for architecture, own in found.groupby("architecture", sort=False)
+    }
+)
+display(
+    ranges.sort_index()
+    .fillna("")
+    .rename_axis(index="N")
+    .style.set_caption(
+        "From the largest size that failed to the smallest that reached the error, over seeds"
+    )
+)
+
+# %% [markdown]
+# ### The exponents beside those of the bounds
+#
+# The sizes that theory names are no powers of $N$ either. We fit them the same line, by least squares over the same $N$, to have one number beside one number.
+
+# %%
+rows = []
+for architecture in ARCHITECTURES:
+    if architecture in fits:
+        fit = fits[architecture]
+        rows.append(
+            (architecture, "trained", fit.exponent, fit.low, fit.high, fit.factor)
+        )
+    lengths = np.array(sorted(set(grids[architecture])))
+    if len(lengths) >= 2:
+        for name, size in THEORY[architecture].items():
+            line = stats.linregress(
+                np.log(lengths), np.log([size(int(n)) for n in lengths])
+            )
+            rows.append(
+                (
+                    architecture,
+                    name,
+                    line.slope,
+                    math.nan,
+                    math.nan,
+                    math.exp(line.intercept),
+                )
+            )
+exponents = pd.DataFrame(
+    rows, columns=["architecture", "size", "exponent", "from", "to", "factor"]
+)
+display(
+    exponents.style.format(
+        "{:.2f}", subset=["exponent", "from", "to", "factor"], na_rep=""
+    ).hide(axis="index")
+)
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-exponents", "caption": "Exponents of N: fitted to the trained models with their 95 % intervals (coloured), and of the sizes that theory names (grey)."}, "image": {"alt": "Points on one axis of exponents. Attention's interval lies lowest, the LSTM's higher, and the fully-connected network's is the highest. Grey marks show the exponents of bounds and constructions."}}
+fig, axes = plt.subplots(figsize=(7.6, 0.42 * len(exponents) + 0.9))
+for place, row in enumerate(exponents.itertuples()):
+    trained = row.size == "trained"
+    color = COLORS[row.architecture] if trained else figures.GREY
+    if trained:
+        limits = np.clip([row[4], row[5]], -3, 6)
+        axes.plot(limits, [place, place], color=color, linewidth=2)
+    axes.plot(
+        row.exponent, place, MARKERS[row.architecture] if trained else "|",
+        color=color, markersize=8 if trained else 12, markeredgewidth=2,
+    )  # fmt: skip
+axes.set(xlabel=r"exponent $\beta$", yticks=range(len(exponents)))
+axes.set_yticklabels(
+    [
+        f"{row.architecture}: {row.size}" if row.size == "trained" else row.size
+        for row in exponents.itertuples()
+    ]
+)
+axes.invert_yaxis()
+plt.show()
+
+# %% [markdown]
+# The theorems count three different things: dimensions, a width, and *bits*. A hidden unit of an LSTM holds two numbers of 32 bits each, so its curve may lie
+# below $N-1$ bits with nothing wrong; only the growth is comparable. The worst case asks for the width $Nd'$; a mean error asks for the somewhat smaller width of
+# {prf:ref}`prop-mean-width`. Attention's dimension is that of the construction of [the crossover](crossover.py), for the worst case.
+
+# %%
+shared = sorted(set.intersection(*(set(grid) for grid in grids.values())))
+lines = []
+if shared:
+    at = found[found["num_tokens"] == shared[-1]].groupby("architecture")
+    lines.append(
+        f"At $N={shared[-1]}$, the largest $N$ that all three have, the brackets over seeds are: "
+        + "; ".join(
+            f"{name} {ranges.loc[shared[-1], name]}" for name in ARCHITECTURES
+        )
+        + "."
+    )
+for name, fit in fits.items():
+    lines.append(
+        f"{name.capitalize()}: $\\beta={fit.exponent:.2f}$, from {fit.low:.2f} to {fit.high:.2f}, with {fit.bracketed} brackets and "
+        f"{fit.censored} censored searches."
+    )
+closest = found[found["censored"]].groupby(["architecture", "num_tokens"])["best"]
+for (name, tokens), best in closest:
+    lines.append(
+        f"Censored: {name} at $N={tokens}$, with errors from {best.min():.2f} to {best.max():.2f} at the cap."
+    )
+display(Markdown("\n".join(f"* {line}" for line in lines)))
+
+# %% [markdown]
+# ### The sizes that are enough
+#
+# We build both networks of {prf:ref}`prop-gates` and give them new samples. Training is a different matter: the weights exist at these sizes, and it
+# is another question whether they are found.
+
+# %%
+built = []
+for tokens in sorted({*feedforward_tokens, *recurrent_tokens}):
+    task = problem_of(tokens)
+    inputs = task.sample(50, generator=torch.Generator().manual_seed(seed))
+    for model, size in (
+        (network := gated_network(task), network.width),
+        (lstm := gated_lstm(task), lstm.lstm.hidden_size),
+    ):
+        with torch.no_grad():
+            difference = model(task.encode(inputs)) - task.target(inputs)
+        built.append(
+            {
+                "network": type(model).__name__,
+                "N": tokens,
+                "size": size,
+                "relative error": difference.square().mean().item()
+                / task.target_variance,
+                "largest error": difference.abs().max().item(),
+            }
+        )
+built = pd.DataFrame(built).sort_values(["network", "N"])
+display(
+    built.style.format("{:.1e}", subset=["relative error", "largest error"]).hide(
+        axis="index"
+    )
+)
+
+# %% [markdown]
+# ## Checks
+
+# %% tags=["hide-input"]
+caps = dict(zip(ARCHITECTURES, size_caps, strict=True))
+
+
+def is_whole(row):
+    """Whether the ends are neighbours on the ladder, or the cap that failed."""
+    rungs = [0, *ladder(caps[row.architecture])]
+    if row.censored:
+        return row.failed == rungs[-1]
+    return rungs.index(int(row.reached)) == rungs.index(row.failed) + 1
+
+
+claim(
+    "size.brackets", sum(not is_whole(row) for row in found.itertuples()), "==", 0,
+    statement="Searches whose ends are not neighbours on the ladder of sizes, both trained, and not a cap that failed.",
+)  # fmt: skip
+wide = trials[
+    (trials["architecture"] == "feedforward") & ~trials["diverged"].astype(bool)
+]
+bounds = np.array(
+    [
+        least_mean_error(problem_of(int(n)), int(w))
+        for n, w in zip(wide["num_tokens"], wide["size"], strict=True)
+    ]
+)
+claim(
+    "size.mean-error", float((bounds / wide["error"]).max()), "<=", 1.0, tolerance=0.1,
+    note="sampling error of 1,000 test samples",
+    statement="Error that the first layer's width forces, over the error of the trained network: largest of all trials.",
+)  # fmt: skip
+own = found[(found["architecture"] == "feedforward") & ~found["censored"]]
+if len(own):
+    margin = min(
+        row.reached / least_mean_width(problem_of(row.num_tokens), target_error)
+        for row in own.itertuples()
+    )
+    claim(
+        "size.least-width", margin, ">=", 1.0,
+        statement="Width at which training reached the error, over the least width that it needs: smallest of all searches.",
+    )  # fmt: skip
+gates = built.groupby("network")[["relative error", "largest error"]].max()
+claim(
+    "size.gated-network", gates.loc["FeedForwardNetwork", "largest error"], "<=", 1e-5,
+    note="float32 sums of N terms", tolerance=1e-5,
+    statement="Error of one hidden layer of 2N²d' units that are gates, on random inputs: largest over N.",
+)  # fmt: skip
+claim(
+    "size.gated-lstm", gates.loc["LSTMModel", "relative error"], "<=", target_error,
+    statement="Relative error of a bidirectional LSTM of N d' hidden units that are gates: largest over N.",
+)  # fmt: skip
+missed = found[found["architecture"] == "attention"]["censored"].sum()
+claim(
+    "size.attention-reaches", int(missed), "==", 0, empirical=True,
+    statement="Searches in which attention did not reach the error at its cap.",
+)  # fmt: skip
+if shared:
+    last = found[found["num_tokens"] == shared[-1]]
+    of_attention = last.loc[last["architecture"] == "attention", "reached"].max()
+    of_others = last.loc[last["architecture"] != "attention", "failed"].min()
+    if np.isfinite(of_attention) and of_others > 0:
+        claim(
+            "size.attention-smallest", of_attention / of_others, "<=", 1.0, empirical=True,
+            statement="Attention's largest size that reached the error over the others' smallest one that failed, "
+            f"at N = {shared[-1]}.",
+        )  # fmt: skip
+if len(fits) == len(ARCHITECTURES):
+    slowest = min(fits[name].low for name in ARCHITECTURES[1:])
+    claim(
+        "size.attention-slowest", fits["attention"].high - slowest, "<", 0.0, empirical=True,
+        statement="Upper end of the interval for attention's exponent minus the lowest lower end of the others'.",
+    )  # fmt: skip
+if "feedforward" in fits:
+    claim(
+        "size.feedforward-faster", fits["feedforward"].low, ">=", 1.0, empirical=True,
+        statement="Lower end of the interval for the fully-connected network's exponent; a width N d' grows with exponent 1.",
+    )  # fmt: skip
+spread = (
+    found[~found["censored"]]
+    .groupby(["architecture", "num_tokens"])["reached"]
+    .agg(lambda sizes: sizes.max() / sizes.min())
+)
+claim(
+    "size.seeds", float(spread.max()), "<=", 3.0, empirical=True,
+    statement="Largest over smallest size that reached the error, over the seeds: largest of all architectures and N.",
+)  # fmt: skip
+
+# %% [markdown]
+# ## What this does not show
+#
+# * *The size that an architecture needs.* It is the size needed at this budget of steps, with this optimiser and one learning rate for each architecture. More steps
+#   move the brackets down: with a hidden layer of gates much smaller networks exist than those that were found.
+# * *A law for large $N$.* The exponents are slopes over a few $N$, and over different ones for each architecture. A rate chosen at $N=8$ may serve larger $N$ worse, which
+#   would make a slope steeper than it has to be.
+# * *A bound broken or met.* The theorems speak of the worst input, training of a mean. Only {prf:ref}`prop-mean-width` is about the same error.
+# * *That no size reaches the error where an arrow stands.* Only the cap was trained there, and no size beyond it. Nor does one outcome a size
+#   tell how likely it is: another seed may fail where this one did not, and the page shows how far seeds differ.
+# * *Equal cost.* A size of one architecture is not a size of another, in parameters or in operations.
+#
+# ## Exercises
+#
+# :::{exercise}
+# :label: ex-size-budget
+#
+# Double `num_steps`: `attention-limits run size-against-length -p num_steps=2000`. Which brackets move, and does the order of the architectures change?
+# :::
+#
+# :::{exercise}
+# :label: ex-size-mean-width
+#
+# Which share of the width $Nd'$ does {prf:ref}`prop-mean-width` ask for as $N$ grows, at $q=1$, $d'=1$ and relative error 0.05?
+# :::
+#
+# :::{solution} ex-size-mean-width
+# :class: dropdown
+#
+# The factor $\frac{N-q}{N-1}$ is 1. With $\kappa\rho^{1/\kappa}=0.05$ and $\rho=\frac6{\pi e}$ we find $\kappa\approx0.23$: the network may do without 23 % of the units, and needs
+# the other 77 %. The bound is linear in $N$, as the one for the worst case.
+# :::
+#
+# :::{exercise}
+# :label: ex-size-sharp-pair
+#
+# For $N=2$, $q=1$, $d'=1$ and one unit, $W_z=(1,1)$, find the least relative mean error, and compare it with the proposition.
+# :::
+#
+# :::{solution} ex-size-sharp-pair
+# :class: dropdown
+#
+# Given $t=z_1+z_2$, each value is uniform on an interval of length $2-\abs t$ with the middle $t/2$. So the mean squared error is
+# $\mathbb E\frac{(2-\abs t)^2}{12}$, where $2-\abs t$ has the density $\frac l2$ on $[0,2]$: it is $\frac1{12}\int_0^2\frac{l^3}2\,dl=\frac16$. Relative to the variance $\frac13$ this
+# is $\frac12$. The proposition gives $\frac12\rho^2\approx0.25$.
+# :::
+#
+# ## Reference
+#
+# The theorems that the sizes are compared with are from {cite}`sanford2023representational`, in the sharper forms of their pages. The experiment, its settings,
+# {prf:ref}`prop-mean-width` and {prf:ref}`prop-gates` are ours.
