@@ -3,5 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from attention_limits.experiments.studies.architectures import architectures
+
 #: A study takes a `trials.Run` and, by name, the parameters of its page that it needs.
-STUDIES: dict[str, Callable[..., Any]] = {}
+STUDIES: dict[str, Callable[..., Any]] = {"architectures": architectures}
