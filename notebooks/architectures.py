@@ -1,0 +1,592 @@
+# %% [markdown]
+# # Architectures: who learns to average, and at what cost
+#
+# **The question.** On paper attention needs little for sparse averaging, a recurrent network a memory of $N$ bits, and a fully-connected
+# network a first layer of width $Nd'$. What does *training* make of it: with equally many parameters, and with as many as each
+# architecture asks for?
+#
+# ## The statement
+#
+# The paper {cite}`sanford2023representational` proves its lower bounds for the worst input and says that a feed-forward and a recurrent network
+# of comparable size do not learn the task. Its settings are not known to us: the models, sizes, learning rates and numbers of steps below are ours,
+# and so are all numbers.
+#
+# Errors are relative to the variance of the target, as in {eq}`eq-relative-error`: answering 0 scores 1, and answering the mean of all values scores
+# $1-q/N$ ({prf:ref}`prop-baselines`). [Theorem 10](thm-10-feedforward.py) and [Theorem 11](thm-11-recurrent.py) speak of the worst input and of
+# bits; training reports a *mean* over random inputs, in floats. Two of the four architectures can be held to account in that currency too:
+#
+# :::{prf:proposition} (the least error in one direction, ours)
+# :label: prop-in-step
+#
+# Let values be independent with mean zero and equal covariance, and pointers uniform and independent. A machine that writes output $i$ when it has read tokens $1,\dots,i$
+# has a relative mean error of at least $\frac{N-1}{2N}$, whatever its memory. It is attained.
+# :::
+#
+# :::{prf:proof}
+# :class: dropdown
+#
+# Given the first $i$ tokens, the target $\frac1q\sum_{j\in y_i}z_j$ is a known part, from $j\le i$, plus a part from $j>i$ whose values are still independent
+# with mean zero. No function of the first $i$ tokens has a mean squared error below the variance of that second part, and the known part attains it.
+# In each coordinate this variance is $\frac{s^2}{q^2}\,\abs{y_i\cap\{i+1,\dots,N\}}$, where $s^2$ is that of a value. Its mean over $y_i$ is
+# $\frac{s^2}{q^2}\cdot q\,\frac{N-i}N$, that is $\sigma^2\,\frac{N-i}N$ for the variance $\sigma^2=s^2/q$ of the target; and the mean of $\frac{N-i}N$ over
+# $i=1,\dots,N$ is $\frac{N-1}{2N}$. $\blacksquare$
+# :::
+#
+# So the LSTM of one direction can halve the error, and no more. A fully-connected network whose first layer is narrower than $Nd'$ has a
+# least mean error as well; [Size against length](size-against-length.py) proves it. For the other two, attention and the bidirectional LSTM, we know of no bound
+# that rules out the sizes below: what they reach here is a matter of training.
+#
+# ## The idea
+#
+# Give four architectures the same number of parameters, the same samples and the same number of steps, and to each its own learning rate.
+# {numref}`fig-architecture-curves` shows what happens: attention falls by orders of magnitude, the others hardly leave the level of the trivial answers.
+# Then let the others grow. One of them gets there, and we write down what it costs.
+#
+# **Prerequisites and time.** [Learned attention](learned-attention.py). Five minutes on one core the first time; results are kept, and a second run takes
+# seconds.
+#
+# ## Parameters
+
+# %% tags=["parameters"]
+num_tokens: int = 20  # N, tokens
+sparsity: int = 3  # q, tokens that each token points to
+value_dim: int = 4  # d', coordinates of a value
+embed_dim: int = 64  # m of the attention model that the others match
+num_steps: int = 1500  # of training
+batch_size: int = 32  # samples of a step
+num_samples: int = 1000  # fixed training samples, where samples are not fresh
+attention_sizes: list[int] = [16, 32]  # other m
+feedforward_sizes: list[int] = [80, 1600]  # other widths: N d' and N² d'
+recurrent_sizes: list[int] = [80]  # other hidden units a direction: N d'
+large_size: int = 128  # hidden units a direction of the large recurrent network
+large_layers: int = 1  # its layers
+large_steps: int = 4000  # its steps
+level: float = 0.05  # the error that counts as learned
+num_seeds: int = 5  # repetitions at equal parameters
+seed: int = 0  # of the first repetition
+
+# %% [markdown]
+# ## The experiment
+#
+# The models, each reading the tokens $(z_i;y_i;i)$ with $y_i$ as $N$ zeros and ones and $i$ as a unit vector:
+#
+# * **attention**: a token-wise network with one hidden layer of 128 rectified linear units, then one unit of embedding dimension $m$, as on
+#   [Learned attention](learned-attention.py);
+# * **fully connected**: one hidden layer of rectified linear units over all tokens at once;
+# * **LSTM** and **bidirectional LSTM**: one layer, with a linear readout at each token.
+#
+# Adam minimises the mean squared error; the rate rises linearly over the first 100 steps and then follows half a cosine down to 0. The sizes of the last three
+# are those whose number of parameters comes closest to attention's. Fresh samples are drawn at every step; fixed ones are drawn once, and batches are drawn
+# from them with replacement. All errors named "test" are on 1,000 samples that no model was trained on.
+#
+# The large bidirectional LSTM and the models of other sizes are trained on fresh samples with one seed.
+
+# %%
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import torch
+from IPython.display import Markdown, display
+
+from attention_limits import figures
+from attention_limits.bounds.in_step import in_step_error
+from attention_limits.bounds.mean_error import least_mean_error
+from attention_limits.companion.claims import claim
+from attention_limits.experiments.studies.architectures import (
+    PEAK_RATES,
+    RATE_FACTORS,
+    RATES_TRIED,
+    architectures,
+    curves,
+    spread,
+    steps_to_reach,
+)
+from attention_limits.experiments.sweeps import Sweep
+from attention_limits.models.feedforward import feedforward_network
+from attention_limits.problems.sparse_averaging import SparseAveraging
+
+figures.use_style()
+problem = SparseAveraging(num_tokens, sparsity, value_dim)
+NAMES = {
+    "attention": "attention",
+    "feedforward": "fully connected",
+    "lstm": "LSTM",
+    "bidirectional lstm": "bidirectional LSTM",
+}
+COLOURS = dict(
+    zip(
+        NAMES,
+        (figures.BLUE, figures.ORANGE, figures.GREEN, figures.PINK),
+        strict=True,
+    )
+)
+
+# %%
+trials = architectures(
+    Sweep(),
+    num_tokens=num_tokens,
+    sparsity=sparsity,
+    value_dim=value_dim,
+    embed_dim=embed_dim,
+    num_steps=num_steps,
+    batch_size=batch_size,
+    num_samples=num_samples,
+    attention_sizes=attention_sizes,
+    feedforward_sizes=feedforward_sizes,
+    recurrent_sizes=recurrent_sizes,
+    large_size=large_size,
+    large_layers=large_layers,
+    large_steps=large_steps,
+    num_seeds=num_seeds,
+    seed=seed,
+)
+
+# %% [markdown]
+# ### Learning rates
+#
+# A comparison is only as fair as its learning rates. We looked for them with one seed at this page's own sizes, in a grid, and took the rate with
+# the least error on new samples, or one between the two best; the page runs each again at half and at twice the rate.
+
+# %% tags=["hide-input"]
+equal = trials[trials["series"] == "equal"]
+fresh, fixed = (equal[equal["num_samples"] == count] for count in (0, num_samples))
+rates = pd.concat(
+    [trials[trials["series"] == "rates"], fresh[fresh["seed"] == seed]]
+)
+table = pd.DataFrame(
+    [
+        {
+            "architecture": name,
+            "rates tried": ", ".join(f"{rate:g}" for rate in RATES_TRIED[key]),
+            "taken": f"{PEAK_RATES[key]:g}",
+            **{
+                f"error at {factor:g} ×": rates.loc[
+                    (rates["architecture"] == key)
+                    & np.isclose(rates["peak_rate"], PEAK_RATES[key] * factor),
+                    "error",
+                ].item()
+                for factor in sorted((*RATE_FACTORS, 1.0))
+            },
+        }
+        for key, name in NAMES.items()
+    ]
+).set_index("architecture")
+display(
+    table.style.format(
+        "{:.3g}", subset=[name for name in table if name.startswith("error")]
+    )
+)
+
+# %% [markdown]
+# ### Equal parameters
+#
+# The time of a step is measured on each model trained alone, on one thread of a CPU or on the accelerator that the page ran on. (For the
+# results themselves several models may be trained as one, which is faster.)
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-architecture-curves", "caption": "Relative error on the training samples, fresh at every step, at equal numbers of parameters: median of the seeds, with their whole range shaded. Left against steps, right against seconds of training. Dashed: uniform attention, 1 − q/N. Dotted: the least error in one direction, which binds the LSTM."}, "image": {"alt": "Two panels of learning curves on a logarithmic error axis. In both, attention falls below one hundredth. The fully-connected network stays at the top, near the dashed line or above it, and both LSTMs end between a third and two thirds."}}
+in_step = float(in_step_error(problem))
+uniform = 1 - sparsity / num_tokens
+fig, panels = plt.subplots(1, 2, figsize=(9.6, 3.8), sharey=True)
+for key, name in NAMES.items():
+    chosen = fresh[fresh["architecture"] == key]
+    steps, errors = curves(chosen)
+    step_seconds = chosen["step_seconds"].iloc[0]
+    for axes, x in zip(panels, (steps, steps * step_seconds), strict=True):
+        figures.band(axes, x, errors, COLOURS[key], name)
+for axes, label in zip(panels, ("step", "seconds"), strict=True):
+    axes.axhline(uniform, color=figures.GREY, linestyle="--", linewidth=1)
+    axes.axhline(in_step, color=COLOURS["lstm"], linestyle=":", linewidth=1.5)
+    axes.set(yscale="log", xlabel=label)
+panels[0].set_ylabel("relative error")
+panels[0].legend(loc="lower left")
+plt.show()
+
+# %% tags=["hide-input"]
+rows = []
+for key, name in NAMES.items():
+    of_fresh, of_fixed = (part[part["architecture"] == key] for part in (fresh, fixed))
+    first = of_fresh.iloc[0]
+    found = spread(of_fresh["error"])
+    least = {
+        "lstm": in_step,
+        "feedforward": least_mean_error(problem, int(first["size"])),
+    }.get(key)
+    rows.append(
+        {
+            "architecture": name,
+            "size": first["size"],
+            "parameters": first["num_parameters"],
+            "counted by the bounds": first["counted"],
+            "least error": "–" if least is None else f"{least:.3f}",
+            "error": found.median,
+            "range": f"{found.least:.3g} … {found.most:.3g}",
+            "95 % interval": f"{found.low:.3g} … {found.high:.3g}",
+            "ms a step": 1000 * first["step_seconds"],
+            "seconds": first["step_seconds"] * num_steps,
+        }
+    )
+table = pd.DataFrame(rows).set_index("architecture")
+display(
+    table.style.format(
+        {
+            "parameters": "{:,}",
+            "error": "{:.3g}",
+            "ms a step": "{:.1f}",
+            "seconds": "{:.1f}",
+        }
+    )
+)
+
+# %% [markdown]
+# *Size* is $m$, the width, or the hidden units of a direction. *Counted by the bounds* is what the theorems speak of: the embedding dimension $m$
+# for Theorems 2 to 4, the width of the first layer for Theorem 10, and for Theorem 11 the numbers in the forward state, a hidden vector and a cell. *Error* is the median over
+# seeds on test samples after the last step, with the range and with Student's interval of the geometric mean.
+
+# %% tags=["hide-input"]
+lstm_numbers = fresh.loc[fresh["architecture"] == "bidirectional lstm", "counted"].iloc[0]
+width = fresh.loc[fresh["architecture"] == "feedforward", "size"].iloc[0]
+display(
+    Markdown(
+        f"The three failures are of three kinds. The fully-connected network has a first layer of {width} units where Theorem 10 asks for "
+        f"$Nd'={num_tokens * value_dim}$: it *cannot*, on the worst input or on the mean, and it does not even find the mean of all values, "
+        f"which would score {uniform:.3g}. The LSTM reads in one direction and *cannot* get below {in_step:.3g}. The bidirectional LSTM is "
+        f"forbidden nothing that we know of: its state has {lstm_numbers} numbers of 32 bits, far more than the $N-1={num_tokens - 1}$ bits of "
+        f"Theorem 11. At this size it *does not learn* more."
+    )
+)
+
+# %% [markdown]
+# The numbers of the [crossover](crossover.py) page are the exact sizes at which the bounds cross. None of them predicts an error at equal size: they
+# say where an architecture fails for certain, not where it is trained with ease.
+#
+# ### Fresh and fixed samples
+#
+# With fixed samples a model can do well in training without having learned the task. The training error of {numref}`fig-fixed-samples` is that of the
+# batches, the test error that of new samples; where they part, the model has memorised.
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-fixed-samples", "caption": "Fresh samples (grey) and fixed samples (coloured): training error over the steps, median and range of the seeds. Circles and diamonds at the end: test errors after training on fresh and on fixed samples, one a seed, moved apart sideways. A gap between the end of a coloured curve and its diamonds is memorising."}, "image": {"alt": "Four panels, one for each architecture. For attention the curves of fresh and fixed samples and all test errors nearly agree. For the LSTMs the training error on fixed samples falls below that on fresh ones, while the test errors on fixed samples lie far above it."}}
+fig, panels = plt.subplots(1, 4, figsize=(11, 3.2), sharey=True)
+for axes, (key, name) in zip(panels, NAMES.items(), strict=True):
+    for part, colour, label, marker, shift in (
+        (fresh, figures.GREY, "fresh", "o", 1.03),
+        (fixed, COLOURS[key], "fixed", "D", 1.08),
+    ):
+        chosen = part[part["architecture"] == key]
+        steps, errors = curves(chosen)
+        figures.band(axes, steps, errors, colour, label)
+        axes.plot(
+            np.full(len(chosen), num_steps * shift),
+            chosen["error"],
+            marker,
+            color=colour,
+            markersize=5,
+            alpha=0.7,
+        )
+    axes.set(title=name, yscale="log", xlabel="step")
+    axes.legend(loc="lower left")
+panels[0].set_ylabel("relative error")
+plt.show()
+
+# %% tags=["hide-input"]
+gaps = fixed.assign(gap=fixed["error"] / fixed["training_error"])
+table = pd.DataFrame(
+    [
+        {
+            "architecture": name,
+            "fresh: training": median(fresh, key, "training_error"),
+            "fresh: test": median(fresh, key, "error"),
+            "fixed: training": median(fixed, key, "training_error"),
+            "fixed: test": median(fixed, key, "error"),
+            "fixed: test / training": median(gaps, key, "gap"),
+        }
+        for median in [
+            lambda frame, key, column: frame.loc[
+                frame["architecture"] == key, column
+            ].median()
+        ]
+        for key, name in NAMES.items()
+    ]
+).set_index("architecture")
+display(table.style.format("{:.3g}"))
+
+# %% [markdown]
+# ### At what each needs
+#
+# How large, and how long, until the error is at the level? *Steps to the level* counts until the training error on fresh samples stays at or below it;
+# "–" means not within the steps of that run. The first row of each architecture is the one at equal parameters (median over seeds), the others have one seed.
+
+# %% tags=["hide-input"]
+rows = []
+shapes = trials[trials["series"].isin(["equal", "sizes", "large"])]
+shapes = shapes[shapes["num_samples"] == 0]
+for (key, size, layers, steps), group in shapes.groupby(
+    ["architecture", "size", "num_layers", "num_steps"], sort=False
+):
+    reached = np.median(
+        [steps_to_reach(curve, steps, level) for curve in group["curve"]]
+    )
+    first = group.iloc[0]
+    rows.append(
+        {
+            "series": first["series"],
+            "architecture": NAMES[key],
+            "layers": layers,
+            "size": size,
+            "parameters": first["num_parameters"],
+            "steps": steps,
+            "seconds": steps * first["step_seconds"],
+            "error": group["error"].median(),
+            "steps to the level": reached,
+            "seconds to the level": reached * first["step_seconds"],
+        }
+    )
+needs = pd.DataFrame(rows)
+order = {name: place for place, name in enumerate(NAMES.values())}
+needs = needs.sort_values(
+    ["architecture", "series", "size", "steps"],
+    key=lambda column: column.map(order.get)
+    if column.name == "architecture"
+    else (column != "equal" if column.name == "series" else column),
+    kind="stable",
+)
+display(
+    needs.drop(columns="series")
+    .set_index("architecture")
+    .replace(np.inf, np.nan)
+    .style.format(
+        {
+            "parameters": "{:,}",
+            "steps": "{:,}",
+            "seconds": "{:.1f}",
+            "error": "{:.3g}",
+            "steps to the level": "{:,.0f}",
+            "seconds to the level": "{:.1f}",
+        },
+        na_rep="–",
+    )
+)
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-needs", "caption": "Training error on fresh samples against seconds of training, for the models of the table: thick with all seeds' median at equal parameters, thin with one seed at other sizes, labelled with the size. Dotted: the level. The large bidirectional LSTM is dashed."}, "image": {"alt": "Learning curves over a logarithmic time axis. Attention at equal parameters crosses the level of 0.05 within a few seconds; the large bidirectional LSTM crosses it more than ten times later. Fully-connected networks stay near the top at all widths."}}
+fig, axes = plt.subplots(figsize=(8.4, 4.4))
+for (key, size, layers, steps), group in shapes.groupby(
+    ["architecture", "size", "num_layers", "num_steps"], sort=False
+):
+    series = group["series"].iloc[0]
+    x, errors = curves(group)
+    x, errors = x * group["step_seconds"].iloc[0], np.median(errors, axis=0)
+    axes.plot(
+        x,
+        errors,
+        color=COLOURS[key],
+        linewidth=2.5 if series == "equal" else 1.2,
+        linestyle="--" if series == "large" else "-",
+        label=NAMES[key] if series == "equal" else None,
+    )
+    depth = f" × {layers}" if layers > 1 else ""
+    axes.annotate(
+        f"{size}{depth}",
+        (x[-1], errors[-1]),
+        xytext=(4, 0),
+        textcoords="offset points",
+        va="center",
+        fontsize="small",
+        color=COLOURS[key],
+    )
+axes.axhline(level, color=figures.GREY, linestyle=":", linewidth=1.5)
+axes.set(xscale="log", yscale="log", xlabel="seconds", ylabel="relative error")
+axes.legend(loc="lower left")
+plt.show()
+
+# %% tags=["hide-input"]
+attention, large = (
+    needs[(needs["architecture"] == NAMES[key]) & (needs["series"] == series)].iloc[0]
+    for key, series in (("attention", "equal"), ("bidirectional lstm", "large"))
+)
+widest = trials[
+    (trials["architecture"] == "feedforward") & (trials["series"] == "sizes")
+].nlargest(1, "size").iloc[0]
+reached = np.isfinite(large["steps to the level"])
+how_far = (
+    f"It reaches the level after {large['steps to the level']:,.0f} steps or {large['seconds to the level']:.0f} seconds: "
+    f"{large['seconds to the level'] / attention['seconds to the level']:.0f} times the time of attention"
+    if reached
+    else "It does not reach the level in that time"
+)
+display(
+    Markdown(
+        f"**The large bidirectional LSTM does learn.** With {large['parameters']:,} parameters, "
+        f"{large['parameters'] / attention['parameters']:.1f} times attention's, it ends at an error of {large['error']:.2g} after "
+        f"{large['steps']:,} steps and {large['seconds']:.0f} seconds. {how_far}.\n\n"
+        f"**The wide fully-connected network does not.** At width {widest['size']:,} with {widest['num_parameters']:,} parameters its error is "
+        f"{widest['error']:.3g}. The mean of all values would score {uniform:.3g}. Being wide enough is not the obstacle: the next cell "
+        f"writes down a network with one hidden layer of $N^2d'={num_tokens**2 * value_dim:,}$ units that is right on every input."
+    )
+)
+
+# %% [markdown]
+# :::{prf:proposition} (one hidden layer is enough, ours)
+# :label: prop-one-hidden-layer
+#
+# A network with one hidden layer of $N^2d'$ rectified linear units computes $\qSA$ exactly.
+# :::
+#
+# :::{prf:proof}
+# :class: dropdown
+#
+# Write $y_{ij}\in\{0,1\}$ for the pointers. Unit $(i,j,k)$ holds $\max(0,\,z_{jk}+2y_{ij}-1)$. Since $\abs{z_{jk}}\le1$ this is $z_{jk}+1$ if $y_{ij}=1$, and 0 if
+# $y_{ij}=0$. Over all $j$ the units add up to $q+\sum_{j\in y_i}z_{jk}$; divide by $q$ and subtract 1. $\blacksquare$
+# :::
+
+# %%
+coordinate = np.arange(value_dim)
+network = feedforward_network(
+    problem,
+    num_tokens**2 * value_dim,
+    [],
+    generator=torch.Generator().manual_seed(seed),
+)
+last = network.later[-1]
+i, j, k = np.indices((num_tokens, num_tokens, value_dim)).reshape(3, -1)
+unit = np.arange(len(i))
+with torch.no_grad():
+    for parameter in network.parameters():
+        parameter.zero_()
+    network.first.weight[unit, j * problem.token_dim + k] = 1  # z_jk
+    network.first.weight[unit, i * problem.token_dim + value_dim + j] = 2  # y_ij
+    network.first.bias.fill_(-1)
+    last.weight[i * value_dim + k, unit] = 1 / sparsity
+    last.bias.fill_(-1)
+    inputs = problem.sample(500, generator=torch.Generator().manual_seed(seed))
+    exact_error = (
+        (network(problem.encode(inputs)) - problem.target(inputs)).abs().max().item()
+    )
+
+# %% [markdown]
+# ## Checks
+
+# %% tags=["hide-input"]
+by_name = fresh.groupby("architecture")["error"]
+most, fewest = by_name.max(), by_name.min()
+others = [key for key in NAMES if key != "attention"]
+sampling = "sampling error of 1,000 test samples"
+ratio = equal["num_parameters"] / fresh.loc[fresh["architecture"] == "attention", "num_parameters"].iloc[0]  # fmt: skip
+claim(
+    "architectures.parameters", (ratio - 1).abs().max(), "<=", 0.05,
+    statement="Largest relative difference in the number of parameters from attention's, at equal parameters.",
+)  # fmt: skip
+claim(
+    "architectures.attention", most["attention"], "<=", level, empirical=True,
+    statement=f"Largest test error of attention over {num_seeds} seeds, fresh samples: it learns the task.",
+)  # fmt: skip
+for key in others:
+    claim(
+        f"architectures.{key.replace(' ', '-')}", fewest[key], ">=", 4 * level, empirical=True,
+        statement=f"Smallest test error over {num_seeds} seeds, {NAMES[key]} with as many parameters: far from it.",
+    )  # fmt: skip
+claim(
+    "architectures.gap", fewest[others].min() / most["attention"], ">=", 10, empirical=True,
+    statement="The least error of the other architectures over the largest one of attention, over all seeds.",
+)  # fmt: skip
+of_attention = rates["architecture"] == "attention"
+claim(
+    "architectures.rates", rates.loc[~of_attention, "error"].min() / rates.loc[of_attention, "error"].max(), ">=", 5,
+    empirical=True, statement="The same ratio over half, one and two times each learning rate, first seed.",
+)  # fmt: skip
+claim(
+    "architectures.one-direction", fewest["lstm"], ">=", in_step, tolerance=0.02, note=sampling,
+    statement="No LSTM of one direction beats (N − 1)/(2N) on test samples.",
+)  # fmt: skip
+claim(
+    "architectures.narrow-layer", fewest["feedforward"], ">=",
+    least_mean_error(problem, int(fresh.loc[fresh["architecture"] == "feedforward", "size"].iloc[0])),
+    tolerance=0.02, note=sampling,
+    statement="No fully-connected network of this width beats its least mean error on test samples.",
+)  # fmt: skip
+memorised = gaps[gaps["architecture"].isin(["lstm", "bidirectional lstm"])]
+claim(
+    "architectures.memorising", memorised["gap"].min(), ">=", 1.5, empirical=True,
+    statement="Test over training error of the LSTMs on fixed samples, smallest over seeds: they memorise.",
+)  # fmt: skip
+claim(
+    "architectures.fixed-attention", gaps.loc[gaps["architecture"] == "attention", "error"].max(), "<=", level,
+    empirical=True, statement="Largest test error of attention after training on fixed samples: it learns the task.",
+)  # fmt: skip
+claim(
+    "architectures.fixed-others", fixed.loc[fixed["architecture"] != "attention", "error"].min(), ">=", 0.5,
+    empirical=True, statement="Smallest test error of the others after training on fixed samples.",
+)  # fmt: skip
+claim(
+    "architectures.large", large["error"], "<=", level, empirical=True,
+    statement="Test error of the large bidirectional LSTM: it learns the task.",
+)  # fmt: skip
+updates = needs["steps to the level"] * needs["parameters"]
+claim(
+    "architectures.cost", updates[large.name] / updates[attention.name], ">=", 5, empirical=True,
+    statement="Steps to the level times parameters: the large bidirectional LSTM over attention.",
+)  # fmt: skip
+claim(
+    "architectures.first-in-time", needs["seconds to the level"].idxmin() in needs.index[needs["architecture"] == "attention"],
+    "==", True, empirical=True, statement="The model that reaches the level in the fewest seconds is an attention model.",
+)  # fmt: skip
+claim(
+    "architectures.wide", widest["error"], ">=", uniform / 2, empirical=True,
+    statement=f"Test error of the widest fully-connected network, {widest['size']:,} units: no better than half of 1 − q/N.",
+)  # fmt: skip
+claim(
+    "architectures.one-hidden-layer", exact_error, "<=", 1e-5,
+    statement="Largest error of one coordinate, on 500 inputs, of the network with one hidden layer of N²d' units.",
+)  # fmt: skip
+
+# %% [markdown]
+# ## What this does not show
+#
+# * *That the others can't learn the task.* The large bidirectional LSTM does. More steps, other rates, other initial weights or another way to feed the
+#   pointers may well help the fully-connected network, of which we know a solution.
+# * *That these sizes are least.* [Size against length](size-against-length.py) looks for the smallest one.
+# * *A law of time.* Seconds are those of one machine. An LSTM reads its tokens one after the other, attention all at once: on an accelerator the
+#   distance grows.
+# * *That each rate is the best.* Rates were looked for at equal parameters with one seed, and the same ones serve the larger models.
+# * *The paper's experiment.* Its settings were not available to us.
+#
+# ## Exercises
+#
+# :::{exercise}
+# :label: ex-two-layers
+#
+# Give the large recurrent network a second layer, `attention-limits run architectures -p large_layers=2`. It has more than three times the parameters. Does it
+# reach the level in fewer steps?
+# :::
+#
+# :::{exercise}
+# :label: ex-below-the-bound
+#
+# On fixed samples the training error of the LSTM can fall below $\frac{N-1}{2N}$, although it reads in one direction. Which hypothesis of
+# {prf:ref}`prop-in-step` fails?
+# :::
+#
+# :::{solution} ex-below-the-bound
+# :class: dropdown
+#
+# Values to come are not independent of the tokens read so far: among a few fixed samples the first tokens tell which sample it is, and a model that has stored the
+# samples knows the rest. On new samples the hypothesis holds, and with it the bound.
+# :::
+#
+# :::{exercise}
+# :label: ex-cells-as-values
+#
+# Choose weights of a bidirectional LSTM with $Nd'$ hidden units a direction that averages up to an arbitrarily small error.
+# :::
+#
+# :::{solution} ex-cells-as-values
+# :class: dropdown
+#
+# Cell $(j,k)$ stores a small multiple $\delta z_{jk}$: its input gate opens at token $j$ alone, which the one-hot position tells, and its forget gate stays open.
+# Its output gate opens at token $i$ if $y_{ij}=1$, which the pointers tell, and shuts otherwise; in the backward direction it also shuts at $j=i$, so that the
+# token's own value is counted once. All recurrent weights are zero. Outputs are $\tanh$ of $\tanh(\delta z)$, about $\delta z$ for small $\delta$; the readout adds the cells of coordinate
+# $k$ in both directions and divides by $q\,\delta$. Gates are sigmoids: large weights bring them as near to 0 and 1 as one likes.
+# :::
+#
+# ## Reference
+#
+# The task and the lower bounds of Theorems 10 and 11 are from {cite}`sanford2023representational`, and so is the observation that architectures of comparable size fail where attention
+# learns. Settings, the propositions on this page and all measurements are ours.
