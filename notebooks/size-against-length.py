@@ -47,15 +47,15 @@
 # :::{prf:proposition} (gates, ours)
 # :label: prop-gates
 #
-# 1. One hidden layer of $2N^2d'$ rectified linear units computes $\qSA$ exactly.
+# 1. One hidden layer of $N^2d'$ rectified linear units computes $\qSA$ exactly.
 # 2. One bidirectional LSTM layer of $Nd'$ hidden units a direction approximates $\qSA$ to every accuracy.
 # :::
 #
 # :::{prf:proof}
 # :class: dropdown
 #
-# *Part 1.* For $\abs z\le1$ and $y\in\{0,1\}$, $\max(0,z+y-1)-\max(0,-z+y-1)=yz$. Take such a pair of units for each output token, each token and
-# each coordinate; the output layer adds them up and divides by $q$.
+# *Part 1.* For $\abs z\le1$ and $y\in\{0,1\}$, $\max(0,z+2y-1)=y(z+1)$. Take such a unit for each output token, each token and each coordinate. Those of one output add up to
+# $q$ plus the sum that is asked for; divide by $q$ and subtract 1.
 #
 # *Part 2.* Cell $(k,a)$ stores coordinate $a$ of $z_k$, scaled down so that $\tanh$ does not bend it: its input gate opens at position $k$ only and its forget gate stays
 # open. Its output gate opens at token $i$ if $k\in y_i$. So the forward layer gives the $z_k$ that are asked for with $k\le i$. The backward layer does the same, with an output gate
@@ -283,7 +283,7 @@ THEORY = {
         "needed for this mean error": lambda n: least_mean_width(
             problem_of(n), target_error
         ),
-        "enough, 2N² d'": lambda n: gated_network(problem_of(n)).width,
+        "enough, N² d'": lambda n: gated_network(problem_of(n)).width,
     },
     "bidirectional lstm": {
         "bits needed, N − 1": lambda n: int(recurrent_bits(np.array([n]))[0]),
@@ -547,7 +547,7 @@ gates = built.groupby("network")[["relative error", "largest error"]].max()
 claim(
     "size.gated-network", gates.loc["FeedForwardNetwork", "largest error"], "<=", 1e-5,
     note="float32 sums of N terms", tolerance=1e-5,
-    statement="Error of one hidden layer of 2N²d' units that are gates, on random inputs: largest over N.",
+    statement="Error of one hidden layer of N²d' units that are gates, on random inputs: largest over N.",
 )  # fmt: skip
 claim(
     "size.gated-lstm", gates.loc["LSTMModel", "relative error"], "<=", target_error,

@@ -134,7 +134,7 @@ REFUSED: dict[str, list[tuple[dict[str, Any], str]]] = {
         ({"value_dim": 0}, "value_dim must be at least 1, got 0"),
         ({"sparsity": 4}, "feedforward_tokens's N must exceed the sparsity q = 4, got 4"),
         ({"attention_tokens": [8, 8]}, "attention_tokens's entries must differ, got [8, 8]"),
-        ({"recurrent_tokens": [257]}, "recurrent_tokens's N must be at most 256 (2N²d' gates are built), got 257"),
+        ({"recurrent_tokens": [257]}, "recurrent_tokens's N must be at most 256 (N²d' gates are built), got 257"),
         ({"size_caps": [16, 16]}, "size_caps needs an entry for each of the three architectures, got [16, 16]"),
         ({"size_caps": [16, 0, 16]}, "size_caps's entries must be at least 1, got 0"),
         ({"peak_rates": [0.01]}, "peak_rates needs an entry for each of the three architectures, got [0.01]"),
@@ -179,6 +179,14 @@ REFUSED: dict[str, list[tuple[dict[str, Any], str]]] = {
         ({"token_grid": [1025]}, "token_grid's N must lie in 2…1024 (exact in float32), got 1025"),
         ({"token_grid": [16]}, "token_grid needs a length above 2K = 16"),
         ({"num_inputs": 3}, "num_inputs must be at least 4, got 3"),
+    ],
+    "architectures": [
+        ({"num_tokens": 65}, "num_tokens N must lie in 2…64 (N²d' units are built), got 65"),
+        ({"num_tokens": 3}, "sparsity q must be below N = 3, got 3"),
+        ({"attention_sizes": [16, 16]}, "attention_sizes's entries must differ, got [16, 16]"),
+        ({"feedforward_sizes": [0]}, "feedforward_sizes's entries must be at least 1, got 0"),
+        ({"large_layers": 0}, "large_layers must be at least 1, got 0"),
+        ({"level": 1.0}, "level must lie strictly between 0 and 1, got 1.0"),
     ],
     "conjecture": [
         ({"token_grid": [8, 8]}, "token_grid's entries must differ, got [8, 8]"),

@@ -22,8 +22,8 @@ def random_inputs(problem: SparseAveraging) -> SparseAveragingInputs:
 def test_gated_network_is_right_and_has_the_width_stated(tokens: int, ones: int, value_dim: int) -> None:
     problem = SparseAveraging(tokens, ones, value_dim)
     network = gated_network(problem)
-    assert network.width == 2 * tokens**2 * value_dim
-    # A unit rounds sums of three numbers of size 1, an output adds N of them.
+    assert network.width == tokens**2 * value_dim
+    # A unit rounds sums of three numbers of at most 2, an output adds N of them.
     assert largest_error(network, problem, random_inputs(problem)) <= 8 * tokens * torch.finfo(torch.float32).eps
 
 

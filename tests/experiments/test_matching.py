@@ -13,9 +13,8 @@ from attention_limits.experiments.matching import (
     Detector,
     MatchingTrial,
     ThirdOrderLayer,
-    matched_size,
 )
-from attention_limits.experiments.trials import num_parameters, run_trials
+from attention_limits.experiments.trials import matched_size, num_parameters, run_trials
 from attention_limits.models.tensor_attention import tensor_attention
 from attention_limits.problems.matching import Match2, Match3
 

@@ -85,7 +85,7 @@ def test_groups_keep_families_and_like_widths_together() -> None:
     assert {one for group in found for one in group} == set(wanted)
     for group in found:
         assert len({one.family for one in group}) == 1
-        assert max(one.width for one in group) <= 2 * min(one.width for one in group)
+        assert max(one.size for one in group) <= 2 * min(one.size for one in group)
     assert groups([one for group in found for one in group], CPU) == found
 
 

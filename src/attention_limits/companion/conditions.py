@@ -334,6 +334,20 @@ def _phase_diagram_conditions(values: Parameters) -> None:
     require(0 < values["level"] < 0.5, f"level must lie strictly between 0 and 0.5, got {values['level']}")
 
 
+def _architectures_conditions(values: Parameters) -> None:
+    common_conditions(values)
+    tokens = values["num_tokens"]
+    require(2 <= tokens <= 64, f"num_tokens N must lie in 2…64 (N²d' units are built), got {tokens}")
+    require(values["sparsity"] < tokens, f"sparsity q must be below N = {tokens}, got {values['sparsity']}")
+    for name in ("attention_sizes", "feedforward_sizes", "recurrent_sizes"):
+        _require_distinct(name, values[name])
+        for size in values[name]:
+            require_integer(f"{name}'s entries", size, 1)
+    for name in ("num_samples", "large_size", "large_layers", "large_steps"):
+        require_integer(name, values[name], 1)
+    require(0 < values["level"] < 1, f"level must lie strictly between 0 and 1, got {values['level']}")
+
+
 def _size_conditions(values: Parameters) -> None:
     common_conditions(values)
     sparsity = values["sparsity"]
@@ -342,7 +356,7 @@ def _size_conditions(values: Parameters) -> None:
     for name in ("attention_tokens", "feedforward_tokens", "recurrent_tokens"):
         _require_distinct(name, values[name])
         for tokens in values[name]:
-            require(tokens <= 256, f"{name}'s N must be at most 256 (2N²d' gates are built), got {tokens}")
+            require(tokens <= 256, f"{name}'s N must be at most 256 (N²d' gates are built), got {tokens}")
             require(tokens > sparsity, f"{name}'s N must exceed the sparsity q = {sparsity}, got {tokens}")
     for name in ("size_caps", "peak_rates"):
         entries = values[name]
@@ -369,6 +383,7 @@ CONDITIONS: dict[str, Callable[[Parameters], None]] = {
     "match3-bigram": _bigram_conditions,
     "match3-local": _local_conditions,
     "third-order": _third_order_conditions,
+    "architectures": _architectures_conditions,
     "conjecture": _detection_conditions,
     "learning-match": _detection_conditions,
     "learned-attention": _learned_attention_conditions,

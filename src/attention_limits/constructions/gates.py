@@ -16,27 +16,25 @@ from attention_limits.problems.sparse_averaging import SparseAveraging
 
 
 def gated_network(problem: SparseAveraging) -> FeedForwardNetwork:
-    """One hidden layer of 2N²d' rectified linear units, right for every input (ours).
+    """One hidden layer of N²d' rectified linear units, right for every input (ours).
 
-    For |z| ≤ 1 and y in {0, 1}, relu(z + y − 1) − relu(−z + y − 1) is z if y = 1, and 0 if y = 0. There is such a pair
-    of units for each output i, token j and coordinate a, and output (i, a) adds the pairs up and divides by q.
+    For |z| ≤ 1 and y in {0, 1}, relu(z + 2y − 1) is z + 1 if y = 1, and 0 if y = 0. There is such a unit for each
+    output i, token j and coordinate a. Those of (i, a) add up to q plus the sum that is asked for.
     """
     tokens, value_dim, token_dim = problem.num_tokens, problem.value_dim, problem.token_dim
-    pairs = tokens * tokens * value_dim
     i, j, a = (
         index.flatten() for index in torch.meshgrid(*map(torch.arange, (tokens, tokens, value_dim)), indexing="ij")
     )
-    unit = torch.arange(pairs)
-    first, last = nn.Linear(tokens * token_dim, 2 * pairs), nn.Linear(2 * pairs, tokens * value_dim)
+    unit = torch.arange(len(i))
+    first, last = nn.Linear(tokens * token_dim, len(i)), nn.Linear(len(i), tokens * value_dim)
     with torch.no_grad():
         first.weight.zero_()
         last.weight.zero_()
-        for offset, sign in ((0, 1.0), (pairs, -1.0)):
-            first.weight[offset + unit, j * token_dim + a] = sign
-            first.weight[offset + unit, i * token_dim + value_dim + j] = 1.0
-            last.weight[i * value_dim + a, offset + unit] = sign / problem.sparsity
+        first.weight[unit, j * token_dim + a] = 1.0
+        first.weight[unit, i * token_dim + value_dim + j] = 2.0
+        last.weight[i * value_dim + a, unit] = 1 / problem.sparsity
         first.bias.fill_(-1.0)
-        last.bias.zero_()
+        last.bias.fill_(-1.0)
     return FeedForwardNetwork(problem, first, nn.Sequential(nn.ReLU(), last))
 
 

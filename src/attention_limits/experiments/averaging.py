@@ -63,14 +63,12 @@ class AveragingTrial(Trial):
             "bidirectional lstm" (``size`` hidden units a direction, ``num_layers`` layers).
         sparsity: q.
         value_dim: d'.
-        size: what the architecture's width is.
         num_layers: of an LSTM; 1 for the others.
         num_samples: how many training samples there are; 0 for fresh ones at every step.
     """
 
     sparsity: int
     value_dim: int = 4
-    size: int = 64
     num_layers: int = 1
     num_samples: int = 0
 
@@ -79,7 +77,6 @@ class AveragingTrial(Trial):
     def __post_init__(self) -> None:
         super().__post_init__()
         SparseAveraging(self.num_tokens, self.sparsity, self.value_dim)  # refuses what is no problem
-        require_integer("size", self.size, 1)
         require_integer("num_layers", self.num_layers, 1)
         require_integer("num_samples", self.num_samples, 0)
         require(self.num_layers == 1 or self._is_lstm, f"num_layers of {self.architecture} is 1, got {self.num_layers}")
@@ -105,11 +102,6 @@ class AveragingTrial(Trial):
             return None
         same = (self.num_tokens, self.value_dim, self.num_steps, self.batch_size, self.num_samples)
         return (self.architecture, *same)
-
-    @property
-    def width(self) -> int:
-        """The size."""
-        return self.size
 
     def build(self, generator: torch.Generator) -> nn.Module:
         """The model."""

@@ -17,8 +17,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from attention_limits.experiments.training import STEPS_AT_ONCE, Batch
-from attention_limits.experiments.trials import Trial, num_parameters
-from attention_limits.hypotheses import require, require_integer
+from attention_limits.experiments.trials import Trial
+from attention_limits.hypotheses import require
 from attention_limits.models.attention import MultiHeadAttention, SelfAttentionUnit, multilayer_perceptron
 from attention_limits.models.tensor_attention import reference_attention
 from attention_limits.problems.matching import Match2, Match3
@@ -105,7 +105,6 @@ class MatchingTrial(Trial):
     def __post_init__(self) -> None:
         super().__post_init__()
         require(self.problem in PROBLEMS, f"unknown problem {self.problem!r}: use {' or '.join(PROBLEMS)}")
-        require_integer("size", self.size, 1)
         self.task  # noqa: B018  # refuses what is no problem
 
     @property
@@ -117,11 +116,6 @@ class MatchingTrial(Trial):
     def family(self) -> Hashable | None:
         """All but the seed and the peak."""
         return replace(self, seed=0, peak_rate=1.0)
-
-    @property
-    def width(self) -> int:
-        """w."""
-        return self.size
 
     def build(self, generator: torch.Generator) -> nn.Module:
         """The model."""
@@ -152,12 +146,3 @@ class MatchingTrial(Trial):
             "loss": self.loss(logits, labels.float()).item(),
             "constant": max(ones, 1 - ones),
         }
-
-
-def matched_size(trial: MatchingTrial, parameters: int) -> int:
-    """The width at which a trial's architecture has a number of parameters closest to ``parameters``."""
-    require_integer("parameters", parameters, 1)
-    size = 1
-    while num_parameters(replace(trial, size=size + 1)) < parameters:
-        size += 1
-    return min((size, size + 1), key=lambda width: abs(num_parameters(replace(trial, size=width)) - parameters))

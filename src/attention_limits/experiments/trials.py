@@ -7,8 +7,9 @@ into a store and found there again. Its result depends on nothing else, but for 
 import math
 import time
 from abc import ABC, abstractmethod
+from bisect import bisect_left
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import pairwise
 from typing import Any, ClassVar
@@ -41,6 +42,7 @@ class Trial(ABC):
         batch_size: samples of a step.
         peak_rate: Adam's learning rate after the warm-up.
         seed: of the initial weights and of the training data.
+        size: what the architecture's width is.
 
     Raises:
         ValueError: for a value that makes no sense, naming it.
@@ -52,6 +54,7 @@ class Trial(ABC):
     batch_size: int = 32
     peak_rate: float = 5e-3
     seed: int = 0
+    size: int = 64
 
     #: The architectures that this kind of trial knows.
     architectures: ClassVar[tuple[str, ...]] = ()
@@ -62,6 +65,7 @@ class Trial(ABC):
         for name in ("num_tokens", "num_steps", "batch_size"):
             require_integer(name, getattr(self, name), 1)
         require_integer("seed", self.seed, 0)
+        require_integer("size", self.size, 1)
         require(0 < self.peak_rate < math.inf, f"peak_rate must be positive and finite, got {self.peak_rate}")
 
     @property
@@ -78,11 +82,6 @@ class Trial(ABC):
     @abstractmethod
     def family(self) -> Hashable | None:
         """Equal for trials that can be trained as one ensemble; None if this one is trained alone."""
-
-    @property
-    @abstractmethod
-    def width(self) -> int:
-        """What the cost grows with: trials of like width are put into the same ensemble."""
 
     @abstractmethod
     def build(self, generator: torch.Generator) -> nn.Module:
@@ -129,11 +128,11 @@ def groups(trials: Sequence[Trial], device: torch.device) -> list[list[Trial]]:
         families.setdefault(trial if trial.family is None else (type(trial), trial.family), []).append(trial)
     found = []
     for family in families.values():
-        family.sort(key=lambda trial: trial.width)  # stable: the order of trials is kept within a width
+        family.sort(key=lambda trial: trial.size)  # stable: the order of trials is kept within a width
         group: list[Trial] = []
         for trial in family:
             # Narrow models are padded to the widest of their group, so a group's widths stay within a factor of 2.
-            if group and (len(group) >= _most(trial, device) or trial.width > 2 * group[0].width):
+            if group and (len(group) >= _most(trial, device) or trial.size > 2 * group[0].size):
                 found.append(group)
                 group = []
             group.append(trial)
@@ -150,6 +149,24 @@ def _most(trial: Trial, device: torch.device) -> int:
 def num_parameters(trial: Trial) -> int:
     """The numbers that training changes in a trial's model."""
     return sum(tensor.numel() for tensor in trial.build(torch.Generator()).parameters())
+
+
+def matched_size(trial: Trial, parameters: int) -> int:
+    """The size at which a trial's architecture comes closest to so many parameters; the smaller one of two.
+
+    Raises:
+        ValueError: unless ``parameters`` is at least 1.
+    """
+    require_integer("parameters", parameters, 1)
+
+    def count(size: int) -> int:
+        return num_parameters(replace(trial, size=size))
+
+    above = 1
+    while count(above) < parameters:
+        above *= 2
+    above = bisect_left(range(above + 1), parameters, lo=1, key=count)  # the smallest size with as many or more
+    return min((size for size in (above - 1, above) if size), key=lambda size: abs(count(size) - parameters))
 
 
 def _run_group(group: Sequence[Trial], device: torch.device) -> list[Result]:

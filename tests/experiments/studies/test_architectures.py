@@ -15,14 +15,12 @@ from attention_limits.experiments.studies.architectures import (
     RATES_TRIED,
     TIMING_STEPS,
     architectures,
-    curves,
-    matched_size,
-    num_parameters,
-    spread,
     counted_size,
+    curves,
+    spread,
     steps_to_reach,
 )
-from attention_limits.experiments.trials import Result, Trial, run_trials
+from attention_limits.experiments.trials import Result, Trial, matched_size, num_parameters, run_trials
 
 TINY: dict[str, Any] = {
     "num_tokens": 4,

@@ -4,20 +4,18 @@ Letters: N = num_tokens, q = sparsity, d' = value_dim, m = embed_dim.
 """
 
 import math
-from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-import torch
 from jaxtyping import Float
 from scipy import stats
 
 from attention_limits.experiments.averaging import AveragingTrial
-from attention_limits.experiments.trials import Run
-from attention_limits.hypotheses import require, require_integer
+from attention_limits.experiments.trials import Run, matched_size, num_parameters
+from attention_limits.hypotheses import require
 
 #: Adam's rate after the warm-up, for each architecture. Found with one seed at N = 20, q = 3, d' = 4, 1,500 steps and
 #: m = 64, from the rates in `RATES_TRIED`: the one with the least error on new samples, or between the two best.
@@ -144,34 +142,6 @@ def architectures(
 def _model(trial: AveragingTrial) -> AveragingTrial:
     """One trial for all that train a model of this shape: the first seed at the architecture's own rate."""
     return replace(trial, num_steps=1, num_samples=0, seed=0, peak_rate=PEAK_RATES[trial.architecture])
-
-
-def num_parameters(trial: AveragingTrial) -> int:
-    """How many numbers the trial's model learns."""
-    return sum(parameter.numel() for parameter in trial.build(torch.Generator()).parameters())
-
-
-def matched_size(trial: AveragingTrial, parameters: int) -> int:
-    """The size at which the trial's architecture comes closest to so many parameters; the smaller one of two.
-
-    Raises:
-        ValueError: unless ``parameters`` is at least 1.
-
-    Example:
-        >>> attention = AveragingTrial(architecture="attention", num_tokens=20, sparsity=3, size=64)
-        >>> matched_size(replace(attention, architecture="lstm"), num_parameters(attention))
-        55
-    """
-    require_integer("parameters", parameters, 1)
-
-    def count(size: int) -> int:
-        return num_parameters(replace(trial, size=size))
-
-    above = 1
-    while count(above) < parameters:
-        above *= 2
-    above = bisect_left(range(above + 1), parameters, lo=1, key=count)  # the smallest size with as many or more
-    return min((size for size in (above - 1, above) if size), key=lambda size: abs(count(size) - parameters))
 
 
 def counted_size(trial: AveragingTrial) -> int:

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from attention_limits.experiments.matching import PROBLEMS, MatchingTrial, matched_size
-from attention_limits.experiments.trials import Run, num_parameters
+from attention_limits.experiments.matching import PROBLEMS, MatchingTrial
+from attention_limits.experiments.trials import Run, matched_size, num_parameters
 from attention_limits.hypotheses import require, require_integer
 
 ARCHITECTURES = MatchingTrial.architectures
