@@ -61,6 +61,7 @@ large_size: int = 128  # hidden units a direction of the large recurrent network
 large_layers: int = 1  # its layers
 large_steps: int = 4000  # its steps
 level: float = 0.05  # the error that counts as learned
+large_error: float = 0.05  # what is claimed of the large recurrent network
 num_seeds: int = 5  # repetitions at equal parameters
 seed: int = 0  # of the first repetition
 
@@ -491,8 +492,8 @@ claim(
     empirical=True, statement="Smallest test error of the others after training on fixed samples.",
 )  # fmt: skip
 claim(
-    "architectures.large", large["error"], "<=", level, empirical=True,
-    statement="Test error of the large bidirectional LSTM: it learns the task.",
+    "architectures.large", large["error"], "<=", large_error, empirical=True,
+    statement=f"Test error of the large bidirectional LSTM after {large_steps:,} steps.",
 )  # fmt: skip
 updates = needs["steps to the level"] * needs["parameters"]
 claim(

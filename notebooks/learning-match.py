@@ -34,7 +34,7 @@ token_grid: list[int] = [
 ]  # N; each with the modulus M that balances the labels
 size: int = 24  # width of the third-order model; the others get as many parameters
 num_steps: int = 2500  # of training on triples, each on fresh samples
-pair_steps: int = 1000  # of training on pairs
+pair_steps: int = 600  # of training on pairs
 step_labels: int = 512  # labels in a step: N times the batch size
 peak_rate: float = 3e-3  # Adam's learning rate after the warm-up
 num_seeds: int = 3  # repetitions
