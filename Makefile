@@ -1,6 +1,6 @@
 # make help lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help book test check serve clean reference
+.PHONY: help book test check bench serve clean reference
 
 PYTHON ?= python3
 VENV := .venv
@@ -28,6 +28,11 @@ check: book ## Lint, format, types, and the book built with warnings as errors
 
 test: check ## make check, then all tests (the first needs the book, so it is made too)
 	$(BIN)/pytest
+
+bench: $(INSTALLED) ## Time ensembles and third-order attention against the usual ways, on one core: _build/benchmarks.json
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	@mkdir -p _build
+	OMP_NUM_THREADS=1 $(BIN)/pytest -c benchmarks/pytest.ini benchmarks --benchmark-json=_build/benchmarks.json
 
 serve: book ## Serve the book on http://localhost:8000
 	@echo "http://localhost:8000/ (Ctrl-C ends)"

@@ -73,12 +73,13 @@ QUICK: dict[str, Parameters] = {
         "num_tokens": 14,
         "value_dim": 3,
         "embed_dim": 48,
-        "num_steps": 500,
+        "num_steps": 600,
+        "num_samples": 800,
         "attention_sizes": [24],
         "feedforward_sizes": [256],
         "recurrent_sizes": [42],
-        "large_size": 64,
-        "large_steps": 300,
+        "large_size": 96,
+        "large_steps": 400,
         "large_error": 1.0,
         "num_seeds": 2,
     },
@@ -123,6 +124,18 @@ QUICK: dict[str, Parameters] = {
 
 #: What the paper profile changes: the grids that a figure of a paper would show, for a GPU or a cluster.
 PAPER: dict[str, Parameters] = {
+    # Ten seeds and seven times the steps of the book, which takes about 5 minutes: some 70 minutes on one core, and 15
+    # more for the large network of two layers.
+    "architectures": {"num_steps": 10_000, "large_steps": 20_000, "large_layers": 2, "num_seeds": 10},
+    # Five times the steps and twice the lengths of the book, which takes some 5 minutes: about three hours on one core.
+    "size-against-length": {
+        "attention_tokens": [8, 16, 32, 64, 128],
+        "feedforward_tokens": [4, 6, 8, 12, 16],
+        "recurrent_tokens": [4, 8, 16, 32, 64],
+        "size_caps": [64, 8192, 256],
+        "num_steps": 5000,
+        "num_seeds": 5,
+    },
     # 126 models. Third order at N = 32 takes about 0.1 s a step on a core, so that all take some 40 core hours.
     "learning-match": {
         "token_grid": [8, 16, 24, 32],

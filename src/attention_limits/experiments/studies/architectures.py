@@ -28,8 +28,6 @@ RATES_TRIED = {
 }
 #: The page tries again, with its first seed, these multiples of each rate.
 RATE_FACTORS = (0.5, 2.0)
-#: The rate of the models that are larger than the matched ones, where it is another one; found in the same way.
-LARGE_RATE = 1e-2
 #: Steps, at least, of the runs that measure the time of a step.
 TIMING_STEPS = 100
 _FIELDS = ("architecture", "size", "num_layers", "num_samples", "num_steps", "peak_rate", "seed")
@@ -109,7 +107,7 @@ def architectures(
         size=large_size,
         num_layers=large_layers,
         num_steps=large_steps,
-        peak_rate=LARGE_RATE,
+        peak_rate=PEAK_RATES["bidirectional lstm"],
     )
     # The longest first, so that processes that share the work end together.
     series = [("large", large)]
