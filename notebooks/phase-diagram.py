@@ -541,7 +541,7 @@ claim(
 # :::{solution} ex-phase-level
 # :class: dropdown
 #
-# Its error is $(1-\mu)^2\,\frac N{N-q}$ ({prf:ref}`ex-mass-and-error`). Divided by $1-q/N$ this is $\big(\frac{1-\mu}{1-q/N}\big)^2$: the square of the weight that is wasted, over
+# Its error is $(1-\mu)^2\,\frac N{N-q}$ (the second exercise of [Learned attention](learned-attention.py)). Divided by $1-q/N$ this is $\big(\frac{1-\mu}{1-q/N}\big)^2$: the square of the weight that is wasted, over
 # what uniform attention wastes. It is $1/4$ at $\mu=\frac12(1+\frac qN)$, halfway from uniform attention to the exact average.
 # :::
 #
