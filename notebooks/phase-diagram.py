@@ -1,5 +1,5 @@
 # %% [markdown]
-# # Phase diagram: which $m$ does training need for which $q$?
+# # Phase diagram: which dimension does training need for which sparsity?
 #
 # **The question.** [Learned attention](learned-attention.py) finds the average at one sparsity $q$ and one embedding dimension $m$. For which other
 # pairs does training find it, where does it stop, and is that where the theorems say that small units end?
