@@ -94,7 +94,7 @@ seed: int = 0  # of the first one
 #
 # The task is the easiest one on which the architectures differ, so that they can learn it at all in the time that a page may take: by default each token asks for a single value of one
 # coordinate. Every model trains for the same number of steps, on fresh samples, with Adam and the schedule of
-# [learned attention](learned-attention.py). Each architecture has a learning rate of its own: the best of a few that we tried at $N=8$, and then kept for all $N$ and sizes. The lengths and caps
+# [learned attention](learned-attention.py). Each architecture has a learning rate of its own: one value for attention, the best of a few that we tried at $N=8$ for the other two, then kept for all $N$ and sizes. The lengths and caps
 # of the three architectures are chosen by what they cost, and they differ.
 #
 # All searches go on side by side: a round trains the next size of each.
