@@ -201,8 +201,8 @@ claim(
     statement="Accuracy of the better constant answer, largest over problems and lengths.",
 )  # fmt: skip
 claim(
-    "match.pairs-learned", by_problem.get_group("match2").groupby(["N", "architecture"])["accuracy"].max().min(), ">=", 0.85, empirical=True,
-    statement="Accuracy on pairs of the best seed, least over lengths and architectures: the control is learned by all.",
+    "match.pairs-learned", by_problem.get_group("match2").groupby(["N", "architecture"])["accuracy"].mean().min(), ">=", 0.7, empirical=True,
+    statement="Mean accuracy on pairs over the seeds, least over lengths and architectures: the control is learned by all, not by all alike.",
 )  # fmt: skip
 claim(
     "match.triples-third-order", gap, ">=", least_gap, empirical=True,

@@ -5,8 +5,9 @@ A page that is not named here has the conditions that go with its parameters' na
 
 import math
 from collections.abc import Callable
-from typing import Any
 
+from attention_limits.companion import training_conditions as training
+from attention_limits.companion.common_conditions import common_conditions, require_distinct
 from attention_limits.companion.profiles import Parameters
 from attention_limits.hypotheses import (
     require,
@@ -15,29 +16,7 @@ from attention_limits.hypotheses import (
     require_integer,
     require_matching,
     require_separating_accuracy,
-    require_sparse_averaging,
 )
-
-
-def common_conditions(values: Parameters) -> None:
-    """What holds for a parameter of this name on every page."""
-    for name in ("seed",):
-        if name in values:
-            require_integer(name, values[name], 0)
-    for name in ("num_seeds", "num_steps", "embed_dim", "batch_size"):
-        if name in values:
-            require_integer(name, values[name], 1)
-    if "peak_rate" in values:
-        rate = values["peak_rate"]
-        require(0 < rate < math.inf, f"peak_rate must be positive and finite, got {rate}")
-    if {"num_tokens", "sparsity", "value_dim"} <= values.keys():
-        require_sparse_averaging(values["num_tokens"], values["sparsity"], values["value_dim"])
-    if "accuracy" in values:
-        require_accuracy(values["accuracy"])
-
-
-def _require_distinct(name: str, entries: list[Any]) -> None:
-    require(len(set(entries)) == len(entries), f"{name}'s entries must differ, got {entries}")
 
 
 def _fixed_precision_conditions(values: Parameters) -> None:
@@ -53,7 +32,7 @@ def _fixed_precision_conditions(values: Parameters) -> None:
     require(most <= 16, f"largest_exhaustive must be at most 16 (a subset each of 2^N), got {most}")
     grid, ones = values["token_grid"], values["sparsity_grid"]
     for name in ("token_grid", "sparsity_grid", "accuracy_grid"):
-        _require_distinct(name, values[name])
+        require_distinct(name, values[name])
     for tokens in grid:
         require(2 <= tokens <= 8192, f"token_grid's entries must lie in 2…8192, got {tokens}")
     for entry in ones:
@@ -94,7 +73,7 @@ def _infinite_precision_conditions(values: Parameters) -> None:
     for entry in values["sparsity_grid"]:
         require_integer("sparsity_grid's entries", entry, 1)
     for name in ("token_grid", "sparsity_grid", "accuracy_grid"):
-        _require_distinct(name, values[name])
+        require_distinct(name, values[name])
     least = 2 * min(values["sparsity_grid"]) + 2
     for tokens in values["token_grid"]:
         require(tokens >= least, f"token_grid's N = {tokens} is too small for sparsity_grid: it needs N ≥ {least}")
@@ -165,7 +144,7 @@ def _recurrent_conditions(values: Parameters) -> None:
     require(sparsity < size, f"sparsity q = {sparsity} needs q < N = {size}: for q = N memory is not what is short")
     require(3 <= size <= 10, f"num_tokens must lie in 3…10 (tables of 2^N rows), got {size}")
     require(2 <= literal <= 4, f"literal_tokens must lie in 2…4 (all inputs are listed), got {literal}")
-    _require_distinct("token_grid", values["token_grid"])
+    require_distinct("token_grid", values["token_grid"])
     for tokens in values["token_grid"]:
         require(3 <= tokens <= 2048, f"token_grid's entries must lie in 3…2048, got {tokens}")
     for hidden in values["hidden_grid"]:
@@ -286,89 +265,6 @@ def _third_order_conditions(values: Parameters) -> None:
         require(values[name] <= most, f"{name} must be at most {most} ({reason}), got {values[name]}")
 
 
-def _detection_conditions(values: Parameters) -> None:
-    common_conditions(values)
-    _require_distinct("token_grid", values["token_grid"])
-    for tokens in values["token_grid"]:
-        require(2 <= tokens <= 128, f"token_grid's entries must lie in 2…128 (N³ scores are held), got {tokens}")
-    longest = max(values["token_grid"])
-    require_integer("size", values["size"], 2)
-    require_integer("num_steps", values["num_steps"], 2)
-    if "pair_steps" in values:
-        require_integer("pair_steps", values["pair_steps"], 2)
-    require(
-        values["step_labels"] >= longest,
-        f"step_labels must be at least the longest N = {longest}, got {values['step_labels']}",
-    )
-    require(0 <= values["least_gap"] <= 1, f"least_gap must lie in 0…1, got {values['least_gap']}")
-
-
-def _learned_attention_conditions(values: Parameters) -> None:
-    common_conditions(values)
-    last, snapshot = values["num_steps"], values["snapshot_step"]
-    require(0 <= snapshot <= last, f"snapshot_step = {snapshot} lies outside the run's steps 0…{last}")
-
-
-def _phase_diagram_conditions(values: Parameters) -> None:
-    common_conditions(values)
-    size = values["num_tokens"]
-    require(3 <= size <= 256, f"num_tokens must lie in 3…256 (each cell of a map is trained), got {size}")
-    require_integer("value_dim", values["value_dim"], 1)
-    for prefix in ("", "address_"):
-        for name in (f"{prefix}sparsity_grid", f"{prefix}embed_grid"):
-            entries = values[name]
-            require(len(entries) >= 2, f"{name} needs at least two entries (it is an axis of a map), got {entries}")
-            require(entries == sorted(set(entries)), f"{name}'s entries must rise, got {entries}")
-            require_integer(f"{name}'s entries", entries[0], 1)
-        most = values[f"{prefix}sparsity_grid"][-1]
-        require(
-            most < size, f"{prefix}sparsity_grid's q = {most} needs q < N = {size}: uniform attention is exact there"
-        )
-    both = [q for q in values["sparsity_grid"] if q in values["address_sparsity_grid"]]
-    require(any(q >= 2 for q in both), f"sparsity_grid and address_sparsity_grid must share a q ≥ 2, they share {both}")
-    budgets = values["step_grid"]
-    pair = len(budgets) == 2 and budgets[0] > budgets[1] >= 1
-    require(pair, f"step_grid must be two budgets, the larger one first, each at least 1, got {budgets}")
-    for name in ("attention_rate", "address_rate"):
-        require(0 < values[name] < math.inf, f"{name} must be positive and finite, got {values[name]}")
-    require(0 < values["level"] < 0.5, f"level must lie strictly between 0 and 0.5, got {values['level']}")
-
-
-def _architectures_conditions(values: Parameters) -> None:
-    common_conditions(values)
-    tokens = values["num_tokens"]
-    require(2 <= tokens <= 64, f"num_tokens N must lie in 2…64 (N²d' units are built), got {tokens}")
-    require(values["sparsity"] < tokens, f"sparsity q must be below N = {tokens}, got {values['sparsity']}")
-    for name in ("attention_sizes", "feedforward_sizes", "recurrent_sizes"):
-        _require_distinct(name, values[name])
-        for size in values[name]:
-            require_integer(f"{name}'s entries", size, 1)
-    for name in ("num_samples", "large_size", "large_layers", "large_steps"):
-        require_integer(name, values[name], 1)
-    require(0 < values["level"] < 1, f"level must lie strictly between 0 and 1, got {values['level']}")
-
-
-def _size_conditions(values: Parameters) -> None:
-    common_conditions(values)
-    sparsity = values["sparsity"]
-    require_integer("sparsity", sparsity, 1)
-    require_integer("value_dim", values["value_dim"], 1)
-    for name in ("attention_tokens", "feedforward_tokens", "recurrent_tokens"):
-        _require_distinct(name, values[name])
-        for tokens in values[name]:
-            require(tokens <= 256, f"{name}'s N must be at most 256 (N²d' gates are built), got {tokens}")
-            require(tokens > sparsity, f"{name}'s N must exceed the sparsity q = {sparsity}, got {tokens}")
-    for name in ("size_caps", "peak_rates"):
-        entries = values[name]
-        require(len(entries) == 3, f"{name} needs an entry for each of the three architectures, got {entries}")
-    for cap in values["size_caps"]:
-        require_integer("size_caps's entries", cap, 1)
-    for rate in values["peak_rates"]:
-        require(0 < rate < math.inf, f"peak_rates's entries must be positive and finite, got {rate}")
-    error = values["target_error"]
-    require(0 < error < 1, f"target_error must lie strictly between 0 and 1 (the best constant's), got {error}")
-
-
 #: A page's own conditions, where it has more than those of the parameters' names.
 CONDITIONS: dict[str, Callable[[Parameters], None]] = {
     "thm-2-fixed-precision": _fixed_precision_conditions,
@@ -383,10 +279,10 @@ CONDITIONS: dict[str, Callable[[Parameters], None]] = {
     "match3-bigram": _bigram_conditions,
     "match3-local": _local_conditions,
     "third-order": _third_order_conditions,
-    "architectures": _architectures_conditions,
-    "conjecture": _detection_conditions,
-    "learning-match": _detection_conditions,
-    "learned-attention": _learned_attention_conditions,
-    "phase-diagram": _phase_diagram_conditions,
-    "size-against-length": _size_conditions,
+    "architectures": training.architectures_conditions,
+    "conjecture": training.detection_conditions,
+    "learning-match": training.detection_conditions,
+    "learned-attention": training.learned_attention_conditions,
+    "phase-diagram": training.phase_diagram_conditions,
+    "size-against-length": training.size_conditions,
 }

@@ -20,7 +20,8 @@ import jupytext
 import yaml
 
 import attention_limits
-from attention_limits.companion.conditions import CONDITIONS, common_conditions
+from attention_limits.companion.common_conditions import common_conditions
+from attention_limits.companion.conditions import CONDITIONS
 from attention_limits.companion.profiles import PAPER, QUICK, Parameters
 from attention_limits.hypotheses import require
 

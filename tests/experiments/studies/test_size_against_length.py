@@ -10,15 +10,18 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from attention_limits.bounds.mean_error import least_mean_error
 from attention_limits.experiments.averaging import AveragingTrial
 from attention_limits.experiments.studies.size_against_length import (
     ARCHITECTURES,
     brackets,
     fit_growth,
     ladder,
+    narrow_controls,
     size_against_length,
 )
 from attention_limits.experiments.trials import Result, run_trials
+from attention_limits.problems.sparse_averaging import SparseAveraging
 
 TINY: dict[str, Any] = {
     "attention_tokens": [3, 4],
@@ -80,6 +83,16 @@ def test_the_search_brackets_the_size_that_is_needed(needed: int) -> None:
     assert max(map(len, run.calls)) == len(found)  # type: ignore[attr-defined]
     asked = [trial for call in run.calls for trial in call]  # type: ignore[attr-defined]
     assert len(asked) == len(set(asked)) == found["trials"].sum()
+
+
+def test_controls_have_half_the_width_and_cannot_reach_a_small_error() -> None:
+    names = ("feedforward_tokens", "peak_rates", "sparsity", "value_dim", "batch_size", "seed")
+    options = {name: TINY[name] for name in names} | {"feedforward_tokens": [4, 6], "num_steps": 150}
+    controls = narrow_controls(run_trials, **options)
+    assert list(controls["size"]) == [2, 3]
+    for row in controls.itertuples():
+        forced = least_mean_error(SparseAveraging(row.num_tokens, 1, 1), row.size)
+        assert 0.2 < forced <= row.error + 0.05  # 1,000 test samples
 
 
 def test_all_open_searches_share_a_round() -> None:

@@ -154,6 +154,40 @@ def size_against_length(
     return pd.DataFrame(rows)
 
 
+def narrow_controls(
+    run: Run,
+    *,
+    feedforward_tokens: Sequence[int],
+    peak_rates: Sequence[float],
+    sparsity: int,
+    value_dim: int,
+    num_steps: int,
+    batch_size: int,
+    seed: int,
+) -> pd.DataFrame:
+    """Fully-connected networks of half the width N d', which no weights can bring to a small error; arguments as above.
+
+    Returns:
+        A row for each N: num_tokens, size and error.
+    """
+    trials = [
+        AveragingTrial(
+            architecture="feedforward",
+            num_tokens=tokens,
+            sparsity=sparsity,
+            value_dim=value_dim,
+            size=max(1, tokens * value_dim // 2),
+            num_steps=num_steps,
+            batch_size=batch_size,
+            peak_rate=peak_rates[ARCHITECTURES.index("feedforward")],
+            seed=seed,
+        )
+        for tokens in feedforward_tokens
+    ]
+    rows = [(trial.num_tokens, trial.size, result["error"]) for trial, result in zip(trials, run(trials), strict=True)]
+    return pd.DataFrame(rows, columns=["num_tokens", "size", "error"])
+
+
 def brackets(trials: pd.DataFrame) -> pd.DataFrame:
     """What the search leaves for each architecture, N and seed, from the measured trials alone.
 
