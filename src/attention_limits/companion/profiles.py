@@ -79,8 +79,9 @@ QUICK: dict[str, Parameters] = {
         "feedforward_sizes": [256],
         "recurrent_sizes": [42],
         "large_size": 96,
-        "large_steps": 400,
-        "large_error": 1.0,
+        "large_steps": 1000,
+        "level": 0.08,
+        "large_error": 0.1,
         "num_seeds": 2,
     },
     "conjecture": {
