@@ -42,9 +42,9 @@ class Growth(NamedTuple):
     high: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Contest:
-    """Ways to compute one thing.
+    """Ways to compute one thing; each contest is equal to itself only.
 
     Attributes:
         topic: what is computed, without its sizes.

@@ -6,13 +6,14 @@ Three probes are run as contests with a single way: the product of two matrices,
 Letters: N tokens, m = embed_dim, d = value_dim.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from attention_limits.hypotheses import require
-from attention_limits.performance.contests import Contest, Measurement
+from attention_limits.performance.contests import Contest, Measurement, Way
 
 TOPIC = "machine"
 #: Rows of the square matrices, numbers that stay in the caches, and numbers that do not (64 MiB in float32).
@@ -35,18 +36,30 @@ class Machine:
 
 
 def probes() -> list[Contest]:
-    """The three probes."""
+    """The three probes, each with the work of one call as its count."""
+    return [
+        _probe("matrix product", _matrices, lambda x: torch.mm(x[0], x[1], out=x[2]), 2 * MATRIX**3),
+        _probe("2^x", _exponents, lambda x: torch.exp2(x[0], out=x[1]), CACHED),
+        _probe("copy", _arrays, lambda x: x[1].copy_(x[0]), 2 * 4 * LARGE),
+    ]
+
+
+def _probe(name: str, draw: Callable[[], list[Tensor]], way: Way, work: int) -> Contest:
+    return Contest(TOPIC, {}, draw, {name: way}, tolerance=0.0, count=work)
+
+
+def _matrices() -> list[Tensor]:
     generator = torch.Generator().manual_seed(0)
-    left, right = (torch.randn(MATRIX, MATRIX, generator=generator) for _ in range(2))
-    product = torch.empty(MATRIX, MATRIX)
-    numbers, powers = torch.rand(CACHED, generator=generator) - 1, torch.empty(CACHED)
-    source, target = torch.rand(LARGE, generator=generator), torch.empty(LARGE)
-    ways = {
-        "matrix product": (lambda _: torch.mm(left, right, out=product), 2 * MATRIX**3),
-        "2^x": (lambda _: torch.exp2(numbers, out=powers), CACHED),
-        "copy": (lambda _: target.copy_(source), 2 * 4 * LARGE),
-    }
-    return [Contest(TOPIC, {}, lambda: None, {name: way}, 0.0, count=work) for name, (way, work) in ways.items()]
+    return [torch.randn(MATRIX, MATRIX, generator=generator) for _ in range(3)]
+
+
+def _exponents() -> list[Tensor]:
+    numbers = torch.rand(CACHED, generator=torch.Generator().manual_seed(0)) - 1
+    return [numbers, torch.empty_like(numbers)]
+
+
+def _arrays() -> list[Tensor]:
+    return [torch.ones(LARGE), torch.zeros(LARGE)]
 
 
 def machine(measurements: Sequence[Measurement]) -> Machine:
