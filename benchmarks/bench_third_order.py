@@ -1,4 +1,4 @@
-"""Third-order attention in six ways, forward and with the backward pass."""
+"""Third-order attention in seven ways, forward and with the backward pass."""
 
 from pytest_benchmark.fixture import BenchmarkFixture
 from replay import entries, replay

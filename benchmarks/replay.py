@@ -27,9 +27,7 @@ def recorded() -> float:
 def entries(contests: Sequence[Contest]) -> pytest.MarkDecorator:
     """A test for each way of each contest."""
     pairs = [(contest, way) for contest in contests for way in (*contest.ways, *contest.missing)]
-    return pytest.mark.parametrize(
-        ("contest", "way"), pairs, ids=[f"{contest.title}: {way}" for contest, way in pairs]
-    )
+    return pytest.mark.parametrize(("contest", "way"), pairs, ids=[f"{contest.title}: {way}" for contest, way in pairs])
 
 
 @functools.cache

@@ -149,15 +149,35 @@ def comparison(measurements: Sequence[Measurement]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def growth_table(measurements: Sequence[Measurement], letter: str = "N") -> pd.DataFrame:
-    """The exponent of each way's median time in one size, the other sizes fixed, where three values of it are there.
+def wide(measurements: Sequence[Measurement], column: str) -> pd.DataFrame:
+    """A row for each contest, a column for each way; cells read *median (lower – upper quartile)*.
 
-    Columns: the other sizes' letters, way, from, to, exponent, low, high (95 %).
+    Args:
+        measurements: of one topic.
+        column: ms, or times faster.
+    """
+    table = comparison(measurements)
+    low, high = ("ms low", "ms high") if column == "ms" else ("low", "high")
+    table["cell"] = [f"{row[column]:.3g} ({row[low]:.3g}–{row[high]:.3g})" for _, row in table.iterrows()]
+    letters, ways = list(measurements[0].sizes), list(dict.fromkeys(table["way"]))
+    cells = table.pivot(index=letters, columns="way", values="cell").reindex(columns=ways).fillna("")
+    return cells.rename_axis(columns=None).reset_index()
+
+
+def growth_table(measurements: Sequence[Measurement], *, follow: Sequence[str] = ()) -> pd.DataFrame:
+    """The exponent of each way's median time in N, the other sizes fixed, where three values of N are there.
+
+    Args:
+        measurements: of one topic.
+        follow: letters of sizes that change with N.
+
+    Returns:
+        A row for each series: the fixed sizes' letters, way, from, to (the values of N), exponent, low, high (95 %).
     """
     series: dict[tuple[Any, ...], list[tuple[int, float]]] = {}
     for one in measurements:
-        others = tuple((key, size) for key, size in one.sizes.items() if key != letter)
-        series.setdefault((*others, ("way", one.way)), []).append((int(one.sizes[letter]), one.spread.median))
+        fixed = tuple((letter, size) for letter, size in one.sizes.items() if letter not in ("N", *follow))
+        series.setdefault((*fixed, ("way", one.way)), []).append((int(one.sizes["N"]), one.spread.median))
     rows = []
     for key, points in series.items():
         sizes, seconds = zip(*points, strict=True)
