@@ -1,7 +1,7 @@
 """Hands the times of a race to pytest-benchmark, which tables them and writes the JSON.
 
-pytest-benchmark times one function after the other. A race times all ways of a contest in turns; so it is run first, once
-for each contest, and pytest-benchmark's clock then plays back its times.
+pytest-benchmark times one function after the other. A race times all ways of a contest in turns; so it is run first,
+once for each contest, and pytest-benchmark's clock then plays back its times.
 """
 
 import functools

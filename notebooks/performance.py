@@ -58,7 +58,6 @@ seed: int = 0  # of every random draw on this page
 from dataclasses import replace
 
 import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
 import torch
 from IPython.display import Markdown, display
@@ -105,7 +104,7 @@ groups = {
     "labels": oracle_contests(token_grid, [n // 2 for n in token_grid], seed),
     "evaluation": evaluation_contests(token_grid, seed),
     "long": [long_contest(long_tokens, long_modulus, num_planted, seed)],
-    "training": ensemble_contests([(20, 64, 8)], 40),
+    "training": ensemble_contests([(20, 64, 8)], 20),
     "batches": [
         certificate_contest(128, 4, 500, seed),
         unit_contest(64, 4, 16, seed),
@@ -331,7 +330,7 @@ taken["MB"] = taken["num_bytes"] / 1e6
 by_form = taken.pivot(index=["num_tokens", "passes"], columns="form", values="MB")
 by_form = by_form.reindex(columns=list(FORMS)).rename_axis(columns=None).reset_index()
 by_form = by_form.rename(columns={"num_tokens": "N"})
-by_form.style.hide(axis="index").format({form: "{:,.1f}" for form in FORMS})
+by_form.style.hide(axis="index").format(dict.fromkeys(FORMS, "{:,.1f}"))
 
 # %% [markdown]
 # ### The unit against torch's

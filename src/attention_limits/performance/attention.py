@@ -8,6 +8,7 @@ import math
 import os
 import shutil
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -61,8 +62,10 @@ def khatri_rao_fused(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """
     dims = query.shape[-1], value.shape[-1]
     keys, values = ((rows.unsqueeze(1) * rows.unsqueeze(0)).flatten(0, 1) for rows in (key, value))
-    padded = (nn.functional.pad(x, (0, max(dims) - x.shape[-1]))[None, None] for x in (query, keys, values))
-    return nn.functional.scaled_dot_product_attention(*padded, scale=1.0)[0, 0, :, : dims[1]]
+    query, keys, values = (
+        nn.functional.pad(x, (0, max(dims) - x.shape[-1]))[None, None] for x in (query, keys, values)
+    )
+    return nn.functional.scaled_dot_product_attention(query, keys, values, scale=1.0)[0, 0, :, : dims[1]]
 
 
 def simplicial(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
@@ -122,7 +125,7 @@ def third_order_contests(token_grid: Sequence[int], seed: int, *, compiled: bool
                     Contest(
                         "third-order attention",
                         {"N": num_tokens, "m": embed_dim, "d": value_dim, "passes": direction},
-                        lambda shape=(num_tokens, embed_dim, value_dim): third_order_inputs(*shape, seed),
+                        partial(third_order_inputs, num_tokens, embed_dim, value_dim, seed),
                         {name: one_pass(form, direction) for name, form in forms.items()},
                         FLOAT32_TOLERANCE,
                         missing=missing,
@@ -204,7 +207,7 @@ def unit_contests(token_grid: Sequence[int], seed: int) -> list[Contest]:
         Contest(
             "attention unit",
             {"N": num_tokens, "B": max(1, 1024 // num_tokens), "m": 64, "passes": direction},
-            lambda num_tokens=num_tokens: unit_inputs(max(1, 1024 // num_tokens), num_tokens, 64, seed),
+            partial(unit_inputs, max(1, 1024 // num_tokens), num_tokens, 64, seed),
             {name: _unit_pass(way, direction) for name, way in ways.items()},
             FLOAT32_TOLERANCE,
         )

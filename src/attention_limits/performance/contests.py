@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
-import statsmodels.api as sm
 from torch import Tensor
 
 from attention_limits.hypotheses import require
@@ -51,7 +50,7 @@ class Contest:
         sizes: the sizes by the letters that the tables show.
         draw: makes the inputs that every way gets; called once a race.
         ways: by name; the first one is what the others are compared with.
-        tolerance: how far results may differ, relative to the largest entry of the first way's, or to 1 if that is less.
+        tolerance: how far results may differ, relative to the largest entry of the first way's or, if more, to 1.
         count: how many inputs one call answers.
         missing: names of ways that this machine cannot run, with the reason.
     """
@@ -168,6 +167,8 @@ def growth(sizes: Sequence[int], seconds: Sequence[float]) -> Growth:
     Raises:
         ValueError: for fewer than three sizes, which leave no interval.
     """
+    import statsmodels.api as sm  # a second and more, which the processes that measure memory need not pay
+
     require(len(set(sizes)) >= 3, f"a growth exponent with an interval needs three sizes, got {list(sizes)}")
     model = sm.OLS(np.log(seconds), sm.add_constant(np.log(sizes))).fit()
     low, high = model.conf_int(alpha=0.05)[1]

@@ -82,5 +82,5 @@ def _peak() -> int:
 
 
 if __name__ == "__main__":
-    _form, *_sizes, _passes = sys.argv[1:]
-    print(_measure(_form, *map(int, _sizes), _passes))
+    _form, _tokens, _embed, _value, _passes = sys.argv[1:]
+    print(_measure(_form, int(_tokens), int(_embed), int(_value), _passes))

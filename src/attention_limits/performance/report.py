@@ -1,6 +1,6 @@
 """Measurements in one form, whether `make bench` left them in a file or a page makes a few of its own.
 
-The file is pytest-benchmark's JSON. What is ours lies in its ``extra_info`` and ``machine_info``, written and read here.
+The file is pytest-benchmark's JSON. What is ours in it lies in ``extra_info`` and ``machine_info``.
 """
 
 import importlib.metadata

@@ -1,7 +1,7 @@
 """What this machine can do at best, and the least time of third-order attention that follows.
 
-Three probes are run as contests with a single way: the product of two matrices, 2^x, and the copy of a large array. Their
-``count`` is the work of one call, so that count over seconds is a rate; the best round counts.
+Three probes are run as contests with a single way: the product of two matrices, 2^x, and the copy of a large array.
+Their ``count`` is the work of one call, so that count over seconds is a rate; the best round counts.
 
 Letters: N tokens, m = embed_dim, d = value_dim.
 """

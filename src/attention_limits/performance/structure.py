@@ -4,8 +4,11 @@ Letters: N = num_tokens, M = modulus.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
+from jaxtyping import Int
+from torch import Tensor
 
 from attention_limits.constructions.third_order import match3_tensor_unit
 from attention_limits.performance.contests import Contest, Way
@@ -60,6 +63,10 @@ def oracle_contests(pair_grid: Sequence[int], triple_grid: Sequence[int], seed: 
     return contests
 
 
+def _one_input(problem: Matching, seed: int) -> Int[Tensor, "1 tokens"]:
+    return problem.sample(1, generator=torch.Generator().manual_seed(seed))
+
+
 def _oracle(problem: Matching, loop: Search, table: Search, method: str, seed: int) -> Contest:
     def listed(search: Search) -> Way:
         return lambda inputs: torch.tensor([search(row, problem.modulus) for row in inputs.tolist()])
@@ -67,7 +74,7 @@ def _oracle(problem: Matching, loop: Search, table: Search, method: str, seed: i
     return Contest(
         f"labels of {type(problem).__name__}",
         {"N": problem.num_tokens, "M": problem.modulus},
-        lambda: problem.sample(1, generator=torch.Generator().manual_seed(seed)),
+        partial(_one_input, problem, seed),
         {
             "loop over tuples": listed(loop),
             "all tuples at once": problem.brute_force,
@@ -89,7 +96,7 @@ def evaluation_contests(token_grid: Sequence[int], seed: int) -> list[Contest]:
             Contest(
                 "unit for Match3",
                 {"N": size, "M": problem.modulus},
-                lambda problem=problem: problem.sample(1, generator=torch.Generator().manual_seed(seed)),
+                partial(_one_input, problem, seed),
                 {"all pairs, streamed": unit, "by counting": unit.by_counts},
                 tolerance=unit.rounding(torch.float64) * unit.scale,  # the unit's own bound on the log-odds
                 count=size,
