@@ -116,7 +116,7 @@ def test_a_way_that_one_contest_lacks_leaves_an_empty_cell() -> None:
     more = Measurement("order three", "plain", {"N": 16, "m": 2}, (1.0,), 0.0, 10)
     table = wide([PLAIN, OTHER, more], "ms")
     assert list(table.columns) == ["N", "m", "plain", "other"]
-    assert table["plain"].tolist() == ["300 (250–350)", "1e+03 (1e+03–1e+03)"]
+    assert table["plain"].tolist() == ["300 (250–350)", "1,000 (1,000–1,000)"]
     assert table["other"].tolist() == ["100 (100–100)", ""]
 
 

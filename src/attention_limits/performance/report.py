@@ -158,10 +158,17 @@ def wide(measurements: Sequence[Measurement], column: str) -> pd.DataFrame:
     """
     table = comparison(measurements)
     low, high = ("ms low", "ms high") if column == "ms" else ("low", "high")
-    table["cell"] = [f"{row[column]:.3g} ({row[low]:.3g}–{row[high]:.3g})" for _, row in table.iterrows()]
-    letters, ways = list(measurements[0].sizes), list(dict.fromkeys(table["way"]))
-    cells = table.pivot(index=letters, columns="way", values="cell").reindex(columns=ways).fillna("")
-    return cells.rename_axis(columns=None).reset_index()
+    rows: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for record in table.to_dict("records"):
+        sizes = {letter: record[letter] for letter in measurements[0].sizes}
+        cell = f"{_short(record[column])} ({_short(record[low])}–{_short(record[high])})"
+        rows.setdefault(tuple(sizes.values()), sizes)[record["way"]] = cell
+    return pd.DataFrame(list(rows.values())).fillna("")
+
+
+def _short(number: float) -> str:
+    """Three digits, and no exponent for large numbers."""
+    return f"{number:,.0f}" if number >= 1000 else f"{number:.3g}"
 
 
 def growth_table(measurements: Sequence[Measurement], *, follow: Sequence[str] = ()) -> pd.DataFrame:
