@@ -191,13 +191,13 @@ display(
 
 # %%
 third = report.about("third-order attention")
-wide(third, "ms").style.hide(axis="index")
+wide(third, "ms", across="N").style.hide(axis="index")
 
 # %% [markdown]
 # How many times faster than the plain einsum, from the quotients within each round; below 1 is slower:
 
 # %%
-wide(third, "times faster").style.hide(axis="index")
+wide(third, "times faster", across="N").style.hide(axis="index")
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-performance-third", "caption": "Third-order attention: milliseconds of a call against N, median and quartiles, both axes logarithmic. Dashed: the floor of a forward pass, from this machine's rates."}, "image": {"alt": "Four panels, forward and forward with backward for two pairs of sizes, with time against N on logarithmic axes. All curves become straight lines of about slope three; the streamed forms and the fused Khatri-Rao form end well below the forms that hold all scores. A dashed line, the floor, runs below the curves of the forward pass."}}
 frame = comparison(third)
@@ -257,10 +257,10 @@ plt.show()
 # The exponent $a$ of *time* $\sim N^a$, by least squares on the logarithms of the medians, with its 95 % interval. A few sizes give wide intervals, and at small $N$ the cost of a call that does not depend on $N$ pulls the exponent
 # down. For labels and evaluation $M$ grows with $N$: about $N$ for pairs and $N^2/(2\ln2)$ for triples, so that half of the labels are 1.
 
-# %%
+# %% tags=["hide-input"]
 exponents = pd.concat(
     [
-        growth_table(report.about(topic), follow=follow).assign(contest=topic)
+        growth_table(report.about(topic), follow=follow).assign(topic=topic)
         for topic, follow in (
             ("third-order attention", ()),
             ("attention unit", ("B",)),
@@ -269,13 +269,23 @@ exponents = pd.concat(
             ("unit for Match3", ("M",)),
         )
     ]
-).fillna("")
-shown = [
-    "contest", "m", "d", "passes", "way", "from", "to", "exponent", "low", "high",
-]  # fmt: skip
-exponents.reindex(columns=shown).style.hide(axis="index").format(
-    {"exponent": "{:.2f}", "low": "{:.2f}", "high": "{:.2f}"}
 )
+
+
+def series(row):
+    """Topic and fixed sizes of a fitted series."""
+    if pd.isna(row["m"]):
+        return row["topic"]
+    value = f", $d={row['d']:.0f}$" if pd.notna(row["d"]) else ""
+    return f"{row['topic']}, $m={row['m']:.0f}${value}, {row['passes']}"
+
+
+lines = ["| Contest | Way | N | Exponent (95 %) |", "| --- | --- | --- | --- |"]
+lines += [
+    f"| {series(row)} | {row['way']} | {row['from']}–{row['to']} | {row['exponent']:.2f} ({row['low']:.2f}–{row['high']:.2f}) |"
+    for row in exponents.to_dict("records")
+]
+display(Markdown("\n".join(lines)))
 
 # %% [markdown]
 # ### The machine
@@ -284,7 +294,7 @@ exponents.reindex(columns=shown).style.hide(axis="index").format(
 # over the measured time: 100 % would be a call that only multiplies and exponentiates. A form that holds all scores also writes and reads $N^3$ numbers several times; *passes through memory* says how often it could have done so in
 # its time, reading and writing 8 bytes for each score.
 
-# %%
+# %% tags=["hide-input"]
 machine = report.machine
 display(
     Markdown(
@@ -324,13 +334,15 @@ pd.DataFrame(roof).style.hide(axis="index").format(
 # By how many MB ($10^6$ bytes) one call raises the peak of a fresh process's resident memory, at $m=5$, $d=1$. The plain form holds $N^3$ scores and their softmax; the fused one $2N^2\max(m,d)$ numbers; the
 # streamed one a tile, whatever $N$ is.
 
-# %%
-taken = pd.DataFrame([growth._asdict() for growth in report.memory])
-taken["MB"] = taken["num_bytes"] / 1e6
-by_form = taken.pivot(index=["num_tokens", "passes"], columns="form", values="MB")
-by_form = by_form.reindex(columns=list(FORMS)).rename_axis(columns=None).reset_index()
-by_form = by_form.rename(columns={"num_tokens": "N"})
-by_form.style.hide(axis="index").format(dict.fromkeys(FORMS, "{:,.1f}"))
+# %% tags=["hide-input"]
+calls = {}
+for growth in report.memory:
+    key = (growth.num_tokens, growth.passes)
+    calls.setdefault(key, {"N": growth.num_tokens, "passes": growth.passes})
+    calls[key][growth.form] = growth.num_bytes / 1e6
+pd.DataFrame(list(calls.values())).style.hide(axis="index").format(
+    dict.fromkeys(FORMS, "{:,.1f}")
+)
 
 # %% [markdown]
 # ### The unit against torch's
@@ -353,28 +365,14 @@ wide(report.about("training of 8 models"), "times faster").style.hide(axis="inde
 # %% [markdown]
 # ### Labels, evaluation by structure, and batches
 #
-# Inputs per second: tokens for labels and for the unit, subsets for certificates, inputs for the rest.
+# Inputs per second: tokens for labels and for the unit, subsets for certificates, inputs for the rest; each contest at the largest $N$ that was run.
 
-
-# %%
-def per_second(topic):
-    """A row for each way at the largest sizes of a topic, by the rate."""
-    table = comparison(report.about(topic))
-    top = table[table["N"] == table["N"].max()]
-    letters = list(report.about(topic)[0].sizes)
-    sizes = ", ".join(f"{letter} = {top[letter].iloc[0]:,}" for letter in letters)
-    return [
-        {
-            "contest": f"{topic}, {sizes}",
-            "way": row["way"],
-            "inputs per second": row["per second"],
-            "times faster": f"{row['times faster']:.3g} ({row['low']:.3g}–{row['high']:.3g})",
-        }
-        for row in top.to_dict("records")
-    ]
-
-
-topics = [
+# %% tags=["hide-input"]
+lines = [
+    "| Contest | Way | Inputs per second | Times faster |",
+    "| --- | --- | ---: | --- |",
+]
+for topic in (
     "labels of Match2",
     "labels of Match3",
     "unit for Match3",
@@ -382,14 +380,27 @@ topics = [
     "certificates",
     "unit of Theorem 2",
     "check of all inputs",
-]
-rates = pd.DataFrame([row for topic in topics for row in per_second(topic)])
-rates.style.hide(axis="index").format({"inputs per second": "{:,.0f}"})
+):
+    table = comparison(report.about(topic))
+    top = table[table["N"] == table["N"].max()]
+    letters = report.about(topic)[0].sizes
+    sizes = ", ".join(f"{letter} = {top[letter].iloc[0]:,}" for letter in letters)
+    lines += [
+        f"| {topic}, {sizes} | {row['way']} | {row['per second']:,.0f} | {row['times faster']:.3g} ({row['low']:.3g}–{row['high']:.3g}) |"
+        for row in top.to_dict("records")
+    ]
+display(Markdown("\n".join(lines)))
+rival = next(
+    one for one in report.about("labels of a long input") if one.way == "convolution"
+)
+display(
+    Markdown(
+        "A hash table of the $N^2$ sums of pairs, in plain Python, is a hard rival of the convolution at small $N$. For the long input it would have "
+        f"{rival.sizes['N'] ** 2:.0e} sums to try, where the convolution took {rival.spread.median:.2g} s."
+    )
+)
 
 # %% [markdown]
-# A hash table of the $N^2$ sums of pairs, in plain Python, is a hard rival at these $N$: the convolution overtakes it only where $N^2$ is much more than $M\log M$, or where many inputs are labelled at once. At the size of the long
-# input the table would have $10^{12}$ entries to try, at its defaults, and the convolution takes a second.
-#
 # ### Why a kernel of our own
 #
 # `torch.compile` fuses what is done to each score, so that it goes through memory less often. It does not merge two products with a softmax between them, except where it recognises the pattern of ordinary attention; and there
@@ -401,7 +412,7 @@ rates.style.hide(axis="index").format({"inputs per second": "{:,.0f}"})
 #
 # ### Where `make book` spends its time
 
-# %%
+# %% tags=["hide-input"]
 runs = {
     page: read_run(root / "_build" / "executed" / f"{page.name}.ipynb")
     for page in all_pages(root)
@@ -421,7 +432,8 @@ display(
         "read from the store where they are there. The [state of the runs](../book/status.md) has all pages of this print."
     )
 )
-spent.style.hide(axis="index").format({"seconds": "{:.0f}"})
+if len(spent):
+    display(spent.style.hide(axis="index").format({"seconds": "{:.0f}"}))
 
 # %% [markdown]
 # ## Checks
@@ -450,7 +462,7 @@ try:
     refused = False
 except DisagreementError as error:
     refused = True
-    print(error)
+    display(Markdown(f"The spoilt contest ends with: *{error}*."))
 
 # %% tags=["hide-input"]
 claim(

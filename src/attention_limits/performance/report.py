@@ -149,20 +149,22 @@ def comparison(measurements: Sequence[Measurement]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def wide(measurements: Sequence[Measurement], column: str) -> pd.DataFrame:
-    """A row for each contest, a column for each way; cells read *median (lower – upper quartile)*.
+def wide(measurements: Sequence[Measurement], column: str, across: str = "way") -> pd.DataFrame:
+    """Medians with their quartiles, *median (lower–upper)*, a column for each way or each value of one size.
 
     Args:
         measurements: of one topic.
         column: ms, or times faster.
+        across: what the columns stand for: way, or a size's letter. The rows are what is left of sizes and way.
     """
     table = comparison(measurements)
     low, high = ("ms low", "ms high") if column == "ms" else ("low", "high")
     rows: dict[tuple[Any, ...], dict[str, Any]] = {}
     for record in table.to_dict("records"):
-        sizes = {letter: record[letter] for letter in measurements[0].sizes}
+        row = {name: record[name] for name in (*measurements[0].sizes, "way") if name != across}
         cell = f"{_short(record[column])} ({_short(record[low])}–{_short(record[high])})"
-        rows.setdefault(tuple(sizes.values()), sizes)[record["way"]] = cell
+        heading = record["way"] if across == "way" else f"{across} = {record[across]}"
+        rows.setdefault(tuple(row.values()), row)[heading] = cell
     return pd.DataFrame(list(rows.values())).fillna("")
 
 

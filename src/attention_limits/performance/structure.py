@@ -118,8 +118,8 @@ def long_contest(num_tokens: int, modulus: int, num_planted: int, seed: int) -> 
         {"N": num_tokens, "M": modulus},
         draw,
         {
-            "oracle, by convolution": lambda planted: problem.target(planted.inputs),
-            "unit, by counting": lambda planted: unit.by_counts(planted.inputs) > 0.5,
+            "convolution": lambda planted: problem.target(planted.inputs),
+            "the unit, by counting": lambda planted: unit.by_counts(planted.inputs) > 0.5,
         },
         tolerance=0.0,
         count=num_tokens,
