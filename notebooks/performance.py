@@ -406,9 +406,9 @@ display(
 # `torch.compile` fuses what is done to each score, so that it goes through memory less often. It does not merge two products with a softmax between them, except where it recognises the pattern of ordinary attention; and there
 # the score is a product of *two* vectors. So $N^3$ scores remain, and they decide both time and memory.
 #
-# Fused kernels, `scaled_dot_product_attention` and `flex_attention`, keep no scores. Both take pairs of a query and a key. Triples become pairs once the $N^2$ products of keys are written out, which is the form *Khatri–Rao, fused* here. On a CPU it
-# does well, and where $N^2(m+d)$ numbers fit and no mask on triples is needed it is the simplest fast way. What it cannot do is use that $(j,k)$ and $(k,j)$ have the same score, which saves half, and do without the $N^2$ products. The streamed form
-# does both, takes a mask on triples as a view that costs nothing, and computes a tile again in the backward pass instead of keeping it.
+# Fused kernels, `scaled_dot_product_attention` and `flex_attention`, keep no scores. Both take pairs of a query and a key. Triples become pairs once the $N^2$ products of keys and of values are written out, which is the form
+# *Khatri–Rao, fused*. The table shows it close to the streamed form, before it at some sizes and behind it at others. Where $N^2(m+d)$ numbers fit, keys differ and no mask is needed, it is the simplest fast way. It cannot do without
+# the $N^2$ products, and it cannot use that $(j,k)$ and $(k,j)$ have the same score where both slots hold the same, which saves about half. The streamed form does both, and takes a mask on triples as a view that costs nothing.
 #
 # ### Where `make book` spends its time
 

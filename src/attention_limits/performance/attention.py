@@ -21,7 +21,7 @@ from attention_limits.performance.contests import Contest, Way
 
 #: (m, d): a usual head, and about the size that Match3 needs.
 THIRD_ORDER_CASES = [(32, 32), (5, 1)]
-#: float32: N² terms are added in another order by each way. The largest deviation seen is 2e-6.
+#: float32: N² terms are added in another order by each way. Deviations seen are below 1e-6.
 FLOAT32_TOLERANCE = 1e-5
 
 Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
