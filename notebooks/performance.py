@@ -37,7 +37,7 @@
 # round calls every way once, and each round begins with another one. What else the machine does meets all of them alike, and quotients within a round vary less than the times do. We show the median and the
 # quartiles of the rounds.
 #
-# **Prerequisites and time.** [Third-order attention](third-order.py). About a minute on one core.
+# **Prerequisites and time.** [Third-order attention](third-order.py). A minute or two on one core.
 #
 # ## Parameters
 
@@ -191,28 +191,39 @@ display(
 
 # %%
 third = report.about("third-order attention")
-wide(third, "ms", across="N").style.hide(axis="index")
+cases = list(dict.fromkeys((one.sizes["m"], one.sizes["d"]) for one in third))
+
+
+def show(column):
+    """A table for each m, d and pass, a row for each way and a column for each N."""
+    for m, d in cases:
+        for passes in ("forward", "both"):
+            wanted = {"m": m, "d": d, "passes": passes}
+            part = [one for one in third if wanted.items() <= one.sizes.items()]
+            display(Markdown(f"$m={m}$, $d={d}$, {passes}:"))
+            table = wide(part, column, across="N").drop(columns=list(wanted))
+            display(table.style.hide(axis="index"))
+
+
+show("ms")
 
 # %% [markdown]
 # How many times faster than the plain einsum, from the quotients within each round; below 1 is slower:
 
 # %%
-wide(third, "times faster", across="N").style.hide(axis="index")
+show("times faster")
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-performance-third", "caption": "Third-order attention: milliseconds of a call against N, median and quartiles, both axes logarithmic. Dashed: the floor of a forward pass, from this machine's rates."}, "image": {"alt": "Four panels, forward and forward with backward for two pairs of sizes, with time against N on logarithmic axes. All curves become straight lines of about slope three; the streamed forms and the fused Khatri-Rao form end well below the forms that hold all scores. A dashed line, the floor, runs below the curves of the forward pass."}}
 frame = comparison(third)
-cases = list(dict.fromkeys(zip(frame["m"], frame["d"], strict=True)))
-colors = [
-    figures.GREY,
-    figures.SKY,
-    figures.GREEN,
-    figures.PINK,
-    figures.ORANGE,
-    figures.BLUE,
-    "black",
-]
-palette = dict(zip(dict.fromkeys(frame["way"]), colors, strict=False))
-markers = dict(zip(palette, "osD^vPX", strict=False))
+look = {
+    "plain einsum": (figures.GREY, "o"),
+    "Khatri–Rao": (figures.SKY, "s"),
+    "Khatri–Rao, fused": (figures.GREEN, "D"),
+    "simplicial-attention": (figures.PINK, "^"),
+    "torch.compile": (figures.ORANGE, "v"),
+    "streamed": (figures.BLUE, "P"),
+    "streamed, same keys": ("black", "X"),
+}
 fig, grid = plt.subplots(2, len(cases), figsize=(7.2, 7), sharex=True, squeeze=False)
 for axes_row, passes in zip(grid, ("forward", "both"), strict=True):
     for axes, (m, d) in zip(axes_row, cases, strict=True):
@@ -220,12 +231,13 @@ for axes_row, passes in zip(grid, ("forward", "both"), strict=True):
             (frame["m"] == m) & (frame["d"] == d) & (frame["passes"] == passes)
         ]
         for way, part in rows.groupby("way", sort=False):
+            color, marker = look[way]
             axes.errorbar(
                 part["N"],
                 part["ms"],
                 yerr=[part["ms"] - part["ms low"], part["ms high"] - part["ms"]],
-                color=palette[way],
-                marker=markers[way],
+                color=color,
+                marker=marker,
                 markersize=4,
                 linewidth=1.2,
                 label=way,
@@ -257,35 +269,41 @@ plt.show()
 # The exponent $a$ of *time* $\sim N^a$, by least squares on the logarithms of the medians, with its 95 % interval. A few sizes give wide intervals, and at small $N$ the cost of a call that does not depend on $N$ pulls the exponent
 # down. For labels and evaluation $M$ grows with $N$: about $N$ for pairs and $N^2/(2\ln2)$ for triples, so that half of the labels are 1.
 
+
 # %% tags=["hide-input"]
-exponents = pd.concat(
-    [
-        growth_table(report.about(topic), follow=follow).assign(topic=topic)
-        for topic, follow in (
-            ("third-order attention", ()),
-            ("attention unit", ("B",)),
-            ("labels of Match2", ("M",)),
-            ("labels of Match3", ("M",)),
-            ("unit for Match3", ("M",)),
-        )
+def exponents(topic, follow=()):
+    """The fitted series of a topic, with what names each, and the exponent in words."""
+    table = growth_table(report.about(topic), follow=follow)
+    table["exponent"] = [
+        f"{row['exponent']:.2f} ({row['low']:.2f}–{row['high']:.2f})"
+        for row in table.to_dict("records")
     ]
-)
+    table["N"] = [
+        f"{least}–{most}"
+        for least, most in zip(table["from"], table["to"], strict=True)
+    ]
+    return table
 
 
-def series(row):
-    """Topic and fixed sizes of a fitted series."""
-    if pd.isna(row["m"]):
-        return row["topic"]
-    value = f", $d={row['d']:.0f}$" if pd.notna(row["d"]) else ""
-    return f"{row['topic']}, $m={row['m']:.0f}${value}, {row['passes']}"
-
-
-lines = ["| Contest | Way | N | Exponent (95 %) |", "| --- | --- | --- | --- |"]
-lines += [
-    f"| {series(row)} | {row['way']} | {row['from']}–{row['to']} | {row['exponent']:.2f} ({row['low']:.2f}–{row['high']:.2f}) |"
-    for row in exponents.to_dict("records")
+table = exponents("third-order attention")
+table["case"] = [
+    f"m={row['m']}, d={row['d']}, {row['passes']}" for row in table.to_dict("records")
 ]
-display(Markdown("\n".join(lines)))
+by_way = table.pivot(index="way", columns="case", values="exponent")
+by_way = by_way.reindex(index=table["way"].unique(), columns=table["case"].unique())
+display(Markdown(f"Third-order attention, $N={table['N'].iloc[0]}$:"))
+display(by_way.rename_axis(index=None, columns=None))
+rest = [
+    exponents(topic, follow).assign(contest=topic)
+    for topic, follow in (
+        ("attention unit", ("B",)),
+        ("labels of Match2", ("M",)),
+        ("labels of Match3", ("M",)),
+        ("unit for Match3", ("M",)),
+    )
+]
+columns = ["contest", "passes", "way", "N", "exponent"]
+pd.concat(rest).reindex(columns=columns).fillna("").style.hide(axis="index")
 
 # %% [markdown]
 # ### The machine
@@ -347,7 +365,7 @@ pd.DataFrame(list(calls.values())).style.hide(axis="index").format(
 # %% [markdown]
 # ### The unit against torch's
 #
-# Milliseconds, and how many times faster than this package's unit; $BN=1024$ tokens where $N\le1024$. The unit is written to return its attention matrix, which the others need not keep.
+# Milliseconds, and how many times faster than this package's unit; $BN$ is about 1024. The unit is written to return its attention matrix, which the others need not keep.
 
 # %%
 unit_times = report.about("attention unit")
@@ -385,8 +403,9 @@ for topic in (
     top = table[table["N"] == table["N"].max()]
     letters = report.about(topic)[0].sizes
     sizes = ", ".join(f"{letter} = {top[letter].iloc[0]:,}" for letter in letters)
+    lines.append(f"| *{topic}*, {sizes} | | | |")
     lines += [
-        f"| {topic}, {sizes} | {row['way']} | {row['per second']:,.0f} | {row['times faster']:.3g} ({row['low']:.3g}–{row['high']:.3g}) |"
+        f"| | {row['way']} | {row['per second']:,.0f} | {row['times faster']:.3g} ({row['low']:.3g}–{row['high']:.3g}) |"
         for row in top.to_dict("records")
     ]
 display(Markdown("\n".join(lines)))
@@ -396,7 +415,7 @@ rival = next(
 display(
     Markdown(
         "A hash table of the $N^2$ sums of pairs, in plain Python, is a hard rival of the convolution at small $N$. For the long input it would have "
-        f"{rival.sizes['N'] ** 2:.0e} sums to try, where the convolution took {rival.spread.median:.2g} s."
+        f"{rival.sizes['N'] ** 2:,} sums to try, where the convolution took {rival.spread.median:.2g} s."
     )
 )
 

@@ -120,7 +120,7 @@ def test_a_way_that_one_contest_lacks_leaves_an_empty_cell() -> None:
     assert table["other"].tolist() == ["100 (100–100)", ""]
     turned = wide([PLAIN, OTHER, more], "times faster", across="N")
     assert list(turned.columns) == ["m", "way", "N = 8", "N = 16"]
-    assert turned["N = 16"].tolist() == ["1 (1–1)", ""]
+    assert turned["N = 16"].tolist() == ["1.00 (1.00–1.00)", ""]
 
 
 def test_growth_is_fitted_where_three_sizes_are_there() -> None:

@@ -169,8 +169,9 @@ def wide(measurements: Sequence[Measurement], column: str, across: str = "way") 
 
 
 def _short(number: float) -> str:
-    """Three digits, and no exponent for large numbers."""
-    return f"{number:,.0f}" if number >= 1000 else f"{number:.3g}"
+    """Two decimals below 10, one below 100, none from there on."""
+    digits = 2 if number < 10 else 1 if number < 100 else 0
+    return f"{number:,.{digits}f}"
 
 
 def growth_table(measurements: Sequence[Measurement], *, follow: Sequence[str] = ()) -> pd.DataFrame:
