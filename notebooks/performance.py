@@ -202,7 +202,8 @@ def show(column):
             part = [one for one in third if wanted.items() <= one.sizes.items()]
             display(Markdown(f"$m={m}$, $d={d}$, {passes}:"))
             table = wide(part, column, across="N").drop(columns=list(wanted))
-            display(table.style.hide(axis="index"))
+            small = table.style.set_table_attributes('style="font-size: 0.8em"')
+            display(small.hide(axis="index"))
 
 
 show("ms")
@@ -267,7 +268,7 @@ plt.show()
 # ### Growth
 #
 # The exponent $a$ of *time* $\sim N^a$, by least squares on the logarithms of the medians, with its 95 % interval. A few sizes give wide intervals, and at small $N$ the cost of a call that does not depend on $N$ pulls the exponent
-# down. For labels and evaluation $M$ grows with $N$: about $N$ for pairs and $N^2/(2\ln2)$ for triples, so that half of the labels are 1.
+# down. For labels and evaluation $M$ grows with $N$: about $N$ for pairs and $N^2/(2\ln2)$ for triples, so that half of the labels are 1. For the unit $BN$ is fixed, so that work of order $BN^2$ has the exponent 1.
 
 
 # %% tags=["hide-input"]
@@ -292,7 +293,8 @@ table["case"] = [
 by_way = table.pivot(index="way", columns="case", values="exponent")
 by_way = by_way.reindex(index=table["way"].unique(), columns=table["case"].unique())
 display(Markdown(f"Third-order attention, $N={table['N'].iloc[0]}$:"))
-display(by_way.rename_axis(index=None, columns=None))
+by_way = by_way.rename_axis(columns=None).reset_index()
+display(by_way.style.hide(axis="index"))
 rest = [
     exponents(topic, follow).assign(contest=topic)
     for topic, follow in (
@@ -386,10 +388,6 @@ wide(report.about("training of 8 models"), "times faster").style.hide(axis="inde
 # Inputs per second: tokens for labels and for the unit, subsets for certificates, inputs for the rest; each contest at the largest $N$ that was run.
 
 # %% tags=["hide-input"]
-lines = [
-    "| Contest | Way | Inputs per second | Times faster |",
-    "| --- | --- | ---: | --- |",
-]
 for topic in (
     "labels of Match2",
     "labels of Match3",
@@ -403,12 +401,20 @@ for topic in (
     top = table[table["N"] == table["N"].max()]
     letters = report.about(topic)[0].sizes
     sizes = ", ".join(f"{letter} = {top[letter].iloc[0]:,}" for letter in letters)
-    lines.append(f"| *{topic}*, {sizes} | | | |")
-    lines += [
-        f"| | {row['way']} | {row['per second']:,.0f} | {row['times faster']:.3g} ({row['low']:.3g}–{row['high']:.3g}) |"
-        for row in top.to_dict("records")
-    ]
-display(Markdown("\n".join(lines)))
+    display(Markdown(f"**{topic[0].upper() + topic[1:]}**, {sizes}:"))
+    names = {
+        "per second": "inputs per second",
+        "low": "lower quartile",
+        "high": "upper quartile",
+    }
+    chosen = top[["way", "per second", "times faster", "low", "high"]].rename(
+        columns=names
+    )
+    display(
+        chosen.style.hide(axis="index")
+        .format("{:.2f}", subset=["times faster", "lower quartile", "upper quartile"])
+        .format("{:,.0f}", subset="inputs per second")
+    )
 rival = next(
     one for one in report.about("labels of a long input") if one.way == "convolution"
 )
