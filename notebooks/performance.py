@@ -491,11 +491,11 @@ except DisagreementError as error:
 
 # %% tags=["hide-input"]
 claim(
-    "performance.attention", max(deviations["third order"]), "<=", 0.0, tolerance=1e-5, note="float32 sums of N² terms",
-    statement=f"Largest deviation of any way from the plain einsum, outputs and gradients, N = {token_grid}.",
+    "performance.attention", max(deviations["third order"]), "<=", 0.0, tolerance=1e-4, note="float32 sums of N² terms",
+    statement=f"Largest deviation of any way from the plain einsum, outputs and gradients relative to their largest entries, N = {token_grid}.",
 )  # fmt: skip
 claim(
-    "performance.unit", max(deviations["unit"]), "<=", 0.0, tolerance=1e-5, note="float32 sums of up to N terms",
+    "performance.unit", max(deviations["unit"]), "<=", 0.0, tolerance=1e-4, note="float32 sums of up to N terms",
     statement="Largest deviation of torch's attention from the unit, outputs and gradients of the tokens.",
 )  # fmt: skip
 claim(

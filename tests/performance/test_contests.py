@@ -90,11 +90,10 @@ def test_shapes_and_numbers_that_are_none_are_refused_too(wrong: Callable[[Tenso
         doubling({"plain": lambda x: 2 * x, "wrong": wrong}).deviations(torch.ones(2))
 
 
-def test_a_deviation_is_relative_to_the_largest_entry_or_to_one() -> None:
-    for size, expected in ((0.25, 0.125), (8.0, 0.0625)):
-        contest = Contest("t", {}, lambda: None, {}, tolerance=1.0)
-        ways = {"plain": lambda x: x, "off": lambda x: x + (0.125 if x[0] < 1 else 0.5)}
-        assert replace(contest, ways=ways).deviations(torch.tensor([size]))["off"] == expected
+def test_a_deviation_is_relative_to_the_largest_entry_unless_all_are_zero() -> None:
+    contest = Contest("t", {}, lambda: None, {"plain": lambda x: x, "off": lambda x: x + 0.125}, tolerance=1.0)
+    for entries, expected in (([0.25, 0.125], 0.5), ([8.0, 1.0], 0.015625), ([0.0, 0.0], 0.125)):
+        assert contest.deviations(torch.tensor(entries))["off"] == expected
 
 
 def test_the_exponent_of_a_power_is_found_with_an_interval_around_it() -> None:

@@ -35,6 +35,14 @@ def test_all_ways_of_a_contest_agree(contest: Contest) -> None:
     assert set(contest.deviations(contest.draw())) == set(contest.ways)
 
 
+@pytest.mark.parametrize("contest", third_order_contests([64], 0, compiled=False), ids=lambda contest: contest.title)
+def test_scores_that_are_one_percent_too_large_are_refused(contest: Contest) -> None:
+    passes = str(contest.sizes["passes"])
+    wrong = one_pass(lambda query, key, value: attention.plain(1.01 * query, key, value), passes)
+    with pytest.raises(DisagreementError, match="'wrong' deviates from 'plain einsum'"):
+        replace(contest, ways={**contest.ways, "wrong": wrong}).deviations(contest.draw())
+
+
 @pytest.mark.parametrize("passes", ["forward", "both"])
 def test_third_order_ways_that_forget_the_second_key_are_refused(passes: str) -> None:
     contest = next(c for c in third_order_contests([9], 0, compiled=False) if c.sizes["passes"] == passes)

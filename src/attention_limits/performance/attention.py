@@ -21,8 +21,11 @@ from attention_limits.performance.contests import Contest, Way
 
 #: (m, d): a usual head, and about the size that Match3 needs.
 THIRD_ORDER_CASES = [(32, 32), (5, 1)]
-#: float32: N² terms are added in another order by each way. Deviations seen are below 1e-6.
-FLOAT32_TOLERANCE = 1e-5
+#: float32, relative to the largest entry: N² terms are added in another order by each way, and gradients are
+#: differences of such sums. Seen are up to 4e-6 forward and 2e-5 in gradients.
+TOLERANCE = {"forward": 1e-5, "both": 1e-4}
+
+Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
 
@@ -37,11 +40,11 @@ class ThirdOrder(NamedTuple):
 
 
 def third_order_inputs(num_tokens: int, embed_dim: int, value_dim: int, seed: int) -> ThirdOrder:
-    """Normal entries of standard deviation 0.3; the first three ask for gradients."""
+    """Normal queries and keys of standard deviation 1/2, values around 1; all three ask for gradients."""
     generator = torch.Generator().manual_seed(seed)
     dims = (embed_dim, embed_dim, value_dim, value_dim)
-    query, key, value, gradient = (0.3 * torch.randn(num_tokens, dim, generator=generator) for dim in dims)
-    return ThirdOrder(query.requires_grad_(), key.requires_grad_(), value.requires_grad_(), gradient)
+    query, key, value, gradient = (0.5 * torch.randn(num_tokens, dim, generator=generator) for dim in dims)
+    return ThirdOrder(query.requires_grad_(), key.requires_grad_(), (1 + value).requires_grad_(), gradient)
 
 
 def plain(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
@@ -127,7 +130,7 @@ def third_order_contests(token_grid: Sequence[int], seed: int, *, compiled: bool
                         {"N": num_tokens, "m": embed_dim, "d": value_dim, "passes": direction},
                         partial(third_order_inputs, num_tokens, embed_dim, value_dim, seed),
                         {name: one_pass(form, direction) for name, form in forms.items()},
-                        FLOAT32_TOLERANCE,
+                        TOLERANCE[direction],
                         missing=missing,
                     )
                 )
@@ -209,7 +212,7 @@ def unit_contests(token_grid: Sequence[int], seed: int) -> list[Contest]:
             {"N": num_tokens, "B": max(1, 1024 // num_tokens), "m": 64, "passes": direction},
             partial(unit_inputs, max(1, 1024 // num_tokens), num_tokens, 64, seed),
             {name: _unit_pass(way, direction) for name, way in ways.items()},
-            FLOAT32_TOLERANCE,
+            TOLERANCE[direction],
         )
         for num_tokens in token_grid
         for direction in ("forward", "both")

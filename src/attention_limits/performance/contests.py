@@ -50,7 +50,7 @@ class Contest:
         sizes: the sizes by the letters that the tables show.
         draw: makes the inputs that every way gets; called once a race.
         ways: by name; the first one is what the others are compared with.
-        tolerance: how far results may differ, relative to the largest entry of the first way's or, if more, to 1.
+        tolerance: how far results may differ, relative to the largest entry of the first way's.
         count: how many inputs one call answers.
         missing: names of ways that this machine cannot run, with the reason.
     """
@@ -180,12 +180,12 @@ def _results(result: Result) -> tuple[Tensor, ...]:
 
 
 def _deviation(found: tuple[Tensor, ...], expected: tuple[Tensor, ...]) -> float:
-    """The largest difference, relative to max(1, largest entry expected) tensor by tensor; inf for other shapes."""
+    """The largest difference, each tensor relative to the largest entry expected, unless all are 0; inf if unlike."""
     if [tensor.shape for tensor in found] != [tensor.shape for tensor in expected]:
         return math.inf
     worst = 0.0
     for ours, theirs in zip(found, expected, strict=True):
         difference = (ours.detach().double() - theirs.detach().double()).abs().max().item()
-        relative = difference / max(1.0, theirs.detach().double().abs().max().item())
+        relative = difference / (theirs.detach().double().abs().max().item() or 1.0)
         worst = max(worst, relative if math.isfinite(relative) else math.inf)
     return worst
