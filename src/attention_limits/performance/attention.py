@@ -27,8 +27,6 @@ TOLERANCE = {"forward": 1e-5, "both": 1e-4}
 
 Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
 
-Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
-
 
 class ThirdOrder(NamedTuple):
     """Queries, and keys and values that serve in both slots; the last is the gradient that comes from above."""
