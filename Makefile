@@ -29,10 +29,10 @@ check: book ## Lint, format, types, and the book built with warnings as errors
 test: check ## make check, then all tests (the first needs the book, so it is made too)
 	$(BIN)/pytest
 
-bench: $(INSTALLED) ## Time ensembles and third-order attention against the usual ways, on one core: _build/benchmarks.json
+bench: $(INSTALLED) ## Time attention, training and evaluation against the usual ways, on one core, some 8 minutes: _build/benchmarks.json
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	@mkdir -p _build
-	OMP_NUM_THREADS=1 $(BIN)/pytest -c benchmarks/pytest.ini benchmarks --benchmark-json=_build/benchmarks.json
+	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/pytest -c benchmarks/pytest.ini benchmarks --benchmark-json=_build/benchmarks.json
 
 serve: book ## Serve the book on http://localhost:8000
 	@echo "http://localhost:8000/ (Ctrl-C ends)"

@@ -265,6 +265,27 @@ def _third_order_conditions(values: Parameters) -> None:
         require(values[name] <= most, f"{name} must be at most {most} ({reason}), got {values[name]}")
 
 
+def _performance_conditions(values: Parameters) -> None:
+    common_conditions(values)
+    require_matching(values["long_tokens"], values["long_modulus"])
+    for name, least, most, reason in (
+        ("memory_tokens", 128, 1024, "the plain form holds N³ scores several times"),
+        ("long_tokens", 10_000, 10**7, "the input is long"),
+        ("long_modulus", 10_000, 10**8, "the transforms are of this length, and their error is bounded"),
+        ("num_planted", 1, 100, "each is looked up"),
+    ):
+        require_integer(name, values[name], least)
+        require(values[name] <= most, f"{name} must be at most {most} ({reason}), got {values[name]}")
+    require_distinct("token_grid", values["token_grid"])
+    sizes = values["token_grid"]
+    require(len(sizes) >= 3, f"token_grid needs three N for a growth exponent, got {sizes}")
+    for tokens in sizes:
+        require(8 <= tokens <= 512, f"token_grid's entries must lie in 8…512 (N³ scores are held), got {tokens}")
+    seconds = values["seconds_each"]
+    require(0 < seconds <= 60, f"seconds_each must lie above 0 and be at most 60, got {seconds}")
+    require(bool(values["benchmarks"]), "benchmarks must name a file, got ''")
+
+
 #: A page's own conditions, where it has more than those of the parameters' names.
 CONDITIONS: dict[str, Callable[[Parameters], None]] = {
     "thm-2-fixed-precision": _fixed_precision_conditions,
@@ -283,6 +304,7 @@ CONDITIONS: dict[str, Callable[[Parameters], None]] = {
     "conjecture": training.detection_conditions,
     "learning-match": training.detection_conditions,
     "learned-attention": training.learned_attention_conditions,
+    "performance": _performance_conditions,
     "phase-diagram": training.phase_diagram_conditions,
     "size-against-length": training.size_conditions,
 }

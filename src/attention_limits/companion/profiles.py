@@ -102,6 +102,13 @@ QUICK: dict[str, Parameters] = {
         "num_seeds": 2,
         "least_gap": 0.02,
     },
+    "performance": {
+        "token_grid": [16, 32, 64],
+        "seconds_each": 0.05,
+        "memory_tokens": 256,
+        "long_tokens": 100_000,
+        "long_modulus": 400_000,
+    },
     "phase-diagram": {
         "num_tokens": 12,
         "sparsity_grid": [1, 2, 4],

@@ -1,0 +1,25 @@
+"""What the machine can do at best, and the memory of one call of third-order attention in a fresh process."""
+
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+from replay import entries, replay
+
+from attention_limits.performance.attention import FORMS
+from attention_limits.performance.contests import Contest
+from attention_limits.performance.memory import memory_growth
+from attention_limits.performance.report import memory_details
+from attention_limits.performance.roofline import probes
+
+
+@entries(probes())
+def bench_rates(benchmark: BenchmarkFixture, contest: Contest, way: str) -> None:
+    replay(benchmark, contest, way)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("passes", ["forward", "both"])
+@pytest.mark.parametrize("num_tokens", [128, 256, 512])
+def bench_memory(benchmark: BenchmarkFixture, num_tokens: int, passes: str, form: str) -> None:
+    benchmark.group = f"memory of a process, N = {num_tokens}, m = 5, d = 1, passes = {passes}"
+    taken = benchmark.pedantic(memory_growth, (form, num_tokens, 5, 1, passes))
+    benchmark.extra_info.update(memory_details(taken))

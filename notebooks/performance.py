@@ -1,0 +1,577 @@
+# %% [markdown]
+# # Speed and memory
+#
+# **The question.** The book evaluates attention on triples, certifies thousands of subsets and labels a million tokens. Which ways of doing so are there, do they
+# compute the same, how long do they take, and how near do they come to what the machine can do?
+#
+# ## The statement
+#
+# All numbers of this page are ours. Times are *shown*, with their spread, and never claimed: they change from run to run. Claimed is what does not change, that all ways agree, that the
+# long input has no wrong label, and what memory a call takes.
+#
+# :::{prf:proposition} (a floor for third-order attention, ours)
+# :label: prop-third-floor
+#
+# Let a thread do at most $P$ floating-point operations a second, a multiplication with an addition counted as two, or one exponential in $e$ seconds, but not both at
+# once. Whoever computes all $N^3$ scores of a third-order unit ({prf:ref}`thm-third-order`) as inner products of $m$ numbers, exponentiates each, and adds its multiple of
+# $d$ numbers to a sum, needs at least
+#
+# ```{math}
+# :label: eq-third-floor
+# \frac{2N^3(m+d)}P+N^3e\quad\text{seconds.}
+# ```
+# :::
+#
+# :::{prf:proof}
+# :class: dropdown
+#
+# An inner product of $m$ numbers is $m$ multiplications with an addition, $2m$ operations as counted; so the scores take $2N^3m$. To add a multiple of $d$ numbers takes $2d$,
+# so the sums take $2N^3d$. There are $N^3$ exponentials, and nothing overlaps. $\blacksquare$
+# :::
+#
+# With the same keys and values in both slots the pairs $(j,k)$ and $(k,j)$ have equal scores, and half of it is enough.
+#
+# ## The idea
+#
+# A *contest* is a named group of ways to compute one thing. All get the same inputs. First their results are compared, and a way that deviates is refused. Then they are timed *in turns* in one process: each
+# round calls every way once, and each round begins with another one. What else the machine does meets all of them alike, and quotients within a round vary less than the times do. We show the median and the
+# quartiles of the rounds.
+#
+# **Prerequisites and time.** [Third-order attention](third-order.py). A minute or two on one core.
+#
+# ## Parameters
+
+# %% tags=["parameters"]
+benchmarks: str = "_build/benchmarks.json"  # what `make bench` leaves; without it the page measures a few sizes itself
+token_grid: list[int] = [32, 64, 128, 256]  # N of the contests that this page runs
+seconds_each: float = 0.4  # for each contest that this page times
+memory_tokens: int = 512  # N of the calls whose memory is measured here
+long_tokens: int = 1_000_000  # N of the long input
+long_modulus: int = 4_000_000  # M of the long input
+num_planted: int = 3  # tokens of the long input that complete triples
+seed: int = 0  # of every random draw on this page
+
+# %% [markdown]
+# ## The contests
+
+# %%
+from dataclasses import replace
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import torch
+from IPython.display import Markdown, display
+
+from attention_limits import figures
+from attention_limits.companion.claims import claim
+from attention_limits.companion.pages import all_pages, find_root
+from attention_limits.companion.runner import read_run
+from attention_limits.performance.attention import (
+    FORMS,
+    third_order_contests,
+    unit_contests,
+)
+from attention_limits.performance.batches import (
+    certificate_contest,
+    ensemble_contests,
+    exhaustive_contest,
+    unit_contest,
+)
+from attention_limits.performance.contests import DisagreementError
+from attention_limits.performance.memory import memory_growth
+from attention_limits.performance.report import (
+    comparison,
+    growth_table,
+    measure_report,
+    read_report,
+    wide,
+)
+from attention_limits.performance.roofline import floor
+from attention_limits.performance.structure import (
+    evaluation_contests,
+    long_contest,
+    oracle_contests,
+)
+from attention_limits.problems.tuples import planted_triples
+
+figures.use_style()
+torch.set_num_threads(1)
+root = find_root()
+
+groups = {
+    "third order": third_order_contests(token_grid, seed, compiled=False),
+    "unit": unit_contests(token_grid, seed),
+    "labels": oracle_contests(token_grid, [n // 2 for n in token_grid], seed),
+    "evaluation": evaluation_contests(token_grid, seed),
+    "long": [long_contest(long_tokens, long_modulus, num_planted, seed)],
+    "training": ensemble_contests([(20, 64, 8)], 20),
+    "batches": [
+        certificate_contest(128, 4, 500, seed),
+        unit_contest(64, 4, 16, seed),
+    ],
+    "check": [exhaustive_contest(3, 6)],
+}
+deviations = {
+    group: [
+        deviation
+        for contest in contests
+        for deviation in contest.deviations(contest.draw()).values()
+    ]
+    for group, contests in groups.items()
+}
+pd.DataFrame(
+    {
+        "contests": {group: len(contests) for group, contests in groups.items()},
+        "results compared": {
+            group: len(found) for group, found in deviations.items()
+        },
+        "largest deviation": {
+            group: max(found) for group, found in deviations.items()
+        },
+        "allowed": {
+            group: max(contest.tolerance for contest in contests)
+            for group, contests in groups.items()
+        },
+    }
+).style.format({"largest deviation": "{:.1e}", "allowed": "{:.1e}"})
+
+# %% [markdown]
+# The ways, by contest:
+#
+# * **Third-order attention**, keys and values the same in both slots. *Plain einsum* is the definition. *Khatri–Rao* writes out the products of all pairs of keys and of values, and is then ordinary attention to $N^2$ keys;
+#   *fused*, it hands them to torch's `scaled_dot_product_attention`. *simplicial-attention* is a package by others (its naive function; its scale $1/\sqrt m$ is undone). *torch.compile* compiles the plain form. *Streamed* is this package's
+#   `tensor_attention`, and *same keys* says that it was told that both slots hold the same.
+# * **The unit** of {prf:ref}`def-unit` against `torch.nn.MultiheadAttention` and `scaled_dot_product_attention` with the same weights. The module multiplies by one more matrix, here the identity.
+# * **Training** eight small models one by one, and stacked into ensembles.
+# * **Labels** of $\operatorname{Match2}$ and $\operatorname{Match3}$ by loops over all tuples, all tuples at once, a hash table, and the sorting or convolution that the book uses.
+# * **Evaluation by structure**: the unit of {prf:ref}`thm-third-order` through all pairs, and by counting their sums; and a long input.
+# * **Batches**: certificates, the unit of Theorem 2, and checks of all small inputs, one by one and at once.
+
+# %%
+path = root / benchmarks
+from_file = path.exists()
+small_memory = [
+    memory_growth(form, memory_tokens, 5, 1, passes)
+    for form in FORMS
+    for passes in ("forward", "both")
+]
+if from_file:
+    report = read_report(path)
+else:
+    report = measure_report(
+        [contest for contests in groups.values() for contest in contests],
+        seconds_each,
+        small_memory,
+    )
+source = (
+    f"They were read from `{benchmarks}`, which `make bench` left"
+    if from_file
+    else f"There is no `{benchmarks}`, so that this page measured a few sizes itself; `make bench` measures more"
+)
+absent = {
+    way: reason
+    for contest in groups["third order"]
+    for way, reason in contest.missing.items()
+}
+left_out = (
+    ""
+    if from_file
+    else "".join(f" Without {way}: {reason}." for way, reason in absent.items())
+)
+display(
+    Markdown(
+        f"**Where the times below come from.** {source}. {report.description}.{left_out}"
+    )
+)
+
+# %% [markdown]
+# ### Third-order attention
+#
+# Milliseconds of one call: median (lower – upper quartile). *Both* is forward and backward, with the gradients of queries, keys and values.
+
+# %%
+third = report.about("third-order attention")
+cases = list(dict.fromkeys((one.sizes["m"], one.sizes["d"]) for one in third))
+
+
+def show(column):
+    """A table for each m, d and pass, a row for each way and a column for each N."""
+    for m, d in cases:
+        for passes in ("forward", "both"):
+            wanted = {"m": m, "d": d, "passes": passes}
+            part = [one for one in third if wanted.items() <= one.sizes.items()]
+            display(Markdown(f"$m={m}$, $d={d}$, {passes}:"))
+            table = wide(part, column, across="N").drop(columns=list(wanted))
+            small = table.style.set_table_attributes('style="font-size: 0.8em"')
+            display(small.hide(axis="index"))
+
+
+show("ms")
+
+# %% [markdown]
+# How many times faster than the plain einsum, from the quotients within each round; below 1 is slower:
+
+# %%
+show("times faster")
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-performance-third", "caption": "Third-order attention: milliseconds of a call against N, median and quartiles, both axes logarithmic. Dashed: the floor of a forward pass, from this machine's rates."}, "image": {"alt": "Four panels, forward and forward with backward for two pairs of sizes, with time against N on logarithmic axes. All curves become straight lines of about slope three; the streamed forms and the fused Khatri-Rao form end well below the forms that hold all scores. A dashed line, the floor, runs below the curves of the forward pass."}}
+frame = comparison(third)
+look = {
+    "plain einsum": (figures.GREY, "o"),
+    "Khatri–Rao": (figures.SKY, "s"),
+    "Khatri–Rao, fused": (figures.GREEN, "D"),
+    "simplicial-attention": (figures.PINK, "^"),
+    "torch.compile": (figures.ORANGE, "v"),
+    "streamed": (figures.BLUE, "P"),
+    "streamed, same keys": ("black", "X"),
+}
+fig, grid = plt.subplots(2, len(cases), figsize=(7.2, 7), sharex=True, squeeze=False)
+for axes_row, passes in zip(grid, ("forward", "both"), strict=True):
+    for axes, (m, d) in zip(axes_row, cases, strict=True):
+        rows = frame[
+            (frame["m"] == m) & (frame["d"] == d) & (frame["passes"] == passes)
+        ]
+        for way, part in rows.groupby("way", sort=False):
+            color, marker = look[way]
+            axes.errorbar(
+                part["N"],
+                part["ms"],
+                yerr=[part["ms"] - part["ms low"], part["ms high"] - part["ms"]],
+                color=color,
+                marker=marker,
+                markersize=4,
+                linewidth=1.2,
+                label=way,
+            )
+        sizes = sorted(rows["N"].unique())
+        if passes == "forward":
+            least = [
+                1e3 * floor(int(n), int(m), int(d), report.machine) for n in sizes
+            ]
+            axes.plot(sizes, least, "--", color="black", linewidth=1, label="floor")
+        axes.set(
+            xscale="log",
+            yscale="log",
+            title=f"{passes}, $m={m}$, $d={d}$",
+        )
+        axes.set_xticks(sizes, [str(n) for n in sizes], minor=False)
+        axes.minorticks_off()
+for axes in grid[-1]:
+    axes.set_xlabel("$N$")
+for axes in grid[:, 0]:
+    axes.set_ylabel("milliseconds")
+handles, labels = grid[0, 0].get_legend_handles_labels()
+fig.legend(handles, labels, loc="outside lower center", ncols=3)
+plt.show()
+
+# %% [markdown]
+# ### Growth
+#
+# The exponent $a$ of *time* $\sim N^a$, by least squares on the logarithms of the medians, with its 95 % interval. A few sizes give wide intervals, and at small $N$ the cost of a call that does not depend on $N$ pulls the exponent
+# down. For labels and evaluation $M$ grows with $N$: about $N$ for pairs and $N^2/(2\ln2)$ for triples, so that half of the labels are 1. For the unit $BN$ is fixed, so that work of order $BN^2$ has the exponent 1.
+
+
+# %% tags=["hide-input"]
+def exponents(topic, follow=()):
+    """The fitted series of a topic, with what names each, and the exponent in words."""
+    table = growth_table(report.about(topic), follow=follow)
+    table["exponent"] = [
+        f"{row['exponent']:.2f} ({row['low']:.2f}–{row['high']:.2f})"
+        for row in table.to_dict("records")
+    ]
+    table["N"] = [
+        f"{least}–{most}"
+        for least, most in zip(table["from"], table["to"], strict=True)
+    ]
+    return table
+
+
+table = exponents("third-order attention")
+table["case"] = [
+    f"m={row['m']}, d={row['d']}, {row['passes']}" for row in table.to_dict("records")
+]
+by_way = table.pivot(index="way", columns="case", values="exponent")
+by_way = by_way.reindex(index=table["way"].unique(), columns=table["case"].unique())
+display(Markdown(f"Third-order attention, $N={table['N'].iloc[0]}$:"))
+by_way = by_way.rename_axis(columns=None).reset_index()
+display(by_way.style.hide(axis="index"))
+rest = [
+    exponents(topic, follow).assign(contest=topic)
+    for topic, follow in (
+        ("attention unit", ("B",)),
+        ("labels of Match2", ("M",)),
+        ("labels of Match3", ("M",)),
+        ("unit for Match3", ("M",)),
+    )
+]
+columns = ["contest", "passes", "way", "N", "exponent"]
+pd.concat(rest).reindex(columns=columns).fillna("").style.hide(axis="index")
+
+# %% [markdown]
+# ### The machine
+#
+# A product of two large matrices, $2^x$ on numbers that lie in the cache, and the copy of a large array were timed in the same run. They give $P$, $e$ and the memory's bandwidth, and {eq}`eq-third-floor` then the floor. *Share* is the floor
+# over the measured time: 100 % would be a call that only multiplies and exponentiates. A form that holds all scores also writes and reads $N^3$ numbers several times; *passes through memory* says how often it could have done so in
+# its time, reading and writing 8 bytes for each score.
+
+# %% tags=["hide-input"]
+machine = report.machine
+display(
+    Markdown(
+        f"$P={machine.flops / 1e9:.0f}$ GFLOP/s, $e={machine.exp_seconds * 1e9:.2f}$ ns, bandwidth {machine.bandwidth / 1e9:.1f} GB/s (read and written)."
+    )
+)
+largest = frame[(frame["N"] == frame["N"].max()) & (frame["passes"] == "forward")]
+roof = []
+for row in largest.to_dict("records"):
+    n, m, d = row["N"], row["m"], row["d"]
+    half = 0.5 if row["way"] == "streamed, same keys" else 1.0
+    least = 1e3 * half * floor(n, m, d, machine)
+    roof.append(
+        {
+            "N": n,
+            "m": m,
+            "d": d,
+            "way": row["way"],
+            "ms": row["ms"],
+            "floor": least,
+            "share": least / row["ms"],
+            "passes through memory": row["ms"] / 1e3 * machine.bandwidth / (8 * n**3),
+        }
+    )
+pd.DataFrame(roof).style.hide(axis="index").format(
+    {
+        "ms": "{:.1f}",
+        "floor": "{:.1f}",
+        "share": "{:.0%}",
+        "passes through memory": "{:.1f}",
+    }
+)
+
+# %% [markdown]
+# ### Memory
+#
+# By how many MB ($10^6$ bytes) one call raises the peak of a fresh process's resident memory, at $m=5$, $d=1$. The plain form holds $N^3$ scores and their softmax; the fused one $2N^2\max(m,d)$ numbers; the
+# streamed one a tile, whatever $N$ is.
+
+# %% tags=["hide-input"]
+calls = {}
+for growth in report.memory:
+    key = (growth.num_tokens, growth.passes)
+    calls.setdefault(key, {"N": growth.num_tokens, "passes": growth.passes})
+    calls[key][growth.form] = growth.num_bytes / 1e6
+pd.DataFrame(list(calls.values())).style.hide(axis="index").format(
+    dict.fromkeys(FORMS, "{:,.1f}")
+)
+
+# %% [markdown]
+# ### The unit against torch's
+#
+# Milliseconds, and how many times faster than this package's unit; $BN$ is about 1024. The unit is written to return its attention matrix, which the others need not keep.
+
+# %%
+unit_times = report.about("attention unit")
+display(wide(unit_times, "ms").style.hide(axis="index"))
+display(wide(unit_times, "times faster").style.hide(axis="index"))
+
+# %% [markdown]
+# ### Ensembles
+#
+# Eight models of $m$ dimensions at batch size $B$, with $q=3$ and $d'=4$: how many times faster than one by one. Most of a small step is overhead, which an ensemble pays once; on large steps there is nothing to gain.
+
+# %%
+wide(report.about("training of 8 models"), "times faster").style.hide(axis="index")
+
+# %% [markdown]
+# ### Labels, evaluation by structure, and batches
+#
+# Inputs per second: tokens for labels and for the unit, subsets for certificates, inputs for the rest; each contest at the largest $N$ that was run.
+
+# %% tags=["hide-input"]
+for topic in (
+    "labels of Match2",
+    "labels of Match3",
+    "unit for Match3",
+    "labels of a long input",
+    "certificates",
+    "unit of Theorem 2",
+    "check of all inputs",
+):
+    table = comparison(report.about(topic))
+    top = table[table["N"] == table["N"].max()]
+    letters = report.about(topic)[0].sizes
+    sizes = ", ".join(f"{letter} = {top[letter].iloc[0]:,}" for letter in letters)
+    display(Markdown(f"**{topic[0].upper() + topic[1:]}**, {sizes}:"))
+    names = {
+        "per second": "inputs per second",
+        "low": "lower quartile",
+        "high": "upper quartile",
+    }
+    chosen = top[["way", "per second", "times faster", "low", "high"]].rename(
+        columns=names
+    )
+    display(
+        chosen.style.hide(axis="index")
+        .format("{:.2f}", subset=["times faster", "lower quartile", "upper quartile"])
+        .format("{:,.0f}", subset="inputs per second")
+    )
+rival = next(
+    one for one in report.about("labels of a long input") if one.way == "convolution"
+)
+display(
+    Markdown(
+        "A hash table of the $N^2$ sums of pairs, in plain Python, is a hard rival of the convolution at small $N$. For the long input it would have "
+        f"{rival.sizes['N'] ** 2:,} sums to try, where the convolution took {rival.spread.median:.2g} s."
+    )
+)
+
+# %% [markdown]
+# ### Why a kernel of our own
+#
+# `torch.compile` fuses what is done to each score, so that it goes through memory less often. It does not merge two products with a softmax between them, except where it recognises the pattern of ordinary attention; and there
+# the score is a product of *two* vectors. So $N^3$ scores remain, and they decide both time and memory.
+#
+# Fused kernels, `scaled_dot_product_attention` and `flex_attention`, keep no scores. Both take pairs of a query and a key. Triples become pairs once the $N^2$ products of keys and of values are written out, which is the form
+# *Khatri–Rao, fused*. The table shows it close to the streamed form, before it at some sizes and behind it at others. Where $N^2(m+d)$ numbers fit, keys differ and no mask is needed, it is the simplest fast way. It cannot do without
+# the $N^2$ products, and it cannot use that $(j,k)$ and $(k,j)$ have the same score where both slots hold the same, which saves about half. The streamed form does both, and takes a mask on triples as a view that costs nothing.
+#
+# ### Where `make book` spends its time
+
+# %% tags=["hide-input"]
+runs = {
+    page: read_run(root / "_build" / "executed" / f"{page.name}.ipynb")
+    for page in all_pages(root)
+    if page.name != "performance"
+}
+spent = pd.DataFrame(
+    [
+        {"page": page.title, "seconds": run["seconds"], "threads": run["threads"]}
+        for page, run in runs.items()
+        if run
+    ],
+    columns=["page", "seconds", "threads"],
+).sort_values("seconds", ascending=False)
+display(
+    Markdown(
+        f"At the time of this run {len(spent)} of the {len(runs)} other pages had been run, in {spent['seconds'].sum():.0f} s together; pages run in parallel, and trained models are "
+        "read from the store where they are there. The [state of the runs](../book/status.md) has all pages of this print."
+    )
+)
+if len(spent):
+    display(spent.style.hide(axis="index").format({"seconds": "{:.0f}"}))
+
+# %% [markdown]
+# ## Checks
+#
+# Each of these was computed by this page, whichever times it shows.
+
+# %%
+planted = planted_triples(
+    long_tokens,
+    long_modulus,
+    num_planted,
+    generator=torch.Generator().manual_seed(seed),
+)
+(long,) = groups["long"]
+long_wrong = {
+    name: int((way(planted) != planted.target).sum())
+    for name, way in long.ways.items()
+}
+(check,) = groups["check"]
+small_wrong = int((~check.ways["in a batch"](check.draw())).sum())
+honest = groups["third order"][0]
+spoilt = dict(honest.ways)
+spoilt["streamed"] = lambda inputs: 1.001 * honest.ways["streamed"](inputs)
+try:
+    replace(honest, ways=spoilt).deviations(honest.draw())
+    refused = False
+except DisagreementError as error:
+    refused = True
+    display(Markdown(f"The spoilt contest ends with: *{error}*."))
+
+# %% tags=["hide-input"]
+claim(
+    "performance.attention", max(deviations["third order"]), "<=", 0.0, tolerance=1e-4, note="float32 sums of N² terms",
+    statement=f"Largest deviation of any way from the plain einsum, outputs and gradients relative to their largest entries, N = {token_grid}.",
+)  # fmt: skip
+claim(
+    "performance.unit", max(deviations["unit"]), "<=", 0.0, tolerance=1e-4, note="float32 sums of up to N terms",
+    statement="Largest deviation of torch's attention from the unit, outputs and gradients of the tokens.",
+)  # fmt: skip
+claim(
+    "performance.labels", sum(deviation > 0 for deviation in deviations["labels"]), "==", 0,
+    statement="Ways to label Match2 and Match3 that differ anywhere from the loop over all tuples.",
+)  # fmt: skip
+claim(
+    "performance.evaluation", max(deviations["evaluation"]), "<=", 0.0, tolerance=max(c.tolerance for c in groups["evaluation"]),
+    note="the unit's own bound on the rounding of log-odds",
+    statement="Largest deviation of evaluation by counting from evaluation through all pairs.",
+)  # fmt: skip
+claim(
+    "performance.training", max(deviations["training"]), "<=", 0.0, tolerance=1e-3, note="float32, five steps of Adam",
+    statement="Largest deviation of an ensemble's first errors from those of models trained one by one.",
+)  # fmt: skip
+claim(
+    "performance.batches", max(deviations["batches"]), "<=", 0.0, tolerance=1e-5, note="float32 in the unit",
+    statement="Largest deviation of certificates and outputs in a batch from those one by one.",
+)  # fmt: skip
+claim(
+    "performance.long", sum(long_wrong.values()), "==", 0,
+    statement=f"Wrong labels at N = {long_tokens:,}, M = {long_modulus:,}, of the oracle and of the unit, against the labels known from planting.",
+)  # fmt: skip
+claim(
+    "performance.check", small_wrong + int(max(deviations["check"]) > 0), "==", 0,
+    statement=f"Inputs of {check.title.removeprefix('check of all inputs, ')} that the third-order unit labels wrongly, or the loop otherwise than the batch.",
+)  # fmt: skip
+claim(
+    "performance.refused", refused, "==", True,
+    statement="Whether a way whose output is 0.1 % too large is refused.",
+)  # fmt: skip
+claim(
+    "performance.memory", sum(g.num_bytes > 10e6 for g in small_memory if g.form == "streamed"), "==", 0,
+    statement=f"Streamed calls, forward or both, that raise the memory of a process by more than 10 MB at N = {memory_tokens}, m = 5, d = 1.",
+)  # fmt: skip
+claim(
+    "performance.memory-plain", sum(g.num_bytes < 4 * memory_tokens**3 for g in small_memory if g.form in ("plain einsum", "Khatri–Rao")), "==", 0,
+    statement=f"Calls of the plain and the Khatri–Rao form that take less than N³ numbers of 4 bytes there, {4e-6 * memory_tokens**3:,.0f} MB.",
+)  # fmt: skip
+
+# %% [markdown]
+# ## What this does not show
+#
+# * *What another machine does.* Rates, caches and libraries decide, and so does the number of threads, which is one here.
+# * *What a GPU does.* There a call's overhead and the memory's bandwidth weigh differently.
+# * *That no way is faster.* Each form was written or called as its documentation suggests, and none was tuned for these sizes.
+# * *That the floor is attained.* It leaves out loads, stores and everything of order $N^2$.
+#
+# After a new `make bench`, `attention-limits run performance --force` shows the new times.
+#
+# ## Exercises
+#
+# :::{exercise}
+# :label: ex-performance-floor
+#
+# At which $m+d$ do the products of {eq}`eq-third-floor` take as long as the exponentials, if $P=160$ GFLOP/s and $e=0.3$ ns?
+# :::
+#
+# :::{solution} ex-performance-floor
+# :class: dropdown
+#
+# Where $2(m+d)/P=e$, so at $m+d=eP/2=24$. Below it, as for $\operatorname{Match3}$, a faster exponential helps more than a faster product.
+# :::
+#
+# :::{exercise}
+# :label: ex-performance-memory
+#
+# At which $N$ do the $N^3$ scores of the plain form in float32 fill 16 GB, and at which $N$ do the $2N^2\max(m,d)$ numbers of the fused Khatri–Rao form with $m=d=32$?
+# :::
+#
+# :::{solution} ex-performance-memory
+# :class: dropdown
+#
+# $4N^3=16\cdot10^9$ gives $N\approx1590$, half of it if the softmax is held too: $N\approx1260$. And $4\cdot64N^2=16\cdot10^9$ gives $N\approx7900$. The streamed form is limited by time only.
+# :::
+#
+# ## Reference
+#
+# Third-order attention is from {cite}`sanford2023representational`. The contests, the floor and all measurements are ours.

@@ -1,0 +1,86 @@
+"""How far one call of third-order attention raises the memory of a fresh process.
+
+``python -m attention_limits.performance.memory FORM N m d PASSES`` prints bytes: the peak of the resident memory during
+the call, beyond what was resident before it. A small call comes first, so that libraries are loaded by then.
+"""
+
+import os
+import re
+import resource
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from attention_limits.hypotheses import require
+from attention_limits.performance.attention import FORMS, one_pass, third_order_inputs
+
+_PROCESS = Path("/proc/self")
+
+
+class Growth(NamedTuple):
+    """What one call of a form took."""
+
+    form: str
+    num_tokens: int
+    embed_dim: int
+    value_dim: int
+    passes: str
+    num_bytes: int
+
+
+def memory_growth(form: str, num_tokens: int, embed_dim: int, value_dim: int, passes: str) -> Growth:
+    """The growth of the peak of resident memory, measured in a process of its own with one thread.
+
+    Args:
+        form: a name in `attention.FORMS`.
+        num_tokens, embed_dim, value_dim: N, m and d.
+        passes: forward, or both.
+
+    Raises:
+        ValueError: for an unknown form.
+        RuntimeError: if the process fails, with its last line.
+    """
+    require(form in FORMS, f"unknown form {form!r}: use one of {', '.join(FORMS)}")
+    arguments = [form, str(num_tokens), str(embed_dim), str(value_dim), passes]
+    command = [sys.executable, "-m", "attention_limits.performance.memory", *arguments]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUTF8": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, encoding="utf-8")
+    if done.returncode != 0:
+        last = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
+        raise RuntimeError(f"measuring the memory of {form} at N = {num_tokens} failed: {last}")
+    return Growth(form, num_tokens, embed_dim, value_dim, passes, int(done.stdout))
+
+
+def _measure(form: str, num_tokens: int, embed_dim: int, value_dim: int, passes: str) -> int:
+    torch.set_num_threads(1)
+    work = one_pass(FORMS[form], passes)
+    work(third_order_inputs(8, embed_dim, value_dim, 0))
+    inputs = third_order_inputs(num_tokens, embed_dim, value_dim, 0)
+    before = _reset_peak()
+    work(inputs)
+    return max(0, _peak() - before)
+
+
+def _reset_peak() -> int:
+    """Let the peak start at what is resident now, where the system can; bytes."""
+    if (_PROCESS / "clear_refs").exists():
+        (_PROCESS / "clear_refs").write_text("5")
+    return _peak()
+
+
+def _peak() -> int:
+    """The peak of this process's resident memory in bytes."""
+    if (_PROCESS / "status").exists():  # Linux; its getrusage counts the parent's memory in
+        line = re.search(r"^VmHWM:\s*(\d+) kB", (_PROCESS / "status").read_text(), re.MULTILINE)
+        if line is not None:
+            return 1024 * int(line[1])
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return used if sys.platform == "darwin" else 1024 * used
+
+
+if __name__ == "__main__":
+    _form, _tokens, _embed, _value, _passes = sys.argv[1:]
+    print(_measure(_form, int(_tokens), int(_embed), int(_value), _passes))

@@ -1,0 +1,206 @@
+"""Measurements in one form, whether `make bench` left them in a file or a page makes a few of its own.
+
+The file is pytest-benchmark's JSON. What is ours in it lies in ``extra_info`` and ``machine_info``.
+"""
+
+import importlib.metadata
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from attention_limits.performance.contests import Contest, Measurement, growth, race, ratio
+from attention_limits.performance.memory import Growth
+from attention_limits.performance.roofline import Machine, machine, probes
+
+#: Under which the machine's description lies in ``machine_info``.
+FACTS_KEY = "attention_limits"
+#: Packages whose versions matter, where they are installed.
+PACKAGES = ("torch", "numpy", "opt_einsum", "simplicial-attention")
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was measured, when and where.
+
+    Attributes:
+        when: ISO date and time.
+        facts: processor, threads and versions, as `machine_facts` gives them.
+        measurements: of all races.
+        machine: its best rates.
+        memory: growth of single calls, a process each.
+    """
+
+    when: str
+    facts: Mapping[str, Any]
+    measurements: Sequence[Measurement]
+    machine: Machine
+    memory: Sequence[Growth]
+
+    def about(self, topic: str) -> list[Measurement]:
+        """The measurements of one topic."""
+        return [measurement for measurement in self.measurements if measurement.topic == topic]
+
+    @property
+    def description(self) -> str:
+        """Date, processor, threads and versions in one line."""
+        versions = ", ".join(f"{name} {version}" for name, version in self.facts["versions"].items())
+        threads = self.facts["threads"]
+        return f"{self.when[:10]}, {self.facts['processor']}, {threads} thread{'s'[: threads != 1]}, {versions}"
+
+
+def machine_facts() -> dict[str, Any]:
+    """The processor's name, the number of threads, and versions."""
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    versions = {"Python": platform.python_version(), **found}
+    return {"processor": _processor(), "threads": torch.get_num_threads(), "versions": versions}
+
+
+def measure_report(contests: Sequence[Contest], budget: float, memory: Sequence[Growth]) -> Report:
+    """Race all contests and the machine's probes now, each for about ``budget`` seconds."""
+    raced = [measurement for contest in contests for measurement in race(contest, budget)]
+    rates = machine([measurement for probe in probes() for measurement in race(probe, budget)])
+    return Report(datetime.now(UTC).isoformat(timespec="seconds"), machine_facts(), raced, rates, memory)
+
+
+def race_details(measurement: Measurement, first: Measurement) -> dict[str, Any]:
+    """What ``extra_info`` says of one way in a race; ``ratio`` is how many times faster than the first way it is."""
+    return {
+        "topic": measurement.topic,
+        "way": measurement.way,
+        "sizes": dict(measurement.sizes),
+        "deviation": measurement.deviation,
+        "count": measurement.count,
+        "ratio": ratio(measurement, first)._asdict(),
+    }
+
+
+def memory_details(taken: Growth) -> dict[str, Any]:
+    """What ``extra_info`` says of one call's memory."""
+    return {"memory": taken._asdict()}
+
+
+def read_report(path: Path) -> Report:
+    """The report in a file that `make bench` left.
+
+    Raises:
+        ValueError: for a file that is no JSON, or lacks something, naming the file and what.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        entries = content["benchmarks"]
+        races = [entry for entry in entries if "topic" in entry["extra_info"]]
+        taken = [Growth(**entry["extra_info"]["memory"]) for entry in entries if "memory" in entry["extra_info"]]
+        measurements = [_measurement(entry) for entry in races]
+        return Report(
+            content["datetime"], content["machine_info"][FACTS_KEY], measurements, machine(measurements), taken
+        )
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path} cannot be read as JSON: {error}") from error
+    except KeyError as error:
+        raise ValueError(f"{path} is no file that `make bench` leaves: it has no {error}") from error
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path} is no file that `make bench` leaves: {error}") from error
+
+
+def _measurement(entry: Mapping[str, Any]) -> Measurement:
+    own, seconds = entry["extra_info"], tuple(map(float, entry["stats"]["data"]))
+    if not seconds or min(seconds) <= 0:
+        raise ValueError(f"the seconds of {own['way']!r} must be positive, got {list(seconds)}")
+    return Measurement(own["topic"], own["way"], own["sizes"], seconds, own["deviation"], own["count"])
+
+
+def comparison(measurements: Sequence[Measurement]) -> pd.DataFrame:
+    """A row for each way and contest: sizes, milliseconds with quartiles, and how many times faster than the first way.
+
+    Columns: the sizes' letters, way, ms, ms low, ms high, times faster, low, high, rounds, per second.
+    """
+    first: dict[tuple[Any, ...], Measurement] = {}
+    rows = []
+    for one in measurements:
+        plain = first.setdefault((one.topic, *one.sizes.items()), one)
+        low, median, high = (1e3 * seconds for seconds in one.spread)
+        faster = ratio(one, plain)
+        rows.append(
+            {
+                **one.sizes,
+                "way": one.way,
+                "ms": median,
+                "ms low": low,
+                "ms high": high,
+                "times faster": faster.median,
+                "low": faster.low,
+                "high": faster.high,
+                "rounds": len(one.seconds),
+                "per second": one.rate,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def wide(measurements: Sequence[Measurement], column: str, across: str = "way") -> pd.DataFrame:
+    """Medians with their quartiles, *median (lower–upper)*, a column for each way or each value of one size.
+
+    Args:
+        measurements: of one topic.
+        column: ms, or times faster.
+        across: what the columns stand for: way, or a size's letter. The rows are what is left of sizes and way.
+    """
+    table = comparison(measurements)
+    low, high = ("ms low", "ms high") if column == "ms" else ("low", "high")
+    rows: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for record in table.to_dict("records"):
+        row = {name: record[name] for name in (*measurements[0].sizes, "way") if name != across}
+        cell = f"{_short(record[column])} ({_short(record[low])}–{_short(record[high])})"
+        heading = record["way"] if across == "way" else f"{across} = {record[across]}"
+        rows.setdefault(tuple(row.values()), row)[heading] = cell
+    return pd.DataFrame(list(rows.values())).fillna("")
+
+
+def _short(number: float) -> str:
+    """Two decimals below 10, one below 100, none from there on."""
+    digits = 2 if number < 10 else 1 if number < 100 else 0
+    return f"{number:,.{digits}f}"
+
+
+def growth_table(measurements: Sequence[Measurement], *, follow: Sequence[str] = ()) -> pd.DataFrame:
+    """The exponent of each way's median time in N, the other sizes fixed, where three values of N are there.
+
+    Args:
+        measurements: of one topic.
+        follow: letters of sizes that change with N.
+
+    Returns:
+        A row for each series: the fixed sizes' letters, way, from, to (the values of N), exponent, low, high (95 %).
+    """
+    series: dict[tuple[Any, ...], list[tuple[int, float]]] = {}
+    for one in measurements:
+        fixed = tuple((letter, size) for letter, size in one.sizes.items() if letter not in ("N", *follow))
+        series.setdefault((*fixed, ("way", one.way)), []).append((int(one.sizes["N"]), one.spread.median))
+    rows = []
+    for key, points in series.items():
+        sizes, seconds = zip(*points, strict=True)
+        if len(set(sizes)) >= 3:
+            low, exponent, high = growth(sizes, seconds)
+            span = {"from": min(sizes), "to": max(sizes)}
+            rows.append({**dict(key), **span, "exponent": exponent, "low": low, "high": high})
+    return pd.DataFrame(rows)
+
+
+def _processor() -> str:
+    """The processor's model, as Linux names it; elsewhere what Python knows."""
+    listing = Path("/proc/cpuinfo")
+    lines = listing.read_text(encoding="utf-8").splitlines() if listing.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()

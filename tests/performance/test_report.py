@@ -1,0 +1,166 @@
+"""The file of `make bench`: written and read, refused where it is broken; tables; the floor; memory."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from attention_limits.performance.contests import Measurement
+from attention_limits.performance.memory import Growth, memory_growth
+from attention_limits.performance.report import (
+    comparison,
+    growth_table,
+    machine_facts,
+    memory_details,
+    race_details,
+    read_report,
+    wide,
+)
+from attention_limits.performance.roofline import Machine, floor, machine
+
+PROBES = [
+    Measurement("machine", "matrix product", {}, (0.5, 0.25), 0.0, 1000),
+    Measurement("machine", "2^x", {}, (2.0,), 0.0, 8),
+    Measurement("machine", "copy", {}, (4.0, 8.0), 0.0, 64),
+]
+SIZES = {"N": 8, "m": 2}
+PLAIN = Measurement("order three", "plain", SIZES, (0.2, 0.4, 0.3), 0.0, 10)
+OTHER = Measurement("order three", "other", SIZES, (0.1, 0.1, 0.1), 1e-7, 10)
+TAKEN = Growth("streamed", 512, 5, 1, "forward", 2_000_000)
+
+
+def entry(measurement: Measurement, first: Measurement) -> dict[str, Any]:
+    return {"extra_info": race_details(measurement, first), "stats": {"data": list(measurement.seconds)}}
+
+
+@pytest.fixture
+def content() -> dict[str, Any]:
+    races = [entry(PLAIN, PLAIN), entry(OTHER, PLAIN), *(entry(probe, probe) for probe in PROBES)]
+    memory = {"extra_info": memory_details(TAKEN), "stats": {"data": [3.0]}}
+    return {
+        "datetime": "2026-11-26T01:02:03+00:00",
+        "machine_info": {"attention_limits": {"processor": "some", "threads": 1, "versions": {"torch": "2.13"}}},
+        "benchmarks": [*races, memory],
+    }
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "benchmarks.json"
+
+
+def test_what_is_written_is_read(content: dict[str, Any], path: Path) -> None:
+    path.write_text(json.dumps(content), encoding="utf-8")
+    report = read_report(path)
+    assert report.measurements == [PLAIN, OTHER, *PROBES]
+    assert report.about("order three") == [PLAIN, OTHER]
+    assert report.memory == [TAKEN]
+    assert report.machine == Machine(flops=4000.0, exp_seconds=0.25, bandwidth=16.0)
+    assert report.description == "2026-11-26, some, 1 thread, torch 2.13"
+
+
+def test_ratios_are_written_for_readers() -> None:
+    assert race_details(OTHER, PLAIN)["ratio"] == pytest.approx({"low": 2.5, "median": 3.0, "high": 3.5})
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"benchmarks": [', "\ud800"], ids=["empty", "brace", "cut", "no UTF-8"])
+def test_a_file_that_is_no_json_is_refused_by_name(text: str, path: Path) -> None:
+    path.write_bytes(text.encode("utf-8", "surrogatepass"))
+    with pytest.raises(ValueError, match=r"benchmarks\.json cannot be read as JSON: .+"):
+        read_report(path)
+
+
+def test_a_file_that_is_not_there_is_refused_by_name(path: Path) -> None:
+    with pytest.raises(ValueError, match=r"benchmarks\.json cannot be read"):
+        read_report(path)
+
+
+@pytest.mark.parametrize("missing", ["benchmarks", "datetime", "machine_info"])
+def test_a_file_that_lacks_a_part_is_refused_by_its_name(missing: str, content: dict[str, Any], path: Path) -> None:
+    del content[missing]
+    path.write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(ValueError, match=f"no file that `make bench` leaves: it has no '{missing}'"):
+        read_report(path)
+
+
+def test_a_file_of_another_form_is_refused(path: Path) -> None:
+    for text in ("[]", "3", '{"benchmarks": 3}', '{"benchmarks": [3]}'):
+        path.write_text(text, encoding="utf-8")
+        with pytest.raises(ValueError, match="no file that `make bench` leaves"):
+            read_report(path)
+
+
+def test_seconds_that_are_none_and_missing_probes_are_refused(content: dict[str, Any], path: Path) -> None:
+    probe = content["benchmarks"].pop(2)
+    path.write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(ValueError, match="the measurements of the machine lack 'matrix product'"):
+        read_report(path)
+    content["benchmarks"].append(probe)
+    content["benchmarks"][0]["stats"]["data"] = [0.1, 0.0]
+    path.write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(ValueError, match=r"the seconds of 'plain' must be positive, got \[0\.1, 0\.0\]"):
+        read_report(path)
+
+
+def test_the_comparison_has_milliseconds_quotients_and_rates() -> None:
+    plain, other = comparison([PLAIN, OTHER]).to_dict("records")
+    assert (plain["N"], plain["way"], plain["ms"], plain["times faster"]) == (8, "plain", 300.0, 1.0)
+    assert other["ms"] == 100.0
+    assert other["times faster"] == pytest.approx(3.0)
+    assert other["per second"] == 100.0
+    assert other["rounds"] == 3
+
+
+def test_a_way_that_one_contest_lacks_leaves_an_empty_cell() -> None:
+    more = Measurement("order three", "plain", {"N": 16, "m": 2}, (1.0,), 0.0, 10)
+    table = wide([PLAIN, OTHER, more], "ms")
+    assert list(table.columns) == ["N", "m", "plain", "other"]
+    assert table["plain"].tolist() == ["300 (250–350)", "1,000 (1,000–1,000)"]
+    assert table["other"].tolist() == ["100 (100–100)", ""]
+    turned = wide([PLAIN, OTHER, more], "times faster", across="N")
+    assert list(turned.columns) == ["m", "way", "N = 8", "N = 16"]
+    assert turned["N = 16"].tolist() == ["1.00 (1.00–1.00)", ""]
+
+
+def test_growth_is_fitted_where_three_sizes_are_there() -> None:
+    def timed(way: str, tokens: int, seconds: float) -> Measurement:
+        return Measurement("t", way, {"N": tokens, "M": 3 * tokens}, (seconds,), 0.0, 1)
+
+    cubic = [timed("cubic", n, 1e-6 * n**3 * (1.01 if n == 8 else 1)) for n in (4, 8, 16)]
+    table = growth_table([*cubic, timed("short", 4, 1.0)], follow=["M"])
+    (row,) = table.to_dict("records")
+    assert (row["way"], row["from"], row["to"]) == ("cubic", 4, 16)
+    assert row["low"] < row["exponent"] < row["high"]
+    assert row["exponent"] == pytest.approx(3, abs=0.02)
+
+
+def test_the_floor_is_products_and_exponentials() -> None:
+    at = Machine(flops=8000.0, exp_seconds=0.5, bandwidth=1.0)
+    assert floor(10, 3, 1, at) == 2 * 1000 * 4 / 8000 + 1000 * 0.5
+    assert floor(20, 3, 1, at) == 8 * floor(10, 3, 1, at)
+    assert floor(1, 0, 0, at) == 0.5
+
+
+def test_the_best_rounds_give_the_machine() -> None:
+    assert machine(PROBES) == Machine(4000.0, 0.25, 16.0)
+
+
+def test_the_machine_is_described() -> None:
+    facts = machine_facts()
+    assert facts["processor"]
+    assert facts["threads"] >= 1
+    assert {"Python", "torch", "numpy"} <= facts["versions"].keys()
+
+
+def test_memory_is_measured_in_a_process_of_its_own() -> None:
+    taken = memory_growth("plain einsum", 200, 5, 1, "forward")
+    assert taken[:5] == ("plain einsum", 200, 5, 1, "forward")
+    assert 4 * 200**3 <= taken.num_bytes <= 16 * 200**3  # all scores, and their softmax
+
+
+def test_an_unknown_form_and_a_failing_process_are_reported() -> None:
+    with pytest.raises(ValueError, match="unknown form 'magic': use one of plain einsum, "):
+        memory_growth("magic", 8, 5, 1, "forward")
+    with pytest.raises(RuntimeError, match=r"measuring the memory of streamed at N = -1 failed: \w+"):
+        memory_growth("streamed", -1, 5, 1, "forward")
