@@ -262,8 +262,8 @@ claim(
 #
 # * *The conjecture, or its negation.* It speaks of all weights and of large $N$. These are a few trained models at small $N$.
 # * *That pairwise layers can't.* At these lengths no theorem excludes it. A model that was not found may exist.
-# * *That third order fails at the larger length.* It fails with these settings. In trials that are not part of this page, of twice the width, with five random frequencies and softer initial scores, third order
-#   did learn it. The encoding decides.
+# * *That third order fails at the larger length.* It fails with these settings. In trials that are not part of this page, a transformer of another build, twice as wide, with five random frequencies and softer initial scores,
+#   did learn it; in this page's model those frequencies and scores did harm. Which setting decides is open.
 # * *That pairwise layers are at their limit.* They stay below the rule of pairs, which one layer can compute: they are undertrained.
 # * *That other settings would not do better.* One width, one learning rate for all architectures, three frequencies and one budget were used.
 #
