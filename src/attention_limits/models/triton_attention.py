@@ -33,10 +33,12 @@ from attention_limits.hypotheses import require
 LOG2_E = tl.constexpr(math.log2(math.e))
 #: Where running maxima begin: finite, so that a row that is masked so far has no ∞ − ∞.
 LOWEST = tl.constexpr(-3.0e38)
-#: The tokens in a block.
-BLOCK = 64
 #: At least so many programs where there is work for them: several for each of a large GPU's 100 to 150 multiprocessors.
 PROGRAMS = 1024
+#: Eight warps keep a tile in registers. Without pipelined loads, which are few here, twice as many programs fit.
+OPTIONS = {"num_warps": 8, "num_stages": 1}
+#: The largest embedding and value dimension. Wider tiles leave the registers and the shared memory of many GPUs.
+WIDEST = 128
 
 
 def triton_attention(
@@ -50,18 +52,20 @@ def triton_attention(
     """softmax over pairs (j, k) of Σ_r q_r k_jr k'_kr, times v_j ⊙ v'_k, for float32: order 3 of `tensor_attention`.
 
     Differentiable once, in everything but the mask. Besides inputs, outputs and gradients it holds partial sums of at
-    most `PROGRAMS` blocks. The same object in both slots is treated as two.
+    about `PROGRAMS` blocks. The same object in both slots is treated as two. A score s is rounded to 2⁻²⁴ s, as in any
+    float32 evaluation, and weights and gradients to that much of themselves.
 
     Args:
         query, first_key, second_key, first_value, second_value: with one leading axis, on a CUDA device.
         mask: true where a query may look, for each query somewhere; an expanded view costs nothing.
 
     Raises:
-        ValueError: for formats other than float32.
+        ValueError: for formats other than float32, float64 among them, and for axes wider than `WIDEST`.
     """
     arguments = (query, first_key, second_key, first_value, second_value)
     for tensor in arguments:
         require(tensor.dtype == torch.float32, f"Triton attention takes float32, got {tensor.dtype}")
+        require(tensor.shape[-1] <= WIDEST, f"embed and value_dim are at most {WIDEST} wide, got {tensor.shape[-1]}")
     return _Attention.apply(*arguments, mask)
 
 
@@ -87,7 +91,8 @@ def _forward(tensors: list[Tensor], mask: Tensor | None) -> tuple[Tensor, Tensor
     query, first_key, second_key, first_value, second_value = tensors
     batch, tokens, _ = query.shape
     first, dim = first_value.shape[1:]
-    grid, chunk = _grid(batch, tokens, first)
+    widths = _widths(query, first_value)
+    grid, chunk = _grid(batch, tokens, first, widths["BLOCK"])
     sums = query.new_empty(grid[1], batch, tokens, dim)
     denominators, largest = query.new_empty(2, grid[1], batch, tokens)
     with torch.cuda.device_of(query):
@@ -95,7 +100,8 @@ def _forward(tensors: list[Tensor], mask: Tensor | None) -> tuple[Tensor, Tensor
             *(query, second_key, second_value, first_key, first_value, sums, denominators, largest),
             *(batch, tokens, second_key.shape[1], first, chunk),
             *_mask_arguments(mask, (1, 3, 2)),
-            **_widths(query, first_value),
+            **widths,
+            **OPTIONS,
         )
     overall = largest.amax(0)
     scale = (largest - overall).exp2()
@@ -108,22 +114,23 @@ def _backward(
 ) -> tuple[Tensor, ...]:
     """The gradients of the five tensors, in their order."""
     query, first_key, second_key, first_value, second_value = tensors
-    #: Keys, values and the mask's axis.
-    axes = ((query, gradient, 1), (first_key, first_value, 2), (second_key, second_value, 3))
+    axes = ((query, gradient), (first_key, first_value), (second_key, second_value))
     mean = (gradient * output).sum(-1)
+    widths = _widths(query, first_value)
 
     def gradients(target: int, block: int, single: int) -> tuple[Tensor, Tensor]:
-        keys, values, _ = axes[target]
+        keys, values = axes[target]
         batch, targets, _ = keys.shape
         singles = axes[single][0].shape[1]
-        grid, chunk = _grid(batch, targets, singles)
+        grid, chunk = _grid(batch, targets, singles, widths["BLOCK"])
         of_keys, of_values = (x.new_empty(grid[1], *x.shape) for x in (keys, values))
         with torch.cuda.device_of(query):
             _backward_kernel[grid](
-                *(keys, values, *axes[block][:2], *axes[single][:2], log_denominator, mean, of_keys, of_values),
+                *(keys, values, *axes[block], *axes[single], log_denominator, mean, of_keys, of_values),
                 *(batch, targets, axes[block][0].shape[1], singles, chunk),
-                *_mask_arguments(mask, (axes[target][2], axes[block][2], axes[single][2])),
-                **_widths(query, first_value),
+                *_mask_arguments(mask, (target + 1, block + 1, single + 1)),
+                **widths,
+                **OPTIONS,
                 OF_QUERY=target == 0,
             )
         return of_keys.sum(0), of_values.sum(0)
@@ -134,9 +141,9 @@ def _backward(
     return of_query, of_first_key, of_second_key, of_first_value, of_second_value
 
 
-def _grid(batch: int, targets: int, singles: int) -> tuple[tuple[int, int], int]:
+def _grid(batch: int, targets: int, singles: int, block: int) -> tuple[tuple[int, int], int]:
     """How many programs there are, by blocks of targets and by parts of the single tokens; the tokens in a part."""
-    blocks = batch * triton.cdiv(targets, BLOCK)
+    blocks = batch * triton.cdiv(targets, block)
     chunk = triton.cdiv(singles, min(singles, triton.cdiv(PROGRAMS, blocks)))
     return (blocks, triton.cdiv(singles, chunk)), chunk
 
@@ -149,11 +156,19 @@ def _mask_arguments(mask: Tensor | None, axes: tuple[int, int, int]) -> tuple[An
 
 
 def _widths(key: Tensor, value: Tensor) -> dict[str, int]:
-    """The last axes, and their sizes in a tile: powers of 2 that matrix products take."""
+    """The last axes, their sizes in a tile (powers of 2 that matrix products take), and the tokens in a block."""
     embed, dim = key.shape[-1], value.shape[-1]
     padded = [max(16, triton.next_power_of_2(width)) for width in (embed, dim)]
-    return {"embed": embed, "dim": dim, "EMBED": padded[0], "DIM": padded[1], "BLOCK": BLOCK}
+    return {"embed": embed, "dim": dim, "EMBED": padded[0], "DIM": padded[1], "BLOCK": _block(max(padded))}
 
+
+def _block(width: int) -> int:
+    """Tokens in a block, such that its tiles stay in registers and below 96 KiB of shared memory."""
+    return 64 if width <= 32 else 32
+
+
+#: Kernels are not compiled anew for sizes that happen to be 1 or multiples of 16.
+SIZES = ["batch", "targets", "blocks", "singles", "chunk", "mask_entry", "mask_target", "mask_block", "mask_single"]
 
 # The kernels. Tensors are contiguous; "entry" is a place in the batch. Types are not checked inside: a hook that checks
 # them would wrap the functions, and Triton needs them as they are written.
@@ -161,7 +176,7 @@ def _widths(key: Tensor, value: Tensor) -> dict[str, int]:
 
 @triton.jit
 @no_type_check
-def _rows(tensor, entry, rows, tokens, width, WIDTH: tl.constexpr):
+def _rows(tensor, entry, rows, tokens, width: tl.constexpr, WIDTH: tl.constexpr):
     """These rows of a (batch, tokens, width) tensor, widened to WIDTH, with zeros where it has no entries."""
     columns = tl.arange(0, WIDTH)
     inside = (rows < tokens)[:, None] & (columns < width)[None, :]
@@ -170,7 +185,7 @@ def _rows(tensor, entry, rows, tokens, width, WIDTH: tl.constexpr):
 
 @triton.jit
 @no_type_check
-def _store_rows(tensor, tile, entry, rows, tokens, width, WIDTH: tl.constexpr):
+def _store_rows(tensor, tile, entry, rows, tokens, width: tl.constexpr, WIDTH: tl.constexpr):
     """The inverse of `_rows`."""
     columns = tl.arange(0, WIDTH)
     inside = (rows < tokens)[:, None] & (columns < width)[None, :]
@@ -187,12 +202,12 @@ def _exponents(keys, folded, inside, mask, places):
     return tl.where(inside, scores * LOG2_E, float("-inf"))
 
 
-@triton.jit
+@triton.jit(do_not_specialize=SIZES)
 @no_type_check
 def _forward_kernel(
     query, block_key, block_value, single_key, single_value, sums, denominators, maxima,
     batch, targets, blocks, singles, chunk, mask, mask_entry, mask_target, mask_block, mask_single,
-    embed, dim, EMBED: tl.constexpr, DIM: tl.constexpr, BLOCK: tl.constexpr,
+    embed: tl.constexpr, dim: tl.constexpr, EMBED: tl.constexpr, DIM: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """Each query's sums over all of the block axis and a part of the single axis, relative to its largest exponent."""
     row_blocks = tl.cdiv(targets, BLOCK)
@@ -206,14 +221,15 @@ def _forward_kernel(
     for start in range(0, blocks, BLOCK):
         columns = start + tl.arange(0, BLOCK)
         inside = (rows < targets)[:, None] & (columns < blocks)[None, :]
-        places = entry * mask_entry + rows[:, None].to(tl.int64) * mask_target + columns[None, :] * mask_block
+        places = entry * mask_entry + rows.to(tl.int64)[:, None] * mask_target
+        places += columns.to(tl.int64)[None, :] * mask_block
         keys = _rows(block_key, entry, columns, blocks, embed, EMBED)
         values = _rows(block_value, entry, columns, blocks, dim, DIM)
         for place in range(part * chunk, tl.minimum(part * chunk + chunk, singles)):
             single = place + tl.arange(0, 1)
             folded = keys * _rows(single_key, entry, single, singles, embed, EMBED)
             folded_values = values * _rows(single_value, entry, single, singles, dim, DIM)
-            exponents = _exponents(queries, folded, inside, mask, places + place * mask_single)
+            exponents = _exponents(queries, folded, inside, mask, places + single.to(tl.int64) * mask_single)
             larger = tl.maximum(largest, tl.max(exponents, 1))
             weights = tl.exp2(exponents - larger[:, None])
             shrink = tl.exp2(largest - larger)
@@ -226,12 +242,13 @@ def _forward_kernel(
     tl.store(maxima + per_query, largest, mask=rows < targets)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=SIZES)
 @no_type_check
 def _backward_kernel(
     target_key, target_value, block_key, block_value, single_key, single_value, log_denominator, mean, of_key, of_value,
     batch, targets, blocks, singles, chunk, mask, mask_entry, mask_target, mask_block, mask_single,
-    embed, dim, EMBED: tl.constexpr, DIM: tl.constexpr, BLOCK: tl.constexpr, OF_QUERY: tl.constexpr,
+    embed: tl.constexpr, dim: tl.constexpr, EMBED: tl.constexpr, DIM: tl.constexpr, BLOCK: tl.constexpr,
+    OF_QUERY: tl.constexpr,
 ):  # fmt: skip
     """The gradients of the targets' keys and values from all of the block axis and a part of the single axis.
 
@@ -249,7 +266,8 @@ def _backward_kernel(
     for start in range(0, blocks, BLOCK):
         columns = start + tl.arange(0, BLOCK)
         inside = (rows < targets)[:, None] & (columns < blocks)[None, :]
-        places = entry * mask_entry + rows[:, None].to(tl.int64) * mask_target + columns[None, :] * mask_block
+        places = entry * mask_entry + rows.to(tl.int64)[:, None] * mask_target
+        places += columns.to(tl.int64)[None, :] * mask_block
         keys = _rows(block_key, entry, columns, blocks, embed, EMBED)
         values = _rows(block_value, entry, columns, blocks, dim, DIM)
         if OF_QUERY:
@@ -262,7 +280,8 @@ def _backward_kernel(
             single = place + tl.arange(0, 1)
             folded = keys * _rows(single_key, entry, single, singles, embed, EMBED)
             folded_values = values * _rows(single_value, entry, single, singles, dim, DIM)
-            weights = tl.exp2(_exponents(own_keys, folded, inside, mask, places + place * mask_single) - logs)
+            exponents = _exponents(own_keys, folded, inside, mask, places + single.to(tl.int64) * mask_single)
+            weights = tl.exp2(exponents - logs)
             of_weights = tl.dot(own_values, tl.trans(folded_values), input_precision="ieee")
             of_keys = tl.dot(weights * (of_weights - means), folded, of_keys, input_precision="ieee")
             if not OF_QUERY:
