@@ -144,7 +144,7 @@ def _backward(
 def _grid(batch: int, targets: int, singles: int, block: int) -> tuple[tuple[int, int], int]:
     """How many programs there are, by blocks of targets and by parts of the single tokens; the tokens in a part."""
     blocks = batch * triton.cdiv(targets, block)
-    chunk = triton.cdiv(singles, min(singles, triton.cdiv(PROGRAMS, blocks)))
+    chunk = triton.cdiv(singles, min(singles, triton.cdiv(PROGRAMS, max(1, blocks))))
     return (blocks, triton.cdiv(singles, chunk)), chunk
 
 
