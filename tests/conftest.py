@@ -1,5 +1,7 @@
 """What all tests share: how hypothesis searches, and the devices of this machine."""
 
+import os
+
 import pytest
 import torch
 from hypothesis import settings
@@ -11,6 +13,11 @@ settings.load_profile("attention-limits")
 
 # Tensors here are small: a second thread costs more than it brings, and far more where the cores are busy.
 torch.set_num_threads(1)
+
+# Without a GPU, Triton kernels run in Triton's interpreter, on CPU tensors. Triton decides so when it is imported, and
+# nothing above imports it.
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 

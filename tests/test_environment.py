@@ -28,9 +28,11 @@ ONLY_CONDA = {"python", "pip", "make", "git"}
 
 
 def by_name(lines: list[str]) -> dict[str, SpecifierSet]:
-    """Requirements by their normalised names; a name that stands twice is an error."""
+    """Requirements of this system by their normalised names; a name that stands twice is an error."""
     found: dict[str, SpecifierSet] = {}
     for requirement in map(Requirement, lines):
+        if requirement.marker is not None and not requirement.marker.evaluate():
+            continue
         name = canonicalize_name(requirement.name)
         assert name not in found, f"{name} is required twice"
         found[name] = requirement.specifier

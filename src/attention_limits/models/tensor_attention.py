@@ -1,7 +1,7 @@
 """Attention of order s: a query looks at all (s − 1)-tuples of tokens at once.
 
-`reference_attention` is written to be read and holds all scores. `tensor_attention` checks its input, and streams order
-3, so that no tensor of N³ numbers exists.
+`reference_attention` is written to be read and holds all scores. `tensor_attention` checks its input, and evaluates
+order 3 in tiles, so that no tensor of N³ numbers exists.
 
 Order 2 is the self-attention of Definition 1; order 3 is the paper's third-order attention. The score of a query with a
 tuple is the sum over m coordinates of the product of all s entries, the value of a tuple is the entrywise product of
@@ -10,7 +10,8 @@ its tokens' values: the rows of the column-wise Kronecker (Khatri–Rao) product
 Letters: s = order, N = query tokens, N_l = tokens of slot l, m = embed, d = value dimension.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from string import ascii_lowercase
 
 import torch
@@ -35,8 +36,10 @@ def tensor_attention(
     """softmax over all tuples of Σ_r q_r k¹_r k²_r …, times the entrywise product of the values; no scale 1/√m.
 
     Order 3 is streamed: a few MiB beyond inputs, outputs and gradients at any N, and half the work where both slots get
-    the same keys object and the same values object. Other orders hold all N · N_1 ⋯ N_{s−1} scores. Formats below
-    float32 are multiplied and summed in float32, as matrix units do, and the result is rounded to the query's format.
+    the same keys object and the same values object. On CUDA, Triton kernels do it where Triton is installed, but for
+    float64 and for m or d above 128; they do all the work for equal slots too. Other orders hold all N · N_1 ⋯ N_{s−1}
+    scores. Formats below float32 are multiplied and summed in float32, as matrix units do, and the result is rounded to
+    the query's format.
 
     Args:
         query: (…, N, m).
@@ -65,7 +68,7 @@ def tensor_attention(
 
 
 def _order_three(query: Tensor, keys: Sequence[Tensor], values: Sequence[Tensor], mask: Tensor | None) -> Tensor:
-    """Bring leading axes and format to what `streamed_attention` takes."""
+    """Bring leading axes and format to what `streamed_attention` and `triton_attention` take."""
     if mask is not None and query.ndim > 3:  # to merge the leading axes of a broadcast mask would be to copy it
         parts = zip(query, zip(*keys, strict=True), zip(*values, strict=True), mask, strict=True)
         return torch.stack([_order_three(*part) for part in parts])
@@ -74,8 +77,19 @@ def _order_three(query: Tensor, keys: Sequence[Tensor], values: Sequence[Tensor]
     ready = {id(x): x.to(working).reshape(-1, *x.shape[-2:]) for x in (query, *keys, *values)}
     first_key, second_key, first_value, second_value = (ready[id(x)] for x in (*keys, *values))
     flat_mask = None if mask is None else mask.view(-1, *mask.shape[-3:])
-    output = streamed_attention(ready[id(query)], first_key, second_key, first_value, second_value, flat_mask)
+    attend = _form(query.device, working, max(query.shape[-1], values[0].shape[-1]))
+    output = attend(ready[id(query)], first_key, second_key, first_value, second_value, flat_mask)
     return output.reshape(*query.shape[:-1], output.shape[-1]).to(query.dtype)
+
+
+def _form(device: torch.device, dtype: torch.dtype, width: int) -> Callable[..., Tensor]:
+    """`triton_attention` where its kernels run, else `streamed_attention`; ``width`` is the larger of m and d."""
+    if device.type == "cuda" and dtype == torch.float32 and find_spec("triton") is not None:
+        from attention_limits.models import triton_attention  # needs Triton, which is optional
+
+        if width <= triton_attention.WIDEST:
+            return triton_attention.triton_attention
+    return streamed_attention
 
 
 def reference_attention(
