@@ -3,6 +3,7 @@
 import math
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -45,6 +46,13 @@ def assert_equal(pairs: list[tuple[Tensor, Tensor]], tolerance: float) -> None:
         assert (found - expected).abs().max() <= tolerance * (1 + expected.abs().max())
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _stream_small_inputs_too() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(streamed, "PLAIN", 0)
+        yield
+
+
 @pytest.fixture(params=[1 << 19, 300, 40, 1])
 def tile(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     """Tiles that hold everything, a few rows, less than a row, a single score."""
@@ -74,7 +82,7 @@ def test_the_same_keys_and_values_in_both_slots_give_the_same_for_half_the_work(
     pairs = [
         sum(
             math.prod(part.stop - part.start for part in (block.batch, block.first, block.second))
-            for block in streamed._blocks(queries, keys, keys, tile, symmetric)
+            for block in streamed._blocks(queries, keys, keys, symmetric)
         )
         for symmetric in (False, True)
     ]
@@ -100,6 +108,21 @@ def test_every_shape_equals_the_reference(
         mask = torch.rand(tokens, generator=torch.Generator().manual_seed(seed)) < 0.6
         mask[:, 0, 0] = True
     assert_equal(both(tensors, mask, seed), 1e-12 * (100 + scale))
+
+
+def test_small_inputs_are_answered_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    monkeypatch.setattr(streamed, "_plain", lambda *a, plain=streamed._plain: calls.append(a) or plain(*a))
+    tensors = draw((2,), (7, 5, 6), 3, 2, scale=50)
+    mask = torch.rand(2, 7, 5, 6, generator=torch.Generator().manual_seed(3)) < 0.5
+    mask[..., -1, -1] = True
+    scores = 2 * 7 * 5 * 6
+    for limit, expected in ((scores, 2), (scores - 1, 0)):
+        monkeypatch.setattr(streamed, "PLAIN", limit)
+        calls.clear()
+        for chosen in (None, mask):
+            assert_equal(both(tensors, chosen), 1e-10)
+        assert len(calls) == expected
 
 
 def test_gradients_pass_gradcheck() -> None:

@@ -30,12 +30,15 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 LOG2_E = math.log2(math.e)
-#: Scores in a tile, 1 MiB in float32, half a core's level 2 cache; smaller tiles pay more calls.
+#: Scores in a tile, 1 MiB in float32, half a core's level 2 cache; smaller tiles pay more calls. The backward pass holds
+#: two tiles.
 TILE = 1 << 18
-#: Most queries in a tile: then its pairs are enough for matrix products, and few enough that folding them is cheap.
+#: Most queries in a tile: so many share the cost of folding a pair.
 QUERIES = 512
 #: Coordinates of folded pairs that are held at a time.
-FOLDED = 1 << 17
+FOLDED = 1 << 18
+#: Up to this many scores, and coordinates of pairs, plain attention is faster: it makes fewer calls.
+PLAIN = 1 << 18
 #: Scores up to this many powers of 2 are exponentiated as they are: 2^±64 times N₁N₂ is far inside float32's range.
 SAFE_EXPONENT = 64.0
 
@@ -66,7 +69,24 @@ def streamed_attention(
         mask: true where a query may look, for each query somewhere; an expanded view costs nothing.
     """
     arguments = (query, first_key, second_key, first_value, second_value, mask)
+    numbers = max(query.shape[1], query.shape[2] + first_value.shape[2])
+    if query.shape[0] * first_key.shape[1] * second_key.shape[1] * numbers <= PLAIN:
+        return _plain(*arguments)
     return _Streamed.apply(*arguments)
+
+
+def _plain(
+    query: Tensor, first_key: Tensor, second_key: Tensor, first_value: Tensor, second_value: Tensor, mask: Tensor | None
+) -> Tensor:
+    """All scores at once."""
+    keys, values = (
+        (first.unsqueeze(2) * second.unsqueeze(1)).flatten(1, 2)
+        for first, second in ((first_key, second_key), (first_value, second_value))
+    )
+    scores = torch.bmm(query, keys.mT)
+    if mask is not None:
+        scores = scores.masked_fill(~mask.flatten(2), -torch.inf)
+    return torch.bmm(scores.softmax(-1), values)
 
 
 class _Streamed(torch.autograd.Function):
@@ -108,10 +128,10 @@ def _parts(start: int, stop: int, limit: int) -> list[slice]:
     return [slice(i, min(i + size, stop)) for i in range(start, stop, size)]
 
 
-def _blocks(queries: Tensor, first: Tensor, second: Tensor, scores: int, symmetric: bool) -> Iterator[_Block]:
-    """Blocks that cover all pairs, for tiles of at most that many scores (or 1, if that is more)."""
+def _blocks(queries: Tensor, first: Tensor, second: Tensor, symmetric: bool) -> Iterator[_Block]:
+    """Blocks that cover all pairs, of at most `FOLDED` numbers, for tiles of at most `TILE` scores."""
     batch, coordinates, tokens = first.shape
-    folded, tile = FOLDED // coordinates, scores // _rows(queries)[0].stop
+    folded, tile = FOLDED // coordinates, TILE // _rows(queries)[0].stop
     columns = max(1, min(second.shape[2], folded, tile))
     keys = max(1, min(tokens, folded // columns))
     entries = min(folded // (keys * columns), tile // columns)
@@ -173,7 +193,7 @@ def _forward(
     shift = torch.zeros_like(unsafe, dtype=query.dtype).masked_fill_(unsafe, torch.finfo(query.dtype).min)
     sums = torch.zeros_like(queries[:, :1]).repeat(1, 1 + first_value.shape[2], 1)
     memory = query.new_empty(TILE)
-    for block in _blocks(queries, first, second, TILE, symmetric):
+    for block in _blocks(queries, first, second, symmetric):
         left, right = _factors(first, second, block)
         folded = (left * right).flatten(2)
         if symmetric:
@@ -204,8 +224,8 @@ def _backward(
     of_score = torch.stack([saved.log_denominator, (gradient * saved.output).sum(2)], dim=1)
     queries = torch.cat([query.mT, -of_score, gradient.mT], dim=1)
     of_query, of_first, of_second = torch.zeros_like(queries[:, :embed]), torch.zeros_like(first), torch.zeros_like(second)
-    memory = query.new_empty(2, max(1, TILE // 2))
-    for block in _blocks(queries, first, second, TILE // 2, symmetric):
+    memory = query.new_empty(2, TILE)
+    for block in _blocks(queries, first, second, symmetric):
         left, right = _factors(first, second, block)
         folded = (left * right).flatten(2)
         if symmetric:
