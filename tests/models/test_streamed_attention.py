@@ -1,8 +1,9 @@
 """Streamed attention against the reference: outputs and gradients at any tiling, large scores, masks, memory."""
 
+import math
 import subprocess
 import sys
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -45,11 +46,19 @@ def assert_equal(pairs: list[tuple[Tensor, Tensor]], tolerance: float) -> None:
         assert (found - expected).abs().max() <= tolerance * (1 + expected.abs().max())
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _stream_small_inputs_too() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(streamed, "PLAIN", 0)
+        yield
+
+
 @pytest.fixture(params=[1 << 19, 300, 40, 1])
 def tile(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     """Tiles that hold everything, a few rows, less than a row, a single score."""
     monkeypatch.setattr(streamed, "TILE", request.param)
-    monkeypatch.setattr(streamed, "FIRST_KEYS", 32 if request.param > 300 else 3)
+    monkeypatch.setattr(streamed, "FOLDED", request.param)
+    monkeypatch.setattr(streamed, "QUERIES", 512 if request.param > 300 else 3)
     return request.param
 
 
@@ -69,17 +78,16 @@ def test_outputs_and_gradients_equal_the_reference_at_every_tiling(
 def test_the_same_keys_and_values_in_both_slots_give_the_same_for_half_the_work(tile: int, scale: float) -> None:
     query, key, _, value, _ = draw((3,), (6, 10, 1), 4, 2, scale=scale)
     assert_equal(both([query, key, key, value, value]), 1e-10 * scale)
-    shape = (3, 6, 10, 10)
-    scores = [
+    queries, keys = torch.zeros(3, 4, 6), torch.zeros(3, 8, 10)
+    pairs = [
         sum(
-            (len(range(*t.batch.indices(3))) * len(range(*t.queries.indices(6))))
-            * ((t.first.stop - t.first.start) * (10 - t.second.start))
-            for t in streamed._tiles(shape, symmetric)
+            math.prod(part.stop - part.start for part in (block.batch, block.first, block.second))
+            for block in streamed._blocks(queries, keys, keys, symmetric)
         )
         for symmetric in (False, True)
     ]
-    assert scores[0] == 3 * 6 * 10 * 10
-    assert scores[1] <= scores[0] * (1 if tile > 300 else 0.7)
+    assert pairs[0] == 3 * 10 * 10
+    assert pairs[1] <= pairs[0] * (1 if tile > 300 else 0.7)
 
 
 @given(
@@ -100,6 +108,21 @@ def test_every_shape_equals_the_reference(
         mask = torch.rand(tokens, generator=torch.Generator().manual_seed(seed)) < 0.6
         mask[:, 0, 0] = True
     assert_equal(both(tensors, mask, seed), 1e-12 * (100 + scale))
+
+
+def test_small_inputs_are_answered_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    monkeypatch.setattr(streamed, "_plain", lambda *a, plain=streamed._plain: calls.append(a) or plain(*a))
+    tensors = draw((2,), (7, 5, 6), 3, 2, scale=50)
+    mask = torch.rand(2, 7, 5, 6, generator=torch.Generator().manual_seed(3)) < 0.5
+    mask[..., -1, -1] = True
+    scores = 2 * 7 * 5 * 6
+    for limit, expected in ((scores, 2), (scores - 1, 0)):
+        monkeypatch.setattr(streamed, "PLAIN", limit)
+        calls.clear()
+        for chosen in (None, mask):
+            assert_equal(both(tensors, chosen), 1e-10)
+        assert len(calls) == expected
 
 
 def test_gradients_pass_gradcheck() -> None:
@@ -130,32 +153,27 @@ def test_large_scores_are_exact_where_one_pair_wins() -> None:
 
 def test_a_query_whose_first_tiles_are_masked_is_answered_from_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streamed, "TILE", 20)
-    monkeypatch.setattr(streamed, "FIRST_KEYS", 2)
+    monkeypatch.setattr(streamed, "FOLDED", 60)
+    monkeypatch.setattr(streamed, "QUERIES", 2)
     tensors = draw((), (3, 6, 5), 3, 2, scale=500)
     mask = torch.zeros(3, 6, 5, dtype=torch.bool)
     mask[:, 5, 3:] = True
     assert_equal(both(tensors, mask), 1e-9)
 
 
-@pytest.mark.parametrize("change", ["drop the last tile", "forget the weight of mirrored pairs", "no running maximum"])
+@pytest.mark.parametrize("change", ["drop the last block", "forget the weight of mirrored pairs", "no running maximum"])
 def test_the_comparison_sees_a_broken_kernel(change: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streamed, "TILE", 20)
-    monkeypatch.setattr(streamed, "FIRST_KEYS", 2)
+    monkeypatch.setattr(streamed, "FOLDED", 60)
+    monkeypatch.setattr(streamed, "QUERIES", 2)
     query, key, other, value, second_value = draw((), (4, 6, 6), 3, 2)
     tensors = [query, key, other, value, second_value]
-    if change == "drop the last tile":
-        tiles = streamed._tiles
-        monkeypatch.setattr(streamed, "_tiles", lambda *a: list(tiles(*a))[:-1])
+    if change == "drop the last block":
+        blocks = streamed._blocks
+        monkeypatch.setattr(streamed, "_blocks", lambda *a: list(blocks(*a))[:-1])
     elif change == "forget the weight of mirrored pairs":
         tensors = [query, key, key, value, value]
-        folded = streamed._Scores.of
-
-        def unweighted(self: Any, tile: Any, folded_keys: Tensor, shift: Tensor | None = None) -> Tensor:
-            scores = folded(self, tile, folded_keys, shift)
-            scores[..., tile.first.stop - tile.second.start :] -= 1
-            return scores
-
-        monkeypatch.setattr(streamed._Scores, "of", unweighted)
+        monkeypatch.setattr(streamed, "_double_mirrored", lambda *_: None)
     else:
         monkeypatch.setattr(streamed, "SAFE_EXPONENT", float("inf"))
         tensors = draw((), (4, 6, 6), 3, 2, scale=1e6)

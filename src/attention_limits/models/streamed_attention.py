@@ -1,17 +1,21 @@
 """Third-order attention without N³ memory: exact softmax over all pairs, a tile of scores at a time, with gradients.
 
-A tile holds the scores of some queries i and first keys j with *all* second keys k. Folding the query into the first
-key, a_ij = q_i ⊙ k_j, makes it one matrix product, and so is everything else that touches N³ numbers:
+A tile holds the scores of some pairs (j, k) of keys with some queries i. Folding a block of pairs into one key and one
+value each, a_jk = k_j ⊙ k'_k and u_jk = (v_j ⊙ v'_k; 1), makes everything that touches N³ numbers one matrix product:
 
-    S_ij,k = ⟨a_ij, k'_k⟩      P = exp S      O_ij = Σ_k P_ij,k (v'_k; 1)      output_i = Σ_j O_ij ⊙ (v_j; 1)
+    S_jk,i = ⟨a_jk, q_i⟩      P = exp S      O_i = Σ_jk P_jk,i u_jk
 
 The last coordinate of the sums is the softmax's denominator. Scores are kept in units of ln 2, because 2^x is cheaper
 than e^x. Where a bound on a query's scores shows that 2^S can neither overflow nor vanish, nothing is subtracted from
 them; elsewhere a running maximum is. Where both slots hold the same keys and values, pairs (j, k) and (k, j) are one,
-and only those with k from j's tile on are visited, with weight 2 outside that tile.
+and only those with k from j's block on are visited, with weight 2 outside that block.
 
 The backward pass (after Dao et al. 2022, for pairs instead of single keys) computes the tiles again from the saved
-log-denominators L: P = exp(S − L), dS = P ⊙ (⟨g_i ⊙ v_j, v'_k⟩ − ⟨g_i, output_i⟩).
+log-denominators L: P = exp(S − L), dS = P ⊙ (⟨g_i, v_j ⊙ v'_k⟩ − ⟨g_i, output_i⟩). Subtracting L and the last product
+is left to one more coordinate, 1 in keys and values.
+
+Tensors inside have their coordinates first, (batch, coordinates, tokens), so that tokens are next to each other in
+memory: the layout that matrix products with few coordinates like best.
 
 Letters: N queries, N₁ and N₂ keys, m = embed, d = value dimension.
 """
@@ -26,11 +30,15 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 LOG2_E = math.log2(math.e)
-#: Scores in a tile, 2 MiB in float32; smaller tiles pay more calls, larger ones leave the caches. The backward pass
-#: holds two.
-TILE = 1 << 19
-#: First keys in a tile.
-FIRST_KEYS = 32
+#: Scores in a tile, 1 MiB in float32, half a core's level 2 cache; smaller tiles pay more calls. The backward pass holds
+#: two tiles.
+TILE = 1 << 18
+#: Most queries in a tile: so many share the cost of folding a pair.
+QUERIES = 512
+#: Coordinates of folded pairs that are held at a time.
+FOLDED = 1 << 18
+#: Up to this many scores, and coordinates of pairs, plain attention is faster: it makes fewer calls.
+PLAIN = 1 << 18
 #: Scores up to this many powers of 2 are exponentiated as they are: 2^±64 times N₁N₂ is far inside float32's range.
 SAFE_EXPONENT = 64.0
 
@@ -53,7 +61,7 @@ def streamed_attention(
     """softmax over pairs (j, k) of Σ_r q_r k_jr k'_kr, times v_j ⊙ v'_k: order 3 of `tensor_attention`.
 
     Differentiable once, in everything but the mask. Besides inputs, outputs and gradients it holds a few tiles of
-    `TILE` scores, or N₂ scores if that is more. All tensors are float32, or all float64.
+    `TILE` scores. All tensors are float32, or all float64.
 
     Args:
         query, first_key, second_key, first_value, second_value: with one leading axis. Passing the same object for
@@ -61,7 +69,24 @@ def streamed_attention(
         mask: true where a query may look, for each query somewhere; an expanded view costs nothing.
     """
     arguments = (query, first_key, second_key, first_value, second_value, mask)
+    numbers = max(query.shape[1], query.shape[2] + first_value.shape[2])
+    if query.shape[0] * first_key.shape[1] * second_key.shape[1] * numbers <= PLAIN:
+        return _plain(*arguments)
     return _Streamed.apply(*arguments)
+
+
+def _plain(
+    query: Tensor, first_key: Tensor, second_key: Tensor, first_value: Tensor, second_value: Tensor, mask: Tensor | None
+) -> Tensor:
+    """All scores at once."""
+    keys, values = (
+        (first.unsqueeze(2) * second.unsqueeze(1)).flatten(1, 2)
+        for first, second in ((first_key, second_key), (first_value, second_value))
+    )
+    scores = torch.bmm(query, keys.mT)
+    if mask is not None:
+        scores = scores.masked_fill(~mask.flatten(2), -torch.inf)
+    return torch.bmm(scores.softmax(-1), values)
 
 
 class _Streamed(torch.autograd.Function):
@@ -82,66 +107,71 @@ class _Streamed(torch.autograd.Function):
         return (*_backward(tensors, ctx.mask, ctx.symmetric, saved, gradient), None)
 
 
-class _Tile(NamedTuple):
-    """Which batch entries, queries and first keys a tile covers, and from which second key on."""
+class _Block(NamedTuple):
+    """Which batch entries, first keys and second keys are folded together, and how many first keys go into a tile."""
 
     batch: slice
-    queries: slice
     first: slice
     second: slice
+    rows: int
+
+    def tiles(self) -> Iterator[tuple[slice, slice]]:
+        """The first keys, and the places among the block's pairs, of one tile after the other."""
+        start, width = self.first.start, self.second.stop - self.second.start
+        for part in _parts(start, self.first.stop, self.rows):
+            yield part, slice((part.start - start) * width, (part.stop - start) * width)
 
 
-def _tiles(shape: tuple[int, int, int, int], symmetric: bool) -> Iterator[_Tile]:
-    """Tiles of about `TILE` scores that cover (batch, N, N₁, N₂); those of one query block come in a row."""
-    batch, tokens, first, second = shape
-    keys = max(1, min(first, FIRST_KEYS, TILE // second))
-    queries = max(1, min(tokens, TILE // (keys * second)))
-    whole = queries == tokens and keys == first
-    entries = max(1, min(batch, TILE // (tokens * first * second))) if whole else 1
-    for b in range(0, batch, entries):
-        for i in range(0, tokens, queries):
-            for j in range(0, first, keys):
-                blocks = (slice(b, b + entries), slice(i, i + queries), slice(j, min(j + keys, first)))
-                yield _Tile(*blocks, slice(j if symmetric else 0, second))
+def _parts(start: int, stop: int, limit: int) -> list[slice]:
+    """The fewest slices of at most ``limit`` that cover range(start, stop), as equal as can be."""
+    size = math.ceil((stop - start) / math.ceil((stop - start) / max(1, limit)))
+    return [slice(i, min(i + size, stop)) for i in range(start, stop, size)]
 
 
-class _Scores:
-    """The scores of one tile after the other, in units of ln 2, in one piece of memory."""
-
-    def __init__(self, query: Tensor, first_key: Tensor, second_key: Tensor, symmetric: bool) -> None:
-        self.query, self.first_key, self.symmetric = query * LOG2_E, first_key, symmetric
-        # Below the keys: a row of ones for each query's shift, and for pairs that stand for two, the log₂ of that.
-        batch, tokens, self.embed = second_key.shape
-        self.right = torch.cat([second_key, second_key.new_ones(batch, tokens, 2)], dim=-1).mT.contiguous()
-        self.memory = query.new_empty(max(TILE, tokens))
-
-    def folded(self, tile: _Tile) -> Float[Tensor, "entries pairs embed"]:
-        """The entrywise products of the tile's queries, times log₂ e, and first keys."""
-        return _folded(self.query[tile.batch, tile.queries], self.first_key[tile.batch, tile.first])
-
-    def of(self, tile: _Tile, folded: Tensor, shift: Tensor | None = None) -> Float[Tensor, "entries pairs second"]:
-        """The tile's scores, plus ``shift`` for each of its queries."""
-        left, rows = [folded], self.embed
-        if shift is not None or self.symmetric:
-            shifts = torch.zeros_like(self.query[tile.batch, tile.queries, 0]) if shift is None else shift
-            left.append(shifts.repeat_interleave(tile.first.stop - tile.first.start, dim=1).unsqueeze(-1))
-            rows += 1
-        if self.symmetric:
-            self.right[:, -1, tile.first], self.right[:, -1, tile.first.stop :] = 0, 1
-            left.append(torch.ones_like(left[-1]))
-            rows += 1
-        return _product(torch.cat(left, dim=-1), self.right[tile.batch, :rows, tile.second], self.memory)
+def _blocks(queries: Tensor, first: Tensor, second: Tensor, symmetric: bool) -> Iterator[_Block]:
+    """Blocks that cover all pairs, of at most `FOLDED` numbers, for tiles of at most `TILE` scores."""
+    batch, coordinates, tokens = first.shape
+    folded, tile = FOLDED // coordinates, TILE // _rows(queries)[0].stop
+    columns = max(1, min(second.shape[2], folded, tile))
+    keys = max(1, min(tokens, folded // columns))
+    entries = min(folded // (keys * columns), tile // columns)
+    for b in _parts(0, batch, entries):
+        for j in _parts(0, tokens, keys):
+            for k in _parts(j.start if symmetric else 0, second.shape[2], columns):
+                yield _Block(b, j, k, tile // ((k.stop - k.start) * (b.stop - b.start)))
 
 
-def _folded(left: Tensor, right: Tensor) -> Tensor:
-    """The entrywise products of all pairs of rows: (b, n, c) and (b, k, c) → (b, n k, c)."""
-    return (left.unsqueeze(2) * right.unsqueeze(1)).flatten(1, 2)
+def _rows(queries: Tensor) -> list[slice]:
+    """The queries of one tile after the other."""
+    return _parts(0, queries.shape[2], min(QUERIES, TILE))
 
 
-def _product(left: Tensor, right: Tensor, memory: Tensor) -> Tensor:
-    """The matrix products of a batch, written into ``memory``."""
-    shape = (left.shape[0], left.shape[1], right.shape[2])
-    return torch.bmm(left, right, out=memory[: math.prod(shape)].view(shape))
+def _joined(key: Tensor, value: Tensor) -> Float[Tensor, "batch coordinates tokens"]:
+    """(k; 1; 1; v) for each token."""
+    return torch.cat([key.mT, key.new_ones(key.shape[0], 2, key.shape[1]), value.mT], dim=1)
+
+
+def _factors(first: Tensor, second: Tensor, block: _Block) -> tuple[Tensor, Tensor]:
+    """The block of either slot, to be multiplied entrywise: (entries, coordinates, N₁, 1) and (…, 1, N₂)."""
+    return first[block.batch, :, block.first].unsqueeze(3), second[block.batch, :, block.second].unsqueeze(2)
+
+
+def _double_mirrored(folded: Tensor, block: _Block) -> None:
+    """Count the pairs (j, k) whose mirror image (k, j) is not visited twice."""
+    pairs = folded.unflatten(2, (block.first.stop - block.first.start, -1))
+    pairs[..., max(0, block.first.stop - block.second.start) :] *= 2
+
+
+def _product(folded: Tensor, queries: Tensor, memory: Tensor, factor: float = 1.0) -> Float[Tensor, "entries pairs part"]:
+    """``factor`` times the inner products of all pairs and queries, written into ``memory``."""
+    shape = (folded.shape[0], folded.shape[2], queries.shape[2])
+    return memory[: math.prod(shape)].view(shape).baddbmm_(folded.mT, queries, beta=0, alpha=factor)
+
+
+def _hide(scores: Tensor, mask: Tensor, block: _Block, rows: slice, first: slice) -> None:
+    """Set the scores of pairs at which a query may not look to −∞."""
+    hidden = ~mask[block.batch, rows, first, block.second]
+    scores.masked_fill_(hidden.flatten(2).mT, -torch.inf)
 
 
 def _forward(
@@ -153,35 +183,35 @@ def _forward(
     mask: Tensor | None,
     symmetric: bool,
 ) -> Saved:
-    batch, tokens, _ = query.shape
-    dim, one = first_value.shape[-1], query.new_ones(())
-    scores = _Scores(query, first_key, second_key, symmetric)
-    first_values, second_values = (
-        torch.cat([value, one.expand(*value.shape[:2], 1)], dim=-1).mT.contiguous()
-        for value in (first_value, second_value)
-    )
-    bound = (scores.query.abs() * first_key.abs().amax(1, keepdim=True) * second_key.abs().amax(1, keepdim=True)).sum(
-        -1
-    )
-    sums = query.new_zeros(batch, dim + 1, tokens)
-    shift = torch.zeros_like(bound)  # what is subtracted from a query's scores: 0, or the largest one so far
-    for tile in _tiles((batch, tokens, first_key.shape[1], second_key.shape[1]), symmetric):
-        rows = (tile.batch, tile.queries)
-        exponents = scores.of(tile, scores.folded(tile))
-        if mask is not None:
-            exponents.masked_fill_(~mask[(*rows, tile.first)].flatten(1, 2), -torch.inf)
-        if bound[rows].amax() > SAFE_EXPONENT:
-            by_query = exponents.unflatten(1, (shift[rows].shape[1], -1)).flatten(2)
-            before = shift[rows].clone() if tile.first.start else torch.full_like(shift[rows], -torch.inf)
-            # Finite even where the mask has left a query nothing yet.
-            shift[rows] = torch.maximum(before, by_query.amax(-1)).clamp_min(torch.finfo(shift.dtype).min)
-            by_query.sub_(shift[rows].unsqueeze(-1))
-            sums[tile.batch, :, tile.queries] *= (before - shift[rows]).exp2().unsqueeze(1)
-        totals = torch.bmm(second_values[tile.batch, :, tile.second], exponents.exp2_().mT)
-        values = first_values[tile.batch, :, None, tile.first]
-        sums[tile.batch, :, tile.queries] += (totals.unflatten(2, (-1, values.shape[-1])) * values).sum(-1)
-    denominator = sums[:, dim]
-    return Saved((sums[:, :dim] / denominator.unsqueeze(1)).mT.contiguous(), denominator.log2() + shift)
+    embed = query.shape[2]
+    first, second = _joined(first_key, first_value), _joined(second_key, second_value)
+    queries = query.mT.contiguous()
+    largest = first_key.abs().amax(1, keepdim=True) * second_key.abs().amax(1, keepdim=True)
+    unsafe = (query.abs() * largest).sum(2) > SAFE_EXPONENT / LOG2_E
+    running = bool(unsafe.any())
+    # What is subtracted from a query's scores: 0, or the largest one so far.
+    shift = torch.zeros_like(unsafe, dtype=query.dtype).masked_fill_(unsafe, torch.finfo(query.dtype).min)
+    sums = torch.zeros_like(queries[:, :1]).repeat(1, 1 + first_value.shape[2], 1)
+    memory = query.new_empty(TILE)
+    for block in _blocks(queries, first, second, symmetric):
+        left, right = _factors(first, second, block)
+        folded = (left * right).flatten(2)
+        if symmetric:
+            _double_mirrored(folded[:, embed + 1 :], block)
+        parts = [(rows, queries[block.batch, :, rows], sums[block.batch, :, rows]) for rows in _rows(queries)]
+        for some, pairs in block.tiles():
+            keys, values = folded[:, :embed, pairs], folded[:, embed + 1 :, pairs]
+            for rows, part, part_sums in parts:
+                exponents = _product(keys, part, memory, LOG2_E)
+                if mask is not None:
+                    _hide(exponents, mask, block, rows, some)
+                if running and unsafe[block.batch, rows].any():
+                    before = shift[block.batch, rows].clone()
+                    now = torch.maximum(before, exponents.amax(1), out=shift[block.batch, rows])
+                    exponents.sub_(now.unsqueeze(1))
+                    part_sums *= (before - now).exp2_().unsqueeze(1)
+                part_sums.baddbmm_(values, exponents.exp2_())
+    return Saved((sums[:, 1:] / sums[:, :1]).mT.contiguous(), (sums[:, 0].log2() + shift) / LOG2_E)
 
 
 def _backward(
@@ -189,31 +219,35 @@ def _backward(
 ) -> tuple[Tensor, ...]:
     """The gradients of the five tensors, in their order."""
     query, first_key, second_key, first_value, second_value = tensors
-    scores = _Scores(query, first_key, second_key, symmetric)
-    memory = torch.empty_like(scores.memory)
-    values = torch.cat([second_value, torch.ones_like(second_value[..., :1])], dim=-1).mT.contiguous()
-    keys, dim = scores.right[:, : scores.embed], first_value.shape[-1]
-    mean = (gradient * saved.output).sum(-1)
-    of_query, of_first_key, of_first_value = map(torch.zeros_like, (query, first_key, first_value))
-    of_second_key, of_second_value = (tensor.new_zeros(tensor.mT.shape) for tensor in (second_key, second_value))
-    for tile in _tiles((*query.shape[:2], first_key.shape[1], second_key.shape[1]), symmetric):
-        rows, columns = (tile.batch, tile.queries), (tile.batch, tile.first)
-        folded = scores.folded(tile)
-        weights = scores.of(tile, folded, -saved.log_denominator[rows])
-        if mask is not None:
-            weights.masked_fill_(~mask[(*rows, tile.first)].flatten(1, 2), -torch.inf)
-        weights.exp2_()
-        folded_values = _folded(gradient[rows], first_value[columns])
-        means = mean[rows].repeat_interleave(first_key[columns].shape[1], dim=1).unsqueeze(-1)
-        of_scores = _product(
-            torch.cat([folded_values, -means], dim=-1), values[tile.batch, :, tile.second], memory
-        ).mul_(weights)
-        of_second_key[tile.batch, :, tile.second] += torch.bmm(folded.mT, of_scores)
-        of_second_value[tile.batch, :, tile.second] += torch.bmm(folded_values.mT, weights)
-        split = (query[rows].shape[1], -1)
-        of_folded = torch.bmm(keys[tile.batch, :, tile.second], of_scores.mT).unflatten(2, split)
-        of_folded_values = torch.bmm(values[tile.batch, :dim, tile.second], weights.mT).unflatten(2, split)
-        of_query[rows] += (of_folded * first_key[columns].mT.unsqueeze(2)).sum(3).mT
-        of_first_key[columns] += (of_folded * query[rows].mT.unsqueeze(3)).sum(2).mT
-        of_first_value[columns] += (of_folded_values * gradient[rows].mT.unsqueeze(3)).sum(2).mT
-    return of_query, of_first_key, of_second_key.mT / LOG2_E, of_first_value, of_second_value.mT
+    embed = query.shape[2]
+    first, second = _joined(first_key, first_value), _joined(second_key, second_value)
+    of_score = torch.stack([saved.log_denominator, (gradient * saved.output).sum(2)], dim=1)
+    queries = torch.cat([query.mT, -of_score, gradient.mT], dim=1)
+    of_query, of_first, of_second = torch.zeros_like(queries[:, :embed]), torch.zeros_like(first), torch.zeros_like(second)
+    memory = query.new_empty(2, TILE)
+    for block in _blocks(queries, first, second, symmetric):
+        left, right = _factors(first, second, block)
+        folded = (left * right).flatten(2)
+        if symmetric:
+            _double_mirrored(folded[:, embed + 1 :], block)
+        of_folded = torch.zeros_like(folded)
+        parts = [(rows, queries[block.batch, :, rows], of_query[block.batch, :, rows]) for rows in _rows(queries)]
+        for some, pairs in block.tiles():
+            keys, values = folded[:, : embed + 1, pairs], folded[:, embed + 1 :, pairs]
+            of_keys, of_values = of_folded[:, :embed, pairs], of_folded[:, embed + 2 :, pairs]
+            for rows, part, of_part in parts:
+                weights = _product(keys, part[:, : embed + 1], memory[0], LOG2_E)
+                if mask is not None:
+                    _hide(weights, mask, block, rows, some)
+                weights.exp2_()
+                of_scores = _product(values, part[:, embed + 1 :], memory[1]).mul_(weights)
+                of_part.baddbmm_(keys[:, :embed], of_scores)
+                of_keys.baddbmm_(part[:, :embed], of_scores.mT)
+                of_values.baddbmm_(part[:, embed + 2 :], weights.mT)
+        if symmetric:
+            _double_mirrored(of_folded[:, embed + 2 :], block)
+        of_pairs = of_folded.unflatten(2, (left.shape[2], right.shape[3]))
+        of_first[block.batch, :, block.first].add_((of_pairs * right).sum(3))
+        of_second[block.batch, :, block.second].add_((of_pairs * left).sum(2))
+    of_first_key, of_second_key = of_first.mT[..., :embed], of_second.mT[..., :embed]
+    return of_query.mT, of_first_key, of_second_key, of_first.mT[..., embed + 2 :], of_second.mT[..., embed + 2 :]
