@@ -51,9 +51,9 @@ def triton_attention(
 ) -> Float[Tensor, "batch tokens value_dim"]:
     """softmax over pairs (j, k) of Σ_r q_r k_jr k'_kr, times v_j ⊙ v'_k, for float32: order 3 of `tensor_attention`.
 
-    Differentiable once, in everything but the mask. Besides inputs, outputs and gradients it holds partial sums of at
-    about `PROGRAMS` blocks. The same object in both slots is treated as two. A score s is rounded to 2⁻²⁴ s, as in any
-    float32 evaluation, and weights and gradients to that much of themselves.
+    Differentiable once, in everything but the mask. Besides inputs, outputs and gradients it holds partial sums, one
+    block for each program. The same object in both slots is treated as two. A score s is rounded to a few 2⁻²⁴ s, as in
+    any float32 evaluation, and its weight, in output and gradients, to that much of itself.
 
     Args:
         query, first_key, second_key, first_value, second_value: with one leading axis, on a CUDA device.
