@@ -10,7 +10,7 @@ from torch import Tensor
 from attention_limits.models.tensor_attention import reference_attention, tensor_attention
 
 #: (N, m, d).
-CASES = [(128, 32, 32), (128, 5, 1), (512, 32, 32), (512, 5, 1)]
+CASES = [(64, 32, 32), (64, 5, 1), (128, 32, 32), (128, 5, 1), (512, 32, 32), (512, 5, 1)]
 
 
 def draw(num_tokens: int, embed: int, dim: int) -> list[Tensor]:

@@ -4,6 +4,7 @@ import math
 import subprocess
 import sys
 from collections.abc import Iterator
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -82,7 +83,7 @@ def test_the_same_keys_and_values_in_both_slots_give_the_same_for_half_the_work(
     pairs = [
         sum(
             math.prod(part.stop - part.start for part in (block.batch, block.first, block.second))
-            for block in streamed._blocks(queries, keys, keys, symmetric)
+            for block in streamed._blocks(queries, keys, keys, tile, symmetric)
         )
         for symmetric in (False, True)
     ]
@@ -111,18 +112,18 @@ def test_every_shape_equals_the_reference(
 
 
 def test_small_inputs_are_answered_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls = []
-    monkeypatch.setattr(streamed, "_plain", lambda *a, plain=streamed._plain: calls.append(a) or plain(*a))
+    plain = Mock(wraps=streamed._plain)
+    monkeypatch.setattr(streamed, "_plain", plain)
     tensors = draw((2,), (7, 5, 6), 3, 2, scale=50)
     mask = torch.rand(2, 7, 5, 6, generator=torch.Generator().manual_seed(3)) < 0.5
     mask[..., -1, -1] = True
     scores = 2 * 7 * 5 * 6
     for limit, expected in ((scores, 2), (scores - 1, 0)):
         monkeypatch.setattr(streamed, "PLAIN", limit)
-        calls.clear()
+        plain.reset_mock()
         for chosen in (None, mask):
             assert_equal(both(tensors, chosen), 1e-10)
-        assert len(calls) == expected
+        assert plain.call_count == expected
 
 
 def test_gradients_pass_gradcheck() -> None:
@@ -192,21 +193,33 @@ def test_a_second_derivative_is_refused_not_wrong() -> None:
 
 MEASURE = """
 import resource, sys, torch
+from attention_limits.models import streamed_attention as streamed
 from attention_limits.models.tensor_attention import tensor_attention
 torch.set_num_threads(1)
+tokens, embed, dim, backward = map(int, sys.argv[1:])
 def run(tokens):
-    query, first, second = (torch.randn(tokens, 4, requires_grad=True) for _ in range(3))
-    left, right = (torch.randn(tokens, 1, requires_grad=True) for _ in range(2))
-    tensor_attention(query, (first, second), (left, right)).sum().backward()
-run(128)
+    query, first, second = (torch.randn(tokens, embed, requires_grad=True) for _ in range(3))
+    left, right = (torch.randn(tokens, dim, requires_grad=True) for _ in range(2))
+    output = tensor_attention(query, (first, second), (left, right))
+    if backward:
+        output.sum().backward()
+# Load the code of either way, with inputs too small to fill a page of data.
+for plain in (0, streamed.PLAIN):
+    streamed.PLAIN = plain
+    run(4)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-run(int(sys.argv[1]))
-print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+run(tokens)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 / 1e6)
 """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss counts KiB on Linux, bytes elsewhere")
-def test_forward_and_backward_hold_no_more_than_a_few_tiles() -> None:
-    # All scores of N = 640 would be 1,000 MiB; tiles and inputs are below 10.
-    result = subprocess.run([sys.executable, "-c", MEASURE, "640"], capture_output=True, text=True, check=True)
+@pytest.mark.parametrize(
+    ("tokens", "embed", "dim", "backward"),
+    [(64, 32, 32, 1), (128, 32, 32, 1), (256, 32, 32, 1), (512, 32, 32, 1), (512, 5, 1, 1), (1024, 5, 1, 0)],
+)
+def test_no_more_than_10_mb_are_held(tokens: int, embed: int, dim: int, backward: int) -> None:
+    # Inputs, outputs and gradients are included, up to 0.7 MB; all scores of N = 512 would be 540 MB, of 1024 4 GB.
+    arguments = map(str, (tokens, embed, dim, backward))
+    result = subprocess.run([sys.executable, "-c", MEASURE, *arguments], capture_output=True, text=True, check=True)
     assert float(result.stdout) <= 10

@@ -30,14 +30,15 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 LOG2_E = math.log2(math.e)
-#: Scores in a tile, 1 MiB in float32, half a core's level 2 cache; smaller tiles pay more calls. The backward pass holds
-#: two tiles.
+#: Scores in a tile, 1 MiB in float32, half a core's level 2 cache; smaller tiles pay more calls. The backward pass
+#: holds two.
 TILE = 1 << 18
 #: Most queries in a tile: so many share the cost of folding a pair.
 QUERIES = 512
-#: Coordinates of folded pairs that are held at a time.
+#: Coordinates of folded pairs held at a time; the backward pass, which holds them, their gradients and products, takes
+#: half.
 FOLDED = 1 << 18
-#: Up to this many scores, and coordinates of pairs, plain attention is faster: it makes fewer calls.
+#: Up to this many scores, and coordinates of folded keys or values, plain attention is faster: it makes fewer calls.
 PLAIN = 1 << 18
 #: Scores up to this many powers of 2 are exponentiated as they are: 2^±64 times N₁N₂ is far inside float32's range.
 SAFE_EXPONENT = 64.0
@@ -61,7 +62,8 @@ def streamed_attention(
     """softmax over pairs (j, k) of Σ_r q_r k_jr k'_kr, times v_j ⊙ v'_k: order 3 of `tensor_attention`.
 
     Differentiable once, in everything but the mask. Besides inputs, outputs and gradients it holds a few tiles of
-    `TILE` scores. All tensors are float32, or all float64.
+    `TILE` scores. Made for about as many queries as keys: folding the pairs of keys pays from some 50 queries on. All
+    tensors are float32, or all float64.
 
     Args:
         query, first_key, second_key, first_value, second_value: with one leading axis. Passing the same object for
@@ -78,7 +80,7 @@ def streamed_attention(
 def _plain(
     query: Tensor, first_key: Tensor, second_key: Tensor, first_value: Tensor, second_value: Tensor, mask: Tensor | None
 ) -> Tensor:
-    """All scores at once."""
+    """All scores at once, left to automatic differentiation."""
     keys, values = (
         (first.unsqueeze(2) * second.unsqueeze(1)).flatten(1, 2)
         for first, second in ((first_key, second_key), (first_value, second_value))
@@ -128,10 +130,10 @@ def _parts(start: int, stop: int, limit: int) -> list[slice]:
     return [slice(i, min(i + size, stop)) for i in range(start, stop, size)]
 
 
-def _blocks(queries: Tensor, first: Tensor, second: Tensor, symmetric: bool) -> Iterator[_Block]:
-    """Blocks that cover all pairs, of at most `FOLDED` numbers, for tiles of at most `TILE` scores."""
+def _blocks(queries: Tensor, first: Tensor, second: Tensor, numbers: int, symmetric: bool) -> Iterator[_Block]:
+    """Blocks that cover all pairs, folded of at most that many numbers, for tiles of at most `TILE` scores."""
     batch, coordinates, tokens = first.shape
-    folded, tile = FOLDED // coordinates, TILE // _rows(queries)[0].stop
+    folded, tile = numbers // coordinates, TILE // _rows(queries)[0].stop
     columns = max(1, min(second.shape[2], folded, tile))
     keys = max(1, min(tokens, folded // columns))
     entries = min(folded // (keys * columns), tile // columns)
@@ -162,7 +164,7 @@ def _double_mirrored(folded: Tensor, block: _Block) -> None:
     pairs[..., max(0, block.first.stop - block.second.start) :] *= 2
 
 
-def _product(folded: Tensor, queries: Tensor, memory: Tensor, factor: float = 1.0) -> Float[Tensor, "entries pairs part"]:
+def _product(folded: Tensor, queries: Tensor, memory: Tensor, factor: float = 1.0) -> Tensor:
     """``factor`` times the inner products of all pairs and queries, written into ``memory``."""
     shape = (folded.shape[0], folded.shape[2], queries.shape[2])
     return memory[: math.prod(shape)].view(shape).baddbmm_(folded.mT, queries, beta=0, alpha=factor)
@@ -193,7 +195,7 @@ def _forward(
     shift = torch.zeros_like(unsafe, dtype=query.dtype).masked_fill_(unsafe, torch.finfo(query.dtype).min)
     sums = torch.zeros_like(queries[:, :1]).repeat(1, 1 + first_value.shape[2], 1)
     memory = query.new_empty(TILE)
-    for block in _blocks(queries, first, second, symmetric):
+    for block in _blocks(queries, first, second, FOLDED, symmetric):
         left, right = _factors(first, second, block)
         folded = (left * right).flatten(2)
         if symmetric:
@@ -223,9 +225,9 @@ def _backward(
     first, second = _joined(first_key, first_value), _joined(second_key, second_value)
     of_score = torch.stack([saved.log_denominator, (gradient * saved.output).sum(2)], dim=1)
     queries = torch.cat([query.mT, -of_score, gradient.mT], dim=1)
-    of_query, of_first, of_second = torch.zeros_like(queries[:, :embed]), torch.zeros_like(first), torch.zeros_like(second)
+    of_query, of_first, of_second = map(torch.zeros_like, (queries[:, :embed], first, second))
     memory = query.new_empty(2, TILE)
-    for block in _blocks(queries, first, second, symmetric):
+    for block in _blocks(queries, first, second, FOLDED // 2, symmetric):
         left, right = _factors(first, second, block)
         folded = (left * right).flatten(2)
         if symmetric:
