@@ -31,7 +31,7 @@ from torch.autograd.function import once_differentiable
 
 LOG2_E = math.log2(math.e)
 #: Scores in a tile, 1 MiB in float32, half a core's level 2 cache; smaller tiles pay more calls. The backward pass
-#: holds two tiles.
+#: holds two.
 TILE = 1 << 18
 #: Most queries in a tile: so many share the cost of folding a pair.
 QUERIES = 512
@@ -62,7 +62,8 @@ def streamed_attention(
     """softmax over pairs (j, k) of Σ_r q_r k_jr k'_kr, times v_j ⊙ v'_k: order 3 of `tensor_attention`.
 
     Differentiable once, in everything but the mask. Besides inputs, outputs and gradients it holds a few tiles of
-    `TILE` scores. All tensors are float32, or all float64.
+    `TILE` scores. Made for about as many queries as keys: folding the pairs of keys pays from some 50 queries on. All
+    tensors are float32, or all float64.
 
     Args:
         query, first_key, second_key, first_value, second_value: with one leading axis. Passing the same object for
@@ -79,7 +80,7 @@ def streamed_attention(
 def _plain(
     query: Tensor, first_key: Tensor, second_key: Tensor, first_value: Tensor, second_value: Tensor, mask: Tensor | None
 ) -> Tensor:
-    """All scores at once."""
+    """All scores at once, left to automatic differentiation."""
     keys, values = (
         (first.unsqueeze(2) * second.unsqueeze(1)).flatten(1, 2)
         for first, second in ((first_key, second_key), (first_value, second_value))
@@ -163,9 +164,7 @@ def _double_mirrored(folded: Tensor, block: _Block) -> None:
     pairs[..., max(0, block.first.stop - block.second.start) :] *= 2
 
 
-def _product(
-    folded: Tensor, queries: Tensor, memory: Tensor, factor: float = 1.0
-) -> Float[Tensor, "entries pairs part"]:
+def _product(folded: Tensor, queries: Tensor, memory: Tensor, factor: float = 1.0) -> Tensor:
     """``factor`` times the inner products of all pairs and queries, written into ``memory``."""
     shape = (folded.shape[0], folded.shape[2], queries.shape[2])
     return memory[: math.prod(shape)].view(shape).baddbmm_(folded.mT, queries, beta=0, alpha=factor)
@@ -226,11 +225,7 @@ def _backward(
     first, second = _joined(first_key, first_value), _joined(second_key, second_value)
     of_score = torch.stack([saved.log_denominator, (gradient * saved.output).sum(2)], dim=1)
     queries = torch.cat([query.mT, -of_score, gradient.mT], dim=1)
-    of_query, of_first, of_second = (
-        torch.zeros_like(queries[:, :embed]),
-        torch.zeros_like(first),
-        torch.zeros_like(second),
-    )
+    of_query, of_first, of_second = map(torch.zeros_like, (queries[:, :embed], first, second))
     memory = query.new_empty(2, TILE)
     for block in _blocks(queries, first, second, FOLDED // 2, symmetric):
         left, right = _factors(first, second, block)
