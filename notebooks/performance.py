@@ -435,6 +435,9 @@ display(
 # *Khatri–Rao, fused*. The table shows it close to the streamed form, before it at some sizes and behind it at others. Where $N^2(m+d)$ numbers fit, keys differ and no mask is needed, it is the simplest fast way. It cannot do without
 # the $N^2$ products, and it cannot use that $(j,k)$ and $(k,j)$ have the same score where both slots hold the same, which saves about half. The streamed form does both, and takes a mask on triples as a view that costs nothing.
 #
+# On a CUDA device `tensor_attention` takes a kernel in Triton, where that is installed (`pip install 'attention-limits[triton]'`), for float32 and at most 128 dimensions: it keeps its tiles on the chip. The tests compare its outputs and all
+# gradients with the definition in Triton's interpreter, and on the device where there is one; `benchmarks/bench_gpu_attention.py` times it against torch's own ways. No time on a GPU is reported here: none was measured.
+#
 # ### Where `make book` spends its time
 
 # %% tags=["hide-input"]
