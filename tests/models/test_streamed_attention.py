@@ -162,6 +162,18 @@ def test_a_query_whose_first_tiles_are_masked_is_answered_from_the_rest(monkeypa
     assert_equal(both(tensors, mask), 1e-9)
 
 
+def test_a_mask_lets_nothing_through_next_to_a_query_with_large_scores() -> None:
+    # Every score of the first query is −40, so e^score is as small as may be exponentiated as it is.
+    query = torch.tensor([[-40.0], [500.0]], dtype=torch.float64, requires_grad=True)
+    keys = torch.ones(60, 1, dtype=torch.float64)
+    values = torch.ones(60, 1, dtype=torch.float64)
+    values[1:] = 1e3
+    mask = torch.zeros(2, 60, 60, dtype=torch.bool)
+    mask[:, 0, 0] = True
+    output = tensor_attention(query, (keys, keys.clone()), (values, values.clone()), mask=mask)
+    assert torch.allclose(output, torch.ones_like(output), rtol=1e-14, atol=0)
+
+
 @pytest.mark.parametrize("change", ["drop the last block", "forget the weight of mirrored pairs", "no running maximum"])
 def test_the_comparison_sees_a_broken_kernel(change: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streamed, "TILE", 20)

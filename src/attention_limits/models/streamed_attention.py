@@ -1,14 +1,14 @@
 """Third-order attention without N³ memory: exact softmax over all pairs, a tile of scores at a time, with gradients.
 
 A tile holds the scores of some pairs (j, k) of keys with some queries i. Folding a block of pairs into one key and one
-value each, a_jk = k_j ⊙ k'_k and u_jk = (v_j ⊙ v'_k; 1), makes everything that touches N³ numbers one matrix product:
+value each, a_jk = k_j ⊙ k'_k and u_jk = (1; v_j ⊙ v'_k), makes everything that touches N³ numbers one matrix product:
 
     S_jk,i = ⟨a_jk, q_i⟩      P = exp S      O_i = Σ_jk P_jk,i u_jk
 
-The last coordinate of the sums is the softmax's denominator. Scores are kept in units of ln 2, because 2^x is cheaper
-than e^x. Where a bound on a query's scores shows that 2^S can neither overflow nor vanish, nothing is subtracted from
-them; elsewhere a running maximum is. Where both slots hold the same keys and values, pairs (j, k) and (k, j) are one,
-and only those with k from j's block on are visited, with weight 2 outside that block.
+The first coordinate of the sums is the softmax's denominator. Scores are kept in units of ln 2, because 2^x is cheaper
+than e^x. Where a bound on the scores shows that 2^S can neither overflow nor vanish, nothing is subtracted from them;
+elsewhere each query's running maximum is. Where both slots hold the same keys and values, pairs (j, k) and (k, j) are
+one, and only those with k from j's block on are visited, with weight 2 outside that block.
 
 The backward pass (after Dao et al. 2022, for pairs instead of single keys) computes the tiles again from the saved
 log-denominators L: P = exp(S − L), dS = P ⊙ (⟨g_i, v_j ⊙ v'_k⟩ − ⟨g_i, output_i⟩). Subtracting L and the last product
@@ -189,10 +189,9 @@ def _forward(
     first, second = _joined(first_key, first_value), _joined(second_key, second_value)
     queries = query.mT.contiguous()
     largest = first_key.abs().amax(1, keepdim=True) * second_key.abs().amax(1, keepdim=True)
-    unsafe = (query.abs() * largest).sum(2) > SAFE_EXPONENT / LOG2_E
-    running = bool(unsafe.any())
+    running = bool((query.abs() * largest).sum(2).amax() > SAFE_EXPONENT / LOG2_E)
     # What is subtracted from a query's scores: 0, or the largest one so far.
-    shift = torch.zeros_like(unsafe, dtype=query.dtype).masked_fill_(unsafe, torch.finfo(query.dtype).min)
+    shift = query.new_full(query.shape[:2], torch.finfo(query.dtype).min if running else 0)
     sums = torch.zeros_like(queries[:, :1]).repeat(1, 1 + first_value.shape[2], 1)
     memory = query.new_empty(TILE)
     for block in _blocks(queries, first, second, FOLDED, symmetric):
@@ -207,10 +206,11 @@ def _forward(
                 exponents = _product(keys, part, memory, LOG2_E)
                 if mask is not None:
                     _hide(exponents, mask, block, rows, some)
-                if running and unsafe[block.batch, rows].any():
+                if running:
                     before = shift[block.batch, rows].clone()
                     now = torch.maximum(before, exponents.amax(1), out=shift[block.batch, rows])
-                    exponents.sub_(now.unsqueeze(1))
+                    # Next to 1 or more, 2^-100 is nothing; numbers too small for the format's full precision are slow.
+                    exponents.sub_(now.unsqueeze(1)).clamp_min_(-100)
                     part_sums *= (before - now).exp2_().unsqueeze(1)
                 part_sums.baddbmm_(values, exponents.exp2_())
     return Saved((sums[:, 1:] / sums[:, :1]).mT.contiguous(), (sums[:, 0].log2() + shift) / LOG2_E)
