@@ -235,3 +235,13 @@ def test_no_more_than_10_mb_are_held(tokens: int, embed: int, dim: int, backward
     arguments = map(str, (tokens, embed, dim, backward))
     result = subprocess.run([sys.executable, "-c", MEASURE, *arguments], capture_output=True, text=True, check=True)
     assert float(result.stdout) <= 10
+
+
+def test_what_is_masked_has_weight_zero_however_large_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streamed, "PLAIN", 0)
+    query, first, second, left, right = (t.detach().float() for t in draw((), (4, 6, 5), 3, 2, scale=500.0))
+    mask = torch.ones(4, 6, 5, dtype=torch.bool)
+    mask[:, 2] = False
+    expected = tensor_attention(query, (first, second), (left, right), mask=mask)
+    left[2] = 1e37
+    assert torch.equal(tensor_attention(query, (first, second), (left, right), mask=mask), expected)

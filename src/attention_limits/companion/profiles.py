@@ -135,7 +135,8 @@ PAPER: dict[str, Parameters] = {
     # Ten seeds and seven times the steps of the book, which takes about 5 minutes: some 70 minutes on one core, and 15
     # more for the large network of two layers.
     "architectures": {"num_steps": 10_000, "large_steps": 20_000, "large_layers": 2, "num_seeds": 10},
-    # Five times the steps and twice the lengths of the book, which takes some 5 minutes: about three hours on one core.
+    # Five times the steps and twice the lengths of the book, which takes some 5 minutes. An estimate from the cost of a
+    # step, not measured: 10 to 20 hours on one core, most of them for the LSTM at N = 64 and the widest networks.
     "size-against-length": {
         "attention_tokens": [8, 16, 32, 64, 128],
         "feedforward_tokens": [4, 6, 8, 12, 16],

@@ -210,7 +210,7 @@ def _forward(
                     before = shift[block.batch, rows].clone()
                     now = torch.maximum(before, exponents.amax(1), out=shift[block.batch, rows])
                     # Next to 1 or more, 2^-100 is nothing; numbers too small for the format's full precision are slow.
-                    exponents.sub_(now.unsqueeze(1)).clamp_min_(-100)
+                    torch.threshold_(exponents.sub_(now.unsqueeze(1)), -100, -torch.inf)
                     part_sums *= (before - now).exp2_().unsqueeze(1)
                 part_sums.baddbmm_(values, exponents.exp2_())
     return Saved((sums[:, 1:] / sums[:, :1]).mT.contiguous(), (sums[:, 0].log2() + shift) / LOG2_E)
