@@ -1,7 +1,8 @@
 """How far one call of third-order attention raises the memory of a fresh process.
 
 ``python -m attention_limits.performance.memory FORM N m d PASSES`` prints bytes: the peak of the resident memory during
-the call, beyond what was resident before it. A call of `WARM_TOKENS` tokens comes first, so that the code it runs is loaded by then.
+the call, beyond what was resident before it. A call of `WARM_TOKENS` tokens comes first, so that the code it runs is
+loaded by then.
 """
 
 import os
