@@ -102,3 +102,13 @@ def test_the_exponent_of_a_power_is_found_with_an_interval_around_it() -> None:
     assert abs(exponent - 3) < 0.05
     with pytest.raises(ValueError, match=r"needs three sizes, got \[10, 20\]"):
         growth([10, 20], [1.0, 2.0])
+
+
+@pytest.mark.parametrize(("excess", "agrees"), [(0.5e-6, True), (2e-6, False)])
+def test_the_tolerance_is_where_agreement_ends(excess: float, agrees: bool) -> None:
+    contest = doubling({"exact": lambda x: 2 * x.double(), "near": lambda x: 2 * x.double() * (1 + excess)})
+    if agrees:
+        assert contest.deviations(contest.draw())["near"] == pytest.approx(excess, rel=1e-6)
+    else:
+        with pytest.raises(DisagreementError, match="deviates from 'exact' by 2e-06, at most 1e-06"):
+            contest.deviations(contest.draw())
