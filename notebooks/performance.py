@@ -351,7 +351,7 @@ pd.DataFrame(roof).style.hide(axis="index").format(
 # %% [markdown]
 # ### Memory
 #
-# By how many MB ($10^6$ bytes) one call raises the peak of a fresh process's resident memory, at $m=5$, $d=1$. The plain form holds $N^3$ scores and their softmax; the fused one $2N^2\max(m,d)$ numbers; the
+# By how many MB ($10^6$ bytes) one call raises the peak of a fresh process's resident memory, at $m=5$, $d=1$, where freed blocks go back to the system at once. The plain form holds $N^3$ scores and their softmax; the fused one $2N^2\max(m,d)$ numbers; the
 # streamed one a tile, whatever $N$ is.
 
 # %% tags=["hide-input"]

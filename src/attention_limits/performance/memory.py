@@ -20,6 +20,9 @@ from attention_limits.performance.attention import FORMS, one_pass, third_order_
 
 #: Enough to go the way of long inputs, few enough to leave next to nothing behind: all N³ scores are 1.5 MB.
 WARM_TOKENS = 72
+#: One thread. And the C library (glibc) hands freed blocks from 128 KiB on back at once: so what is counted is what was
+#: held at a time, not also what the library kept for later, which differs by some MB from run to run.
+_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "PYTHONUTF8": "1", "MALLOC_MMAP_THRESHOLD_": "131072"}
 _PROCESS = Path("/proc/self")
 
 
@@ -49,7 +52,7 @@ def memory_growth(form: str, num_tokens: int, embed_dim: int, value_dim: int, pa
     require(form in FORMS, f"unknown form {form!r}: use one of {', '.join(FORMS)}")
     arguments = [form, str(num_tokens), str(embed_dim), str(value_dim), passes]
     command = [sys.executable, "-m", "attention_limits.performance.memory", *arguments]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUTF8": "1"}
+    environment = {**os.environ, **_ENVIRONMENT}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, encoding="utf-8")
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
