@@ -103,7 +103,7 @@ QUICK: dict[str, Parameters] = {
         "least_gap": 0.02,
     },
     "performance": {
-        "token_grid": [16, 32, 64],
+        "token_grid": [32, 64, 128],
         "seconds_each": 0.05,
         "memory_tokens": 256,
         "long_tokens": 100_000,

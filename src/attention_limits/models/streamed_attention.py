@@ -61,9 +61,9 @@ def streamed_attention(
 ) -> Float[Tensor, "batch tokens value_dim"]:
     """softmax over pairs (j, k) of Σ_r q_r k_jr k'_kr, times v_j ⊙ v'_k: order 3 of `tensor_attention`.
 
-    Differentiable once, in everything but the mask. Besides inputs, outputs and gradients it holds a few tiles of
-    `TILE` scores. Made for about as many queries as keys: folding the pairs of keys pays from some 50 queries on. All
-    tensors are float32, or all float64.
+    Differentiable once, in everything but the mask (inputs of at most `PLAIN` scores more often). Besides inputs,
+    outputs and gradients it holds a few tiles of `TILE` scores. Made for about as many queries as keys: folding the
+    pairs of keys pays from some 50 queries on. All tensors are float32, or all float64.
 
     Args:
         query, first_key, second_key, first_value, second_value: with one leading axis. Passing the same object for
