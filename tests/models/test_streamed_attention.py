@@ -83,7 +83,7 @@ def test_the_same_keys_and_values_in_both_slots_give_the_same_for_half_the_work(
     pairs = [
         sum(
             math.prod(part.stop - part.start for part in (block.batch, block.first, block.second))
-            for block in streamed._blocks(queries, keys, keys, tile, symmetric)
+            for block in streamed._Pass(queries, keys, keys, 4, None, symmetric).blocks(tile)
         )
         for symmetric in (False, True)
     ]
@@ -98,6 +98,64 @@ def test_slots_that_share_only_their_keys_or_values_or_have_a_mask_are_not_taken
     mask = torch.rand(2, 6, 9, 9, generator=torch.Generator().manual_seed(3)) < 0.5
     mask[..., -1, -1] = True
     assert_equal(both([query, key, key, value, value], mask), 1e-10)
+
+
+@pytest.fixture
+def three_threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """Threads however small the work, and the numbers of blocks that they got."""
+    monkeypatch.setattr(streamed, "TILE", 20)
+    monkeypatch.setattr(streamed, "TILES_A_THREAD", 1)
+    shares: list[int] = []
+    for name in ("_sums", "_gradients"):
+        work = getattr(streamed, name)
+
+        def counted(task, blocks, *args, work=work, **kwargs):
+            shares.append(len(blocks))
+            assert torch.get_num_threads() == 1
+            return work(task, blocks, *args, **kwargs)
+
+        monkeypatch.setattr(streamed, name, counted)
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    yield shares
+    assert torch.get_num_threads() == 3
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("scale", [1.0, 300.0])
+def test_threads_share_the_work_and_give_the_same(three_threads: list[int], scale: float) -> None:
+    tensors = draw((2,), (7, 12, 11), 3, 2, scale=scale)
+    mask = torch.rand(2, 7, 12, 11, generator=torch.Generator().manual_seed(3)) < 0.1
+    mask[:, :, 5, 5] = True  # a query that sees this pair alone is answered by one thread
+    mask[:, 0] = False
+    mask[:, 0, 5, 5] = True
+    for chosen in (None, mask):
+        assert_equal(both(tensors, chosen), 1e-10 * scale)
+    query, key, _, value, _ = draw((2,), (7, 12, 1), 3, 2, scale=scale)
+    assert_equal(both([query, key, key, value, value]), 1e-10 * scale)
+    passes = [three_threads[i : i + 3] for i in range(0, len(three_threads), 3)]
+    assert len(passes) == 6
+    assert all(min(shares) >= max(shares) - 1 for shares in passes)
+
+
+def test_an_error_in_a_thread_is_raised_and_the_number_of_threads_stays(
+    three_threads: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streamed, "_product", Mock(side_effect=MemoryError("no memory for a tile")))
+    with pytest.raises(MemoryError, match="no memory for a tile"):
+        both(draw((), (7, 12, 11), 3, 2))
+
+
+@given(st.integers(1, 9), st.integers(1, 9), st.integers(1, 5), st.sampled_from([1e-3, 1.0, 100.0]), st.integers(0, 99))
+def test_the_bound_on_the_scores_holds_and_is_met_by_a_single_pair(
+    num_queries: int, num_keys: int, embed: int, scale: float, seed: int
+) -> None:
+    query, first, second, _, _ = draw((2,), (num_queries, num_keys, 7), embed, 1, scale=scale, seed=seed)
+    largest = torch.einsum("zxe,zae,zbe->zxab", query, first, second).abs().amax().item()
+    assert streamed._score_bound(query.mT, first, second) >= largest * (1 - 1e-12)
+    one = (query[:1, :1], first[:1, :1], second[:1, :1])
+    exact = (one[0] * one[1] * one[2]).abs().sum().item()
+    assert streamed._score_bound(one[0].mT, *one[1:]) == pytest.approx(exact, rel=1e-12)
 
 
 @given(
@@ -191,8 +249,8 @@ def test_the_comparison_sees_a_broken_kernel(change: str, monkeypatch: pytest.Mo
     query, key, other, value, second_value = draw((), (4, 6, 6), 3, 2)
     tensors = [query, key, other, value, second_value]
     if change == "drop the last block":
-        blocks = streamed._blocks
-        monkeypatch.setattr(streamed, "_blocks", lambda *a: list(blocks(*a))[:-1])
+        blocks = streamed._Pass.blocks
+        monkeypatch.setattr(streamed._Pass, "blocks", lambda *a: list(blocks(*a))[:-1])
     elif change == "forget the weight of mirrored pairs":
         tensors = [query, key, key, value, value]
         monkeypatch.setattr(streamed, "_double_mirrored", lambda *_: None)

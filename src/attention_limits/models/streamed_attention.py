@@ -14,6 +14,9 @@ The backward pass (after Dao et al. 2022, for pairs instead of single keys) comp
 log-denominators L: P = exp(S − L), dS = P ⊙ (⟨g_i, v_j ⊙ v'_k⟩ − ⟨g_i, output_i⟩). Subtracting L and the last product
 is left to one more coordinate, 1 in keys and values.
 
+Threads share the blocks of pairs between them, and each runs its matrix products alone; their sums are added up at the
+end. One product after the other, each on all cores, would leave cores waiting at its end.
+
 Tensors inside have their coordinates first, (batch, coordinates, tokens), so that tokens are next to each other in
 memory: the layout that matrix products with few coordinates like best.
 
@@ -21,8 +24,12 @@ Letters: N queries, N₁ and N₂ keys, m = embed, d = value dimension.
 """
 
 import math
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from jaxtyping import Bool, Float
@@ -33,8 +40,8 @@ LOG2_E = math.log2(math.e)
 #: Scores in a tile, 1 MiB in float32, half a core's level 2 cache; smaller tiles pay more calls. The backward pass
 #: holds two.
 TILE = 1 << 18
-#: Most queries in a tile: so many share the cost of folding a pair.
-QUERIES = 512
+#: Most queries in a tile: matrix products of 5 coordinates are twice as fast with them as with 512.
+QUERIES = 128
 #: Coordinates of folded pairs held at a time; the backward pass, which holds them, their gradients and products, takes
 #: half.
 FOLDED = 1 << 18
@@ -42,6 +49,10 @@ FOLDED = 1 << 18
 PLAIN = 1 << 18
 #: Scores up to this many powers of 2 are exponentiated as they are: 2^±64 times N₁N₂ is far inside float32's range.
 SAFE_EXPONENT = 64.0
+#: Tiles that are worth a thread of their own, and blocks that each thread gets at least, so that all end together.
+TILES_A_THREAD, BLOCKS_A_THREAD = 8, 4
+
+T = TypeVar("T")
 
 
 class Saved(NamedTuple):
@@ -62,8 +73,9 @@ def streamed_attention(
     """softmax over pairs (j, k) of Σ_r q_r k_jr k'_kr, times v_j ⊙ v'_k: order 3 of `tensor_attention`.
 
     Differentiable once, in everything but the mask (inputs of at most `PLAIN` scores more often). Besides inputs,
-    outputs and gradients it holds a few tiles of `TILE` scores. Made for about as many queries as keys: folding the
-    pairs of keys pays from some 50 queries on. All tensors are float32, or all float64.
+    outputs and gradients each of torch's threads holds a few tiles of `TILE` scores, and sums of the outputs' or
+    gradients' size. Made for about as many queries as keys: folding the pairs of keys pays from some 50 queries on. All
+    tensors are float32, or all float64.
 
     Args:
         query, first_key, second_key, first_value, second_value: with one leading axis. Passing the same object for
@@ -96,7 +108,8 @@ class _Streamed(torch.autograd.Function):
     def forward(ctx: Any, *arguments: Any) -> Tensor:
         query, first_key, second_key, first_value, second_value, mask = arguments
         symmetric = first_key is second_key and first_value is second_value and mask is None
-        saved = _forward(query, first_key, second_key, first_value, second_value, mask, symmetric)
+        with _one_thread_a_product() as threads:
+            saved = _forward(query, first_key, second_key, first_value, second_value, mask, symmetric, threads)
         ctx.mask, ctx.symmetric = mask, symmetric
         ctx.save_for_backward(query, first_key, second_key, first_value, second_value, *saved)
         return saved.output
@@ -106,7 +119,8 @@ class _Streamed(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         *tensors, output, log_denominator = ctx.saved_tensors
         saved = Saved(output, log_denominator)
-        return (*_backward(tensors, ctx.mask, ctx.symmetric, saved, gradient), None)
+        with _one_thread_a_product() as threads:
+            return (*_backward(tensors, ctx.mask, ctx.symmetric, saved, gradient, threads), None)
 
 
 class _Block(NamedTuple):
@@ -130,22 +144,60 @@ def _parts(start: int, stop: int, limit: int) -> list[slice]:
     return [slice(i, min(i + size, stop)) for i in range(start, stop, size)]
 
 
-def _blocks(queries: Tensor, first: Tensor, second: Tensor, numbers: int, symmetric: bool) -> Iterator[_Block]:
-    """Blocks that cover all pairs, folded of at most that many numbers, for tiles of at most `TILE` scores."""
-    batch, coordinates, tokens = first.shape
-    folded, tile = numbers // coordinates, TILE // _rows(queries)[0].stop
-    columns = max(1, min(second.shape[2], folded, tile))
-    keys = max(1, min(tokens, folded // columns))
-    entries = min(folded // (keys * columns), tile // columns)
-    for b in _parts(0, batch, entries):
-        for j in _parts(0, tokens, keys):
-            for k in _parts(j.start if symmetric else 0, second.shape[2], columns):
-                yield _Block(b, j, k, tile // ((k.stop - k.start) * (b.stop - b.start)))
+@dataclass(frozen=True)
+class _Pass:
+    """What a forward or a backward pass works on: query rows, and (k; 1; 1; v) of each token of either slot."""
+
+    queries: Float[Tensor, "batch rows tokens"]
+    first: Float[Tensor, "batch coordinates first"]
+    second: Float[Tensor, "batch coordinates second"]
+    embed: int
+    mask: Bool[Tensor, "batch tokens first second"] | None
+    symmetric: bool
+
+    def rows(self) -> list[slice]:
+        """The queries of one tile after the other; all but the last have the size that matrix products like."""
+        tokens, size = self.queries.shape[2], min(QUERIES, TILE)
+        return [slice(i, min(i + size, tokens)) for i in range(0, tokens, size)]
+
+    def blocks(self, numbers: int) -> Iterator[_Block]:
+        """Blocks that cover all pairs, folded of at most that many numbers, for tiles of at most `TILE` scores."""
+        batch, coordinates, tokens = self.first.shape
+        others = self.second.shape[2]
+        folded, tile = numbers // coordinates, TILE // self.rows()[0].stop
+        columns = max(1, min(others, folded, tile))
+        keys = max(1, min(tokens, folded // columns))
+        entries = min(folded // (keys * columns), tile // columns)
+        for b in _parts(0, batch, entries):
+            for j in _parts(0, tokens, keys):
+                for k in _parts(j.start if self.symmetric else 0, others, columns):
+                    yield _Block(b, j, k, tile // ((k.stop - k.start) * (b.stop - b.start)))
+
+    def new_folded(self, numbers: int) -> Tensor:
+        """Memory for the folded pairs of any of the `blocks`, of which the smallest is a single pair."""
+        return self.first.new_empty(max(numbers, self.first.shape[1]))
+
+    def shared(self, work: Callable[["_Pass", list[_Block]], T], numbers: int, threads: int) -> list[T]:
+        """``work`` on all blocks, or on a share of them in each of up to ``threads`` threads."""
+        pairs = self.first.shape[0] * self.first.shape[2] * self.second.shape[2]
+        threads = min(threads, pairs * self.queries.shape[2] // (TILES_A_THREAD * TILE))
+        if threads <= 1:
+            return [work(self, list(self.blocks(numbers)))]
+        blocks = list(self.blocks(min(numbers, pairs * self.first.shape[1] // (BLOCKS_A_THREAD * threads))))
+        with ThreadPoolExecutor(threads - 1, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            others = pool.map(work, [self] * (threads - 1), [blocks[i::threads] for i in range(1, threads)])
+            return [work(self, blocks[::threads]), *others]
 
 
-def _rows(queries: Tensor) -> list[slice]:
-    """The queries of one tile after the other."""
-    return _parts(0, queries.shape[2], min(QUERIES, TILE))
+@contextmanager
+def _one_thread_a_product() -> Iterator[int]:
+    """Keep torch's operations from using threads of their own, which wait busily for a while; gives their number."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield threads
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _joined(key: Tensor, value: Tensor) -> Float[Tensor, "batch coordinates tokens"]:
@@ -153,9 +205,19 @@ def _joined(key: Tensor, value: Tensor) -> Float[Tensor, "batch coordinates toke
     return torch.cat([key.mT, key.new_ones(key.shape[0], 2, key.shape[1]), value.mT], dim=1)
 
 
-def _factors(first: Tensor, second: Tensor, block: _Block) -> tuple[Tensor, Tensor]:
+def _factors(of: _Pass, block: _Block) -> tuple[Tensor, Tensor]:
     """The block of either slot, to be multiplied entrywise: (entries, coordinates, N₁, 1) and (…, 1, N₂)."""
-    return first[block.batch, :, block.first].unsqueeze(3), second[block.batch, :, block.second].unsqueeze(2)
+    return of.first[block.batch, :, block.first].unsqueeze(3), of.second[block.batch, :, block.second].unsqueeze(2)
+
+
+def _within(memory: Tensor, *shape: int) -> Tensor:
+    """The beginning of ``memory`` in that shape: memory that is used again costs less than new memory."""
+    return memory[: math.prod(shape)].view(shape)
+
+
+def _folded(left: Tensor, right: Tensor, memory: Tensor) -> Float[Tensor, "entries coordinates pairs"]:
+    entries, coordinates, keys, _ = left.shape
+    return torch.mul(left, right, out=_within(memory, entries, coordinates, keys, right.shape[3])).flatten(2)
 
 
 def _double_mirrored(folded: Tensor, block: _Block) -> None:
@@ -166,14 +228,23 @@ def _double_mirrored(folded: Tensor, block: _Block) -> None:
 
 def _product(folded: Tensor, queries: Tensor, memory: Tensor, factor: float = 1.0) -> Tensor:
     """``factor`` times the inner products of all pairs and queries, written into ``memory``."""
-    shape = (folded.shape[0], folded.shape[2], queries.shape[2])
-    return memory[: math.prod(shape)].view(shape).baddbmm_(folded.mT, queries, beta=0, alpha=factor)
+    scores = _within(memory, folded.shape[0], folded.shape[2], queries.shape[2])
+    return scores.baddbmm_(folded.mT, queries, beta=0, alpha=factor)
 
 
 def _hide(scores: Tensor, mask: Tensor, block: _Block, rows: slice, first: slice) -> None:
     """Set the scores of pairs at which a query may not look to −∞."""
     hidden = ~mask[block.batch, rows, first, block.second]
     scores.masked_fill_(hidden.flatten(2).mT, -torch.inf)
+
+
+@torch.no_grad()
+def _score_bound(queries: Tensor, first_key: Tensor, second_key: Tensor) -> float:
+    """At least every |S|: the largest |⟨k_j ⊙ (max_k |k'_k|), q_i⟩| over i and j, with absolute values throughout."""
+    keys = first_key.abs() * second_key.abs().amax(1, keepdim=True)
+    rows = _parts(0, queries.shape[2], TILE // keys.shape[1])
+    entries = _parts(0, queries.shape[0], TILE // (keys.shape[1] * rows[0].stop))
+    return max(float(torch.bmm(keys[b], queries[b, :, some].abs()).amax()) for b in entries for some in rows)
 
 
 def _forward(
@@ -184,28 +255,35 @@ def _forward(
     second_value: Tensor,
     mask: Tensor | None,
     symmetric: bool,
+    threads: int,
 ) -> Saved:
-    embed = query.shape[2]
     first, second = _joined(first_key, first_value), _joined(second_key, second_value)
-    queries = query.mT.contiguous()
-    largest = first_key.abs().amax(1, keepdim=True) * second_key.abs().amax(1, keepdim=True)
-    running = bool((query.abs() * largest).sum(2).amax() > SAFE_EXPONENT / LOG2_E)
-    # What is subtracted from a query's scores: 0, or the largest one so far.
-    shift = query.new_full(query.shape[:2], torch.finfo(query.dtype).min if running else 0)
-    sums = torch.zeros_like(queries[:, :1]).repeat(1, 1 + first_value.shape[2], 1)
-    memory = query.new_empty(TILE)
-    for block in _blocks(queries, first, second, FOLDED, symmetric):
-        left, right = _factors(first, second, block)
-        folded = (left * right).flatten(2)
-        if symmetric:
+    task = _Pass(query.mT.contiguous(), first, second, query.shape[2], mask, symmetric)
+    running = not _score_bound(task.queries, first_key, second_key) <= SAFE_EXPONENT / LOG2_E  # it may be no number
+    parts = task.shared(partial(_sums, running=running), FOLDED, threads)
+    shift = torch.stack([part[1] for part in parts]).amax(0)
+    sums = torch.stack([part * (own - shift).exp2_().unsqueeze(1) for part, own in parts]).sum(0)
+    return Saved((sums[:, 1:] / sums[:, :1]).mT.contiguous(), (sums[:, 0].log2() + shift) / LOG2_E)
+
+
+@torch.no_grad()  # a thread does not inherit it
+def _sums(task: _Pass, blocks: list[_Block], running: bool) -> tuple[Tensor, Tensor]:
+    """Σ 2^(S − shift) u over the pairs of the blocks, and the shift: 0, or each query's largest score."""
+    embed, queries = task.embed, task.queries
+    shift = torch.full_like(queries[:, 0], torch.finfo(queries.dtype).min if running else 0)
+    sums = torch.zeros_like(queries[:, :1]).repeat(1, task.first.shape[1] - embed - 1, 1)
+    memory, folded_memory = queries.new_empty(TILE), task.new_folded(FOLDED)
+    for block in blocks:
+        folded = _folded(*_factors(task, block), folded_memory)
+        if task.symmetric:
             _double_mirrored(folded[:, embed + 1 :], block)
-        parts = [(rows, queries[block.batch, :, rows], sums[block.batch, :, rows]) for rows in _rows(queries)]
+        parts = [(rows, queries[block.batch, :, rows], sums[block.batch, :, rows]) for rows in task.rows()]
         for some, pairs in block.tiles():
             keys, values = folded[:, :embed, pairs], folded[:, embed + 1 :, pairs]
             for rows, part, part_sums in parts:
                 exponents = _product(keys, part, memory, LOG2_E)
-                if mask is not None:
-                    _hide(exponents, mask, block, rows, some)
+                if task.mask is not None:
+                    _hide(exponents, task.mask, block, rows, some)
                 if running:
                     before = shift[block.batch, rows].clone()
                     now = torch.maximum(before, exponents.amax(1), out=shift[block.batch, rows])
@@ -213,11 +291,11 @@ def _forward(
                     torch.threshold_(exponents.sub_(now.unsqueeze(1)), -100, -torch.inf)
                     part_sums *= (before - now).exp2_().unsqueeze(1)
                 part_sums.baddbmm_(values, exponents.exp2_())
-    return Saved((sums[:, 1:] / sums[:, :1]).mT.contiguous(), (sums[:, 0].log2() + shift) / LOG2_E)
+    return sums, shift
 
 
 def _backward(
-    tensors: list[Tensor], mask: Tensor | None, symmetric: bool, saved: Saved, gradient: Tensor
+    tensors: list[Tensor], mask: Tensor | None, symmetric: bool, saved: Saved, gradient: Tensor, threads: int
 ) -> tuple[Tensor, ...]:
     """The gradients of the five tensors, in their order."""
     query, first_key, second_key, first_value, second_value = tensors
@@ -225,31 +303,40 @@ def _backward(
     first, second = _joined(first_key, first_value), _joined(second_key, second_value)
     of_score = torch.stack([saved.log_denominator, (gradient * saved.output).sum(2)], dim=1)
     queries = torch.cat([query.mT, -of_score, gradient.mT], dim=1)
-    of_query, of_first, of_second = map(torch.zeros_like, (queries[:, :embed], first, second))
-    memory = query.new_empty(2, TILE)
-    for block in _blocks(queries, first, second, FOLDED // 2, symmetric):
-        left, right = _factors(first, second, block)
-        folded = (left * right).flatten(2)
-        if symmetric:
+    parts = _Pass(queries, first, second, embed, mask, symmetric).shared(_gradients, FOLDED // 2, threads)
+    of_query, of_first, of_second = (sum(part).mT for part in zip(*parts, strict=True))
+    keys, values = slice(embed), slice(embed + 2, None)
+    return of_query, of_first[..., keys], of_second[..., keys], of_first[..., values], of_second[..., values]
+
+
+@torch.no_grad()
+def _gradients(task: _Pass, blocks: list[_Block]) -> tuple[Tensor, Tensor, Tensor]:
+    """What the pairs of the blocks contribute to the gradients of queries and both slots."""
+    embed, queries = task.embed, task.queries
+    of_query, of_first, of_second = map(torch.zeros_like, (queries[:, :embed], task.first, task.second))
+    memory, folded_memory = queries.new_empty(2, TILE), [task.new_folded(FOLDED // 2) for _ in range(2)]
+    for block in blocks:
+        left, right = _factors(task, block)
+        folded = _folded(left, right, folded_memory[0])
+        if task.symmetric:
             _double_mirrored(folded[:, embed + 1 :], block)
-        of_folded = torch.zeros_like(folded)
-        parts = [(rows, queries[block.batch, :, rows], of_query[block.batch, :, rows]) for rows in _rows(queries)]
+        of_folded = _within(folded_memory[1], *folded.shape).zero_()
+        parts = [(rows, queries[block.batch, :, rows], of_query[block.batch, :, rows]) for rows in task.rows()]
         for some, pairs in block.tiles():
             keys, values = folded[:, : embed + 1, pairs], folded[:, embed + 1 :, pairs]
             of_keys, of_values = of_folded[:, :embed, pairs], of_folded[:, embed + 2 :, pairs]
             for rows, part, of_part in parts:
                 weights = _product(keys, part[:, : embed + 1], memory[0], LOG2_E)
-                if mask is not None:
-                    _hide(weights, mask, block, rows, some)
+                if task.mask is not None:
+                    _hide(weights, task.mask, block, rows, some)
                 weights.exp2_()
                 of_scores = _product(values, part[:, embed + 1 :], memory[1]).mul_(weights)
                 of_part.baddbmm_(keys[:, :embed], of_scores)
                 of_keys.baddbmm_(part[:, :embed], of_scores.mT)
                 of_values.baddbmm_(part[:, embed + 2 :], weights.mT)
-        if symmetric:
+        if task.symmetric:
             _double_mirrored(of_folded[:, embed + 2 :], block)
         of_pairs = of_folded.unflatten(2, (left.shape[2], right.shape[3]))
         of_first[block.batch, :, block.first].add_((of_pairs * right).sum(3))
         of_second[block.batch, :, block.second].add_((of_pairs * left).sum(2))
-    of_first_key, of_second_key = of_first.mT[..., :embed], of_second.mT[..., :embed]
-    return of_query.mT, of_first_key, of_second_key, of_first.mT[..., embed + 2 :], of_second.mT[..., embed + 2 :]
+    return of_query, of_first, of_second
