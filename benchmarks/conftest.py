@@ -1,4 +1,4 @@
-"""One thread for everything, so that what is compared is the code; and what the report adds to the JSON."""
+"""One thread for all but the contests of threads, so that what is compared is the code; what the JSON says besides."""
 
 from typing import Any
 

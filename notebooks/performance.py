@@ -69,6 +69,7 @@ from attention_limits.companion.runner import read_run
 from attention_limits.performance.attention import (
     FORMS,
     third_order_contests,
+    thread_contests,
     unit_contests,
 )
 from attention_limits.performance.batches import (
@@ -100,6 +101,7 @@ root = find_root()
 
 groups = {
     "third order": third_order_contests(token_grid, seed, compiled=False),
+    "threads": thread_contests(token_grid[-1:], seed),
     "unit": unit_contests(token_grid, seed),
     "labels": oracle_contests(token_grid, [n // 2 for n in token_grid], seed),
     "evaluation": evaluation_contests(token_grid, seed),
@@ -141,6 +143,7 @@ pd.DataFrame(
 # * **Third-order attention**, keys and values the same in both slots. *Plain einsum* is the definition. *Khatri–Rao* writes out the products of all pairs of keys and of values, and is then ordinary attention to $N^2$ keys;
 #   *fused*, it hands them to torch's `scaled_dot_product_attention`. *simplicial-attention* is a package by others (its naive function; its scale $1/\sqrt m$ is undone). *torch.compile* compiles the plain form. *Streamed* is this package's
 #   `tensor_attention`, and *same keys* says that it was told that both slots hold the same.
+# * **Threads**: three of these forms on one thread, and on as many as there are cores.
 # * **The unit** of {prf:ref}`def-unit` against `torch.nn.MultiheadAttention` and `scaled_dot_product_attention` with the same weights. The module multiplies by one more matrix, here the identity.
 # * **Training** eight small models one by one, and stacked into ensembles.
 # * **Labels** of $\operatorname{Match2}$ and $\operatorname{Match3}$ by loops over all tuples, all tuples at once, a hash table, and the sorting or convolution that the book uses.
@@ -263,6 +266,37 @@ for axes in grid[:, 0]:
 handles, labels = grid[0, 0].get_legend_handles_labels()
 fig.legend(handles, labels, loc="outside lower center", ncols=3)
 plt.show()
+
+# %% [markdown]
+# The backward pass alone, at the largest $N$: the difference of the medians of *both* and *forward*.
+
+# %% tags=["hide-input"]
+medians = frame[frame["N"] == frame["N"].max()].pivot(
+    index=["m", "d", "way"], columns="passes", values="ms"
+)
+backward = (medians["both"] - medians["forward"]).rename("ms").reset_index()
+plain_ms = backward[backward["way"] == "plain einsum"].set_index(["m", "d"])["ms"]
+backward["times faster"] = [
+    plain_ms[row["m"], row["d"]] / row["ms"] for row in backward.to_dict("records")
+]
+backward["order"] = [list(look).index(way) for way in backward["way"]]
+backward = backward.sort_values(["m", "order"], ascending=[False, True])
+backward.drop(columns="order").style.hide(axis="index").format(
+    {"ms": "{:.1f}", "times faster": "{:.2f}"}
+)
+
+# %% [markdown]
+# ### Threads
+#
+# How many times faster than on one thread. The streamed form gives each thread pairs of keys of its own, and adds up their sums at the end; the others leave it to torch to divide each operation between threads.
+
+# %%
+on_threads = report.about("threads")
+if len({one.way for one in on_threads}) == 1:
+    display(Markdown("This machine has one core."))
+else:
+    scaling = wide(on_threads, "times faster").drop(columns="1 thread")
+    display(scaling.style.hide(axis="index"))
 
 # %% [markdown]
 # ### Growth
@@ -498,6 +532,10 @@ claim(
     statement=f"Largest deviation of any way from the plain einsum, outputs and gradients relative to their largest entries, N = {token_grid}.",
 )  # fmt: skip
 claim(
+    "performance.threads", max(deviations["threads"]), "<=", 0.0, tolerance=1e-4, note="float32 sums of N² terms",
+    statement=f"Largest deviation of what all cores compute from what one thread does, outputs and gradients, N = {token_grid[-1]}.",
+)  # fmt: skip
+claim(
     "performance.unit", max(deviations["unit"]), "<=", 0.0, tolerance=1e-4, note="float32 sums of up to N terms",
     statement="Largest deviation of torch's attention from the unit, outputs and gradients of the tokens.",
 )  # fmt: skip
@@ -542,7 +580,7 @@ claim(
 # %% [markdown]
 # ## What this does not show
 #
-# * *What another machine does.* Rates, caches and libraries decide, and so does the number of threads, which is one here.
+# * *What another machine does.* Rates, caches and libraries decide, and so does the number of threads, which is one here but for the contests of threads.
 # * *What a GPU does.* There a call's overhead and the memory's bandwidth weigh differently.
 # * *That no way is faster.* Each form was written or called as its documentation suggests, and none was tuned for these sizes.
 # * *That the floor is attained.* It leaves out loads, stores and everything of order $N^2$.

@@ -343,7 +343,7 @@ def test_the_package_digest_changes_with_any_module_its_name_or_its_absence(depe
     package = dependent.root / "src" / "attention_limits"
     module = package / "companion" / "claims.py"
     edits = [
-        lambda: module.write_text(module.read_text() + "#"),
+        lambda: module.write_text(module.read_text() + "x = 1"),
         lambda: (package / "new.py").write_text(""),
         lambda: (package / "new.py").rename(package / "renamed.py"),
         lambda: (package / "renamed.py").unlink(),
@@ -360,6 +360,8 @@ def test_nothing_else_changes_a_digest(dependent: Project) -> None:
         (dependent.root / "src" / "attention_limits" / "__pycache__" / "x.pyc").write_text("new")
         dependent.add("beta")
         dependent.source("alpha").touch()
+        module = dependent.root / "src" / "attention_limits" / "companion" / "claims.py"
+        module.write_text(module.read_text() + "# a comment\n")
 
     assert changed_by(dependent, edit) == set()
 

@@ -88,6 +88,7 @@ def test_the_code_digest_sees_what_computes_and_not_what_draws(tmp_path: Path, m
         assert len(set(digests)) == 4
         for path in ("experiments/store.py", "experiments/sweeps.py", "experiments/studies/grid.py", "figures.py"):
             assert after(path, "a = 3") == digests[-1]
+        assert after("experiments/one.py", '"""A docstring."""\na = 2  # and a comment\n') == digests[-1]
     finally:
         monkeypatch.undo()
         code_digest.cache_clear()

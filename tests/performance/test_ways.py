@@ -7,7 +7,13 @@ import pytest
 import torch
 
 from attention_limits.performance import attention
-from attention_limits.performance.attention import one_pass, third_order_contests, third_order_inputs, unit_contests
+from attention_limits.performance.attention import (
+    one_pass,
+    third_order_contests,
+    third_order_inputs,
+    thread_contests,
+    unit_contests,
+)
 from attention_limits.performance.batches import (
     certificate_contest,
     ensemble_contests,
@@ -19,6 +25,7 @@ from attention_limits.performance.structure import evaluation_contests, long_con
 
 SMALL = [
     *third_order_contests([1, 9, 33], 0, compiled=False),
+    *thread_contests([33, 130], 0),
     *unit_contests([1, 16, 2000], 0),
     *oracle_contests([1, 40], [1, 15], 0),
     *evaluation_contests([1, 20], 0),
@@ -49,6 +56,28 @@ def test_third_order_ways_that_forget_the_second_key_are_refused(passes: str) ->
     wrong = one_pass(lambda query, key, value: torch.softmax(query @ key.T, dim=-1) @ value**2, passes)
     with pytest.raises(DisagreementError, match="'streamed' deviates from 'plain einsum'"):
         replace(contest, ways={**contest.ways, "streamed": wrong}).deviations(contest.draw())
+
+
+@pytest.mark.parametrize("cores", [1, 3])
+def test_contests_of_threads_use_them_and_say_where_there_is_one_core(
+    cores: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used = []
+
+    def form(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+        used.append(torch.get_num_threads())
+        return query + 0 * (key + value)
+
+    monkeypatch.setattr(attention, "cpu_count", lambda: cores)
+    monkeypatch.setitem(attention.FORMS, "streamed", form)
+    contest = next(c for c in thread_contests([4], 0) if c.sizes["form"] == "streamed" and c.sizes["m"] == c.sizes["d"])
+    before = torch.get_num_threads()
+    for way in contest.ways.values():
+        way(contest.draw())
+    assert torch.get_num_threads() == before
+    assert used == ([1] if cores == 1 else [1, 3])
+    assert list(contest.ways) == (["1 thread"] if cores == 1 else ["1 thread", "3 threads"])
+    assert contest.missing == ({"2 threads": "this machine has one core"} if cores == 1 else {})
 
 
 def test_labels_that_differ_in_one_token_are_refused() -> None:

@@ -24,6 +24,7 @@ from attention_limits.companion.common_conditions import common_conditions
 from attention_limits.companion.conditions import CONDITIONS
 from attention_limits.companion.profiles import PAPER, QUICK, Parameters
 from attention_limits.hypotheses import require
+from attention_limits.statements import statements
 
 #: The profiles, each with what it changes.
 PROFILES: dict[str, dict[str, Parameters]] = {"book": {}, "quick": QUICK, "paper": PAPER}
@@ -171,11 +172,11 @@ def _hash(*parts: bytes) -> str:
 
 
 def package_digest() -> str:
-    """A hash of every module of the installed package, names included."""
+    """A hash of what every module of the installed package does, names included, comments and docstrings not."""
     folder = Path(attention_limits.__file__).parent
     parts = []
     for path in sorted(folder.rglob("*.py")):
-        parts += [path.relative_to(folder).as_posix().encode(), path.read_bytes()]
+        parts += [path.relative_to(folder).as_posix().encode(), statements(path.read_bytes())]
     return _hash(*parts)
 
 

@@ -21,6 +21,7 @@ from attention_limits import experiments, models, problems
 from attention_limits.experiments.trials import Result, Trial
 from attention_limits.files import publish
 from attention_limits.runtime import STORE_VARIABLE
+from attention_limits.statements import statements
 
 #: Modules of experiments/ that move results about and do not compute them.
 CARRIERS = ("store.py", "sweeps.py")
@@ -34,14 +35,15 @@ LEFTOVER_SECONDS = 3600
 def code_digest() -> str:
     """A hash of the code that computes a trial: problems, models, this folder's own modules, and torch's version.
 
-    The store, sweeps, studies, figures and pages do not enter: they do not change what a trial gives.
+    The store, sweeps, studies, figures and pages do not enter, nor do comments and docstrings: they do not change what
+    a trial gives.
     """
     digest = hashlib.sha256(version("torch").partition("+")[0].encode())  # whatever it was built for
     for package in (problems, models, experiments):
         folder = Path(package.__path__[0])
         for path in sorted(folder.glob("*.py")):
             if path.name not in CARRIERS or package is not experiments:
-                digest.update(f"{folder.name}/{path.name}".encode() + b"\0" + path.read_bytes() + b"\0")
+                digest.update(f"{folder.name}/{path.name}".encode() + b"\0" + statements(path.read_bytes()) + b"\0")
     return digest.hexdigest()
 
 

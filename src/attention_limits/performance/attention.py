@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
+from joblib import cpu_count
 from torch import Tensor, nn
 
 from attention_limits.models.attention import SelfAttentionUnit
@@ -165,6 +166,41 @@ def one_pass(form: Attend, direction: str) -> Way:
         return (output, *torch.autograd.grad(output, inputs[:3], inputs.gradient))
 
     return forward if direction == "forward" else both
+
+
+def thread_contests(token_grid: Sequence[int], seed: int) -> list[Contest]:
+    """Each form that does without N³ scores, and the plain one, on one thread against as many as there are cores."""
+    cores = cpu_count()
+    counts = [1] if cores == 1 else [1, cores]
+    return [
+        Contest(
+            "threads",
+            {"form": name, "N": num_tokens, "m": embed_dim, "d": value_dim, "passes": direction},
+            partial(third_order_inputs, num_tokens, embed_dim, value_dim, seed),
+            {
+                f"{count} thread{'s'[: count > 1]}": _on_threads(one_pass(FORMS[name], direction), count)
+                for count in counts
+            },
+            TOLERANCE[direction],
+            missing={"2 threads": "this machine has one core"} if cores == 1 else {},
+        )
+        for name in ("plain einsum", "Khatri–Rao, fused", "streamed")
+        for embed_dim, value_dim in THIRD_ORDER_CASES
+        for num_tokens in token_grid
+        for direction in ("forward", "both")
+    ]
+
+
+def _on_threads(way: Way, count: int) -> Way:
+    def limited(inputs: Any) -> Any:
+        before = torch.get_num_threads()
+        torch.set_num_threads(count)
+        try:
+            return way(inputs)
+        finally:
+            torch.set_num_threads(before)
+
+    return limited
 
 
 class UnitInputs(NamedTuple):
