@@ -14,6 +14,9 @@ The backward pass (after Dao et al. 2022, for pairs instead of single keys) comp
 log-denominators L: P = exp(S − L), dS = P ⊙ (⟨g_i, v_j ⊙ v'_k⟩ − ⟨g_i, output_i⟩). Subtracting L and the last product
 is left to one more coordinate, 1 in keys and values.
 
+Sums over pairs are added up tile by tile: a matrix product may add one number after the other, and the rounding errors
+of N² such steps in float32 would be felt.
+
 Threads share the blocks of pairs between them, and each runs its matrix products alone; their sums are added up at the
 end. One product after the other, each on all cores, would leave cores waiting at its end.
 
@@ -290,7 +293,7 @@ def _sums(task: _Pass, blocks: list[_Block], running: bool) -> tuple[Tensor, Ten
                     # Next to 1 or more, 2^-100 is nothing; numbers too small for the format's full precision are slow.
                     torch.threshold_(exponents.sub_(now.unsqueeze(1)), -100, -torch.inf)
                     part_sums *= (before - now).exp2_().unsqueeze(1)
-                part_sums.baddbmm_(values, exponents.exp2_())
+                part_sums += torch.bmm(values, exponents.exp2_())
     return sums, shift
 
 
@@ -331,7 +334,7 @@ def _gradients(task: _Pass, blocks: list[_Block]) -> tuple[Tensor, Tensor, Tenso
                     _hide(weights, task.mask, block, rows, some)
                 weights.exp2_()
                 of_scores = _product(values, part[:, embed + 1 :], memory[1]).mul_(weights)
-                of_part.baddbmm_(keys[:, :embed], of_scores)
+                of_part += torch.bmm(keys[:, :embed], of_scores)
                 of_keys.baddbmm_(part[:, :embed], of_scores.mT)
                 of_values.baddbmm_(part[:, embed + 2 :], weights.mT)
         if task.symmetric:
