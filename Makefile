@@ -27,9 +27,9 @@ check: book ## Lint, format, types, and the book built with warnings as errors
 	$(BIN)/mypy
 
 test: check ## make check, then all tests (the first needs the book, so it is made too)
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto --maxprocesses 8 --dist loadfile
 
-bench: $(INSTALLED) ## Time attention, training and evaluation against the usual ways, on one core, some 8 minutes: _build/benchmarks.json
+bench: $(INSTALLED) ## Time attention, training and evaluation against the usual ways, some 7 minutes: _build/benchmarks.json
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	@mkdir -p _build
 	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/pytest -c benchmarks/pytest.ini benchmarks --benchmark-json=_build/benchmarks.json

@@ -16,9 +16,12 @@ def bench_rates(benchmark: BenchmarkFixture, contest: Contest, way: str) -> None
     replay(benchmark, contest, way)
 
 
-@pytest.mark.parametrize("form", FORMS)
+#: Of N = 2048 all N³ scores would be 34 GB.
+MEMORY_CASES = [*((num_tokens, form) for num_tokens in (128, 256, 512) for form in FORMS), (2048, "streamed")]
+
+
 @pytest.mark.parametrize("passes", ["forward", "both"])
-@pytest.mark.parametrize("num_tokens", [128, 256, 512])
+@pytest.mark.parametrize(("num_tokens", "form"), MEMORY_CASES)
 def bench_memory(benchmark: BenchmarkFixture, num_tokens: int, passes: str, form: str) -> None:
     benchmark.group = f"memory of a process, N = {num_tokens}, m = 5, d = 1, passes = {passes}"
     taken = benchmark.pedantic(memory_growth, (form, num_tokens, 5, 1, passes))

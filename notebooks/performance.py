@@ -395,7 +395,7 @@ for growth in report.memory:
     calls.setdefault(key, {"N": growth.num_tokens, "passes": growth.passes})
     calls[key][growth.form] = growth.num_bytes / 1e6
 pd.DataFrame(list(calls.values())).style.hide(axis="index").format(
-    dict.fromkeys(FORMS, "{:,.1f}")
+    dict.fromkeys(FORMS, "{:,.1f}"), na_rep=""
 )
 
 # %% [markdown]

@@ -88,7 +88,7 @@ def test_an_edited_package_makes_every_page_stale_and_the_book_refused(finished:
     listed = finished.must("list").stdout
     assert listed.count("fresh") == 2
     module = package / "companion" / "status.py"
-    module.write_text(module.read_text(encoding="utf-8") + "\n# edited\n", encoding="utf-8")
+    module.write_text(module.read_text(encoding="utf-8") + "\nEDITED = True\n", encoding="utf-8")
     assert finished.must("list").stdout.count("stale: its package changed") == 2
     refused = finished.command("build")
     assert refused.returncode == 1
