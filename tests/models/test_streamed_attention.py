@@ -2,7 +2,10 @@
 
 import math
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 from unittest.mock import Mock
 
 import pytest
@@ -102,15 +105,16 @@ def test_slots_that_share_only_their_keys_or_values_or_have_a_mask_are_not_taken
 
 @pytest.fixture
 def three_threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
-    """Threads however small the work, and the numbers of blocks that they got."""
+    """Threads however small the work, and the numbers of pairs that they got."""
     monkeypatch.setattr(streamed, "TILE", 20)
     monkeypatch.setattr(streamed, "TILES_A_THREAD", 1)
+    monkeypatch.setattr(streamed, "PAIRS_A_THREAD", 1)
     shares: list[int] = []
     for name in ("_sums", "_gradients"):
         work = getattr(streamed, name)
 
         def counted(task, blocks, *args, work=work, **kwargs):
-            shares.append(len(blocks))
+            shares.append(sum(block.num_pairs for block in blocks))
             assert torch.get_num_threads() == 1
             return work(task, blocks, *args, **kwargs)
 
@@ -119,7 +123,14 @@ def three_threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     torch.set_num_threads(3)
     yield shares
     assert torch.get_num_threads() == 3
+    assert threads_elsewhere() == 3
     torch.set_num_threads(before)
+
+
+def threads_elsewhere() -> int:
+    """The number of torch's threads that a new thread gets."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(torch.get_num_threads).result()
 
 
 @pytest.mark.parametrize("scale", [1.0, 300.0])
@@ -134,16 +145,93 @@ def test_threads_share_the_work_and_give_the_same(three_threads: list[int], scal
     query, key, _, value, _ = draw((2,), (7, 12, 1), 3, 2, scale=scale)
     assert_equal(both([query, key, key, value, value]), 1e-10 * scale)
     passes = [three_threads[i : i + 3] for i in range(0, len(three_threads), 3)]
+    assert [sum(shares) for shares in passes[:4]] == [2 * 12 * 11] * 4
     assert len(passes) == 6
-    assert all(min(shares) >= max(shares) - 1 for shares in passes)
+    assert all(min(shares) >= 0.8 * max(shares) for shares in passes)
 
 
-def test_an_error_in_a_thread_is_raised_and_the_number_of_threads_stays(
-    three_threads: list[int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(streamed, "_product", Mock(side_effect=MemoryError("no memory for a tile")))
+def test_an_error_in_another_thread_is_raised(three_threads: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    product = streamed._product
+
+    def fails(*arguments: Any) -> Tensor:
+        if threading.current_thread() is not threading.main_thread():
+            raise MemoryError("no memory for a tile")
+        return product(*arguments)
+
+    monkeypatch.setattr(streamed, "_product", fails)
     with pytest.raises(MemoryError, match="no memory for a tile"):
         both(draw((), (7, 12, 11), 3, 2))
+
+
+def test_a_call_from_a_thread_that_started_during_another_changes_no_number(
+    three_threads: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tensors = draw((), (7, 12, 11), 3, 2)
+    work = streamed._sums
+    calls = []
+
+    def meanwhile(*args: Any, **kwargs: Any) -> Any:
+        if threading.current_thread() is threading.main_thread():
+            calls.append(threading.Thread(target=lambda: both(tensors)))
+            calls[-1].start()
+            calls[-1].join()
+        return work(*args, **kwargs)
+
+    monkeypatch.setattr(streamed, "_sums", meanwhile)
+    both(tensors)
+    assert len(calls) == 1  # the fixture looks at the numbers
+
+
+def test_small_work_and_few_pairs_start_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = Mock(wraps=ThreadPoolExecutor)
+    monkeypatch.setattr(streamed, "ThreadPoolExecutor", pool)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    for tokens, started in (((20, 100, 100), 0), ((100_000, 8, 8), 0), ((170, 160, 160), 1)):
+        query, first, second, left, right = (t.detach().float() for t in draw((), tokens, 3, 1))
+        tensor_attention(query, (first, second), (left, right))
+        assert pool.call_count == started
+    torch.set_num_threads(before)
+
+
+def test_a_thread_keeps_its_own_number_of_torch_threads_and_gives_it_to_no_other() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    begun, changed = threading.Event(), threading.Event()
+
+    def work() -> tuple[int, int]:
+        streamed._use_one_thread()
+        begun.set()
+        changed.wait()
+        own = torch.get_num_threads()
+        with streamed._alone(torch.device("cpu")) as threads:
+            assert threads == 1
+        return own, threads_elsewhere()
+
+    with ThreadPoolExecutor(1) as pool:
+        found = pool.submit(work)
+        begun.wait()
+        torch.set_num_threads(3)
+        changed.set()
+        assert found.result() == (1, 3)
+    torch.set_num_threads(before)
+
+
+def test_no_product_sums_over_more_than_4096_pairs() -> None:
+    query, first, second = torch.zeros(1, 4, 3), torch.zeros(1, 8, 800), torch.zeros(1, 8, 9000)
+    for keys in (first, second):
+        task = streamed._Pass(query, first, keys, 4, None, False)
+        products = [tile.stop - tile.start for block in task.blocks(streamed.FOLDED) for _, tile in block.tiles()]
+        assert max(products) <= 4096
+        assert sum(products) == 800 * keys.shape[2]
+
+
+def test_few_pairs_are_met_by_many_queries_at_a_time() -> None:
+    keys = torch.zeros(1, 8, 8)
+    for tokens, tiles in ((100, 1), (4096, 1), (40_000, 10)):
+        task = streamed._Pass(torch.zeros(1, 4, tokens), keys, keys, 4, None, False)
+        assert len(task.rows()) == tiles
+        assert task.rows()[-1].stop == tokens
 
 
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(1, 5), st.sampled_from([1e-3, 1.0, 100.0]), st.integers(0, 99))
@@ -211,13 +299,79 @@ def test_lower_formats_stay_within_their_rounding(dtype: torch.dtype, tolerance:
         assert (found.double() - expected).abs().max() <= tolerance * (1 + expected.abs().max())
 
 
-def test_rounding_errors_do_not_add_up_over_all_pairs() -> None:
+@pytest.mark.parametrize("tokens", [(128, 256, 256), (3, 800, 800)])
+def test_rounding_errors_do_not_add_up_over_all_pairs(tokens: tuple[int, int, int]) -> None:
     # 65,536 positive terms, added one after the other in float32, are seen to be off by 1.5e-5, and gradients by 1e-4.
-    query, first, second, left, right = (t.detach() / 2 for t in draw((), (128, 256, 256), 5, 1))
+    query, first, second, left, right = (t.detach() / 2 for t in draw((), tokens, 5, 1))
     single = [t.float().requires_grad_() for t in (query, first, second, 1 + left, 1 + right)]
     exact = [t.detach().double().requires_grad_() for t in single]
-    for (found, _), (_, expected), bound in zip(both(single), both(exact), [4e-6, *[2e-5] * 5], strict=True):
+    for (found, _), (_, expected), bound in zip(both(single), both(exact), [2e-6, *[1e-5] * 5], strict=True):
         assert (found.double() - expected).abs().max() <= bound * expected.abs().max()
+
+
+@pytest.mark.parametrize("scale", [1e3, 1e5, 1e8, 1e15])
+def test_gradients_of_values_are_right_and_all_finite_where_scores_are_large(scale: float) -> None:
+    single = [t.detach().float().requires_grad_() for t in draw((), (80, 80, 80), 5, 1, scale=scale)]
+    exact = [t.detach().double().requires_grad_() for t in single]
+    pairs = list(zip(both(single), both(exact), strict=True))
+    assert all(bool(found.isfinite().all()) for (found, _), _ in pairs)
+    for (found, reference), (_, expected) in (pairs[0], *pairs[4:]):
+        # Where two pairs are nearly as good, a score's rounding decides, here as in the reference.
+        own, theirs = ((x.double() - expected).abs().max() for x in (found, reference))
+        assert own <= max(1e-5 * expected.abs().max(), 2 * theirs)
+
+
+@pytest.mark.parametrize("score", [1.0, 1e3, -1e5, 1e7])
+def test_weights_in_the_backward_pass_are_right_where_many_pairs_have_the_same_score(score: float) -> None:
+    one = torch.ones(80, 1)
+    left, right = (1 + torch.rand(80, 1, generator=torch.Generator().manual_seed(s)) for s in (0, 1))
+    left.requires_grad_()
+    tensor_attention(score * one, (one, one.clone()), (left, right)).sum().backward()
+    assert torch.allclose(left.grad, right.mean().expand(80, 1), rtol=1e-5, atol=0)  # 80 queries, each 80 Σ v'/6400
+
+
+@pytest.mark.parametrize(("score", "value"), [(40.0, 1e18), (-40.0, 1e-28), (-40.0, 0.0), (40.0, 1e-30)])
+def test_large_and_small_values_are_averaged_at_any_score(score: float, value: float) -> None:
+    one = torch.ones(70, 1)
+    output = tensor_attention(score * one, (one, one.clone()), (value * one, one.clone()))
+    assert torch.allclose(output, value * one, rtol=1e-4, atol=0)
+
+
+def test_keys_and_values_may_be_made_on_access() -> None:
+    query, first, second, left, right = (t.detach() for t in draw((), (6, 7, 7), 3, 3))
+    expected = reference_attention(query, (first, second), (left, right))
+
+    class Slots(Sequence[Tensor]):
+        def __init__(self, *tensors: Tensor) -> None:
+            self.tensors = tensors
+
+        def __len__(self) -> int:
+            return len(self.tensors)
+
+        def __getitem__(self, place: Any) -> Any:
+            return self.tensors[place].clone()
+
+    for _ in range(4):  # memory that is freed is taken again by chance
+        assert torch.allclose(tensor_attention(query, Slots(first, second), Slots(left, right)), expected)
+
+
+def test_a_mask_that_is_changed_before_the_backward_pass_is_noticed() -> None:
+    query, first, second, left, right = draw((1,), (5, 6, 7), 3, 2)
+    mask = torch.ones(1, 5, 6, 7, dtype=torch.bool)
+    output = tensor_attention(query, (first, second), (left, right), mask=mask)
+    mask[0, 0, 0] = False
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        output.sum().backward()
+
+
+def test_autocast_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    tensors = [t.detach().float().requires_grad_() for t in draw((), (20, 30, 30), 4, 3)]
+    expected = both(tensors)
+    with torch.autocast("cpu", torch.bfloat16):
+        for (found, _), (without, _) in zip(both(tensors), expected, strict=True):
+            assert torch.equal(found, without)
+        monkeypatch.setattr(streamed, "PLAIN", 1 << 18)
+        assert torch.allclose(both(tensors)[0][0], expected[0][0], rtol=1e-5, atol=1e-6)
 
 
 def test_large_scores_are_exact_where_one_pair_wins() -> None:

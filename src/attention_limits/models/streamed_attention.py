@@ -12,13 +12,15 @@ one, and only those with k from j's block on are visited, with weight 2 outside 
 
 The backward pass (after Dao et al. 2022, for pairs instead of single keys) computes the tiles again from the saved
 log-denominators L: P = exp(S − L), dS = P ⊙ (⟨g_i, v_j ⊙ v'_k⟩ − ⟨g_i, output_i⟩). Subtracting L and the last product
-is left to one more coordinate, 1 in keys and values.
+is left to more coordinates, 1 in keys and values. L has two parts, the shift and the logarithm of the sum of
+2^(S − shift): large scores leave no digits for the second in a sum of both.
 
 Sums over pairs are added up tile by tile: a matrix product may add one number after the other, and the rounding errors
 of N² such steps in float32 would be felt.
 
 Threads share the blocks of pairs between them, and each runs its matrix products alone; their sums are added up at the
-end. One product after the other, each on all cores, would leave cores waiting at its end.
+end. One product after the other, each on all cores, would leave cores waiting at its end. Meanwhile torch's own number
+of threads is 1, in a thread that uses torch for the first time too.
 
 Tensors inside have their coordinates first, (batch, coordinates, tokens), so that tokens are next to each other in
 memory: the layout that matrix products with few coordinates like best.
@@ -43,26 +45,30 @@ LOG2_E = math.log2(math.e)
 #: Scores in a tile, 1 MiB in float32, half a core's level 2 cache; smaller tiles pay more calls. The backward pass
 #: holds two.
 TILE = 1 << 18
-#: Most queries in a tile: matrix products of 5 coordinates are twice as fast with them as with 512.
+#: Queries in a tile, or more where the pairs don't fill it: matrix products of 5 coordinates are twice as fast with 128
+#: as with 512.
 QUERIES = 128
+#: Most pairs over which one product sums; see above.
+PAIRS = 1 << 12
 #: Coordinates of folded pairs held at a time; the backward pass, which holds them, their gradients and products, takes
 #: half.
 FOLDED = 1 << 18
 #: Up to this many scores, and coordinates of folded keys or values, plain attention is faster: it makes fewer calls.
 PLAIN = 1 << 18
-#: Scores up to this many powers of 2 are exponentiated as they are: 2^±64 times N₁N₂ is far inside float32's range.
-SAFE_EXPONENT = 64.0
-#: Tiles that are worth a thread of their own, and blocks that each thread gets at least, so that all end together.
-TILES_A_THREAD, BLOCKS_A_THREAD = 8, 4
+#: Scores up to this many powers of 2 are exponentiated as they are, if the largest product of values is within 2^±40:
+#: both together with the number of pairs are inside float32's range.
+SAFE_EXPONENT, SAFE_VALUE = 64.0, 2.0**40
+#: Tiles and pairs that are worth a thread of their own, and blocks that each gets at least, so that all end together.
+TILES_A_THREAD, PAIRS_A_THREAD, BLOCKS_A_THREAD = 8, 1 << 11, 4
 
 T = TypeVar("T")
 
 
 class Saved(NamedTuple):
-    """What the forward pass leaves: the output and each query's log₂ of the denominator."""
+    """What the forward pass leaves: the output, and each query's shift and log₂ of Σ 2^(S − shift)."""
 
     output: Float[Tensor, "batch tokens value_dim"]
-    log_denominator: Float[Tensor, "batch tokens"]
+    logarithms: Float[Tensor, "batch two tokens"]
 
 
 def streamed_attention(
@@ -76,9 +82,9 @@ def streamed_attention(
     """softmax over pairs (j, k) of Σ_r q_r k_jr k'_kr, times v_j ⊙ v'_k: order 3 of `tensor_attention`.
 
     Differentiable once, in everything but the mask (inputs of at most `PLAIN` scores more often). Besides inputs,
-    outputs and gradients each of torch's threads holds a few tiles of `TILE` scores, and sums of the outputs' or
-    gradients' size. Made for about as many queries as keys: folding the pairs of keys pays from some 50 queries on. All
-    tensors are float32, or all float64.
+    outputs and gradients each of torch's threads holds a few tiles of `TILE` scores, and all but one of them sums of
+    the outputs' or gradients' size. A weight below 2^-100 of a query's largest may count as 0. Made for about as many
+    queries as keys: folding the pairs of keys pays from some 50 queries on. All tensors are float32, or all float64.
 
     Args:
         query, first_key, second_key, first_value, second_value: with one leading axis. Passing the same object for
@@ -111,19 +117,18 @@ class _Streamed(torch.autograd.Function):
     def forward(ctx: Any, *arguments: Any) -> Tensor:
         query, first_key, second_key, first_value, second_value, mask = arguments
         symmetric = first_key is second_key and first_value is second_value and mask is None
-        with _one_thread_a_product() as threads:
+        with _alone(query.device) as threads:
             saved = _forward(query, first_key, second_key, first_value, second_value, mask, symmetric, threads)
-        ctx.mask, ctx.symmetric = mask, symmetric
-        ctx.save_for_backward(query, first_key, second_key, first_value, second_value, *saved)
+        ctx.symmetric = symmetric
+        ctx.save_for_backward(*arguments, *saved)
         return saved.output
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        *tensors, output, log_denominator = ctx.saved_tensors
-        saved = Saved(output, log_denominator)
-        with _one_thread_a_product() as threads:
-            return (*_backward(tensors, ctx.mask, ctx.symmetric, saved, gradient, threads), None)
+        *tensors, mask, output, logarithms = ctx.saved_tensors
+        with _alone(gradient.device) as threads:
+            return (*_backward(tensors, mask, ctx.symmetric, Saved(output, logarithms), gradient, threads), None)
 
 
 class _Block(NamedTuple):
@@ -133,6 +138,10 @@ class _Block(NamedTuple):
     first: slice
     second: slice
     rows: int
+
+    @property
+    def num_pairs(self) -> int:
+        return math.prod(part.stop - part.start for part in (self.batch, self.first, self.second))
 
     def tiles(self) -> Iterator[tuple[slice, slice]]:
         """The first keys, and the places among the block's pairs, of one tile after the other."""
@@ -149,7 +158,7 @@ def _parts(start: int, stop: int, limit: int) -> list[slice]:
 
 @dataclass(frozen=True)
 class _Pass:
-    """What a forward or a backward pass works on: query rows, and (k; 1; 1; v) of each token of either slot."""
+    """What a forward or a backward pass works on: query rows, and (k; 1; 1; 1; v) of each token of either slot."""
 
     queries: Float[Tensor, "batch rows tokens"]
     first: Float[Tensor, "batch coordinates first"]
@@ -159,8 +168,9 @@ class _Pass:
     symmetric: bool
 
     def rows(self) -> list[slice]:
-        """The queries of one tile after the other; all but the last have the size that matrix products like."""
-        tokens, size = self.queries.shape[2], min(QUERIES, TILE)
+        """The queries of one tile after the other; all but the last have a size that matrix products like."""
+        tokens, pairs = self.queries.shape[2], self.first.shape[2] * self.second.shape[2]
+        size = min(TILE, max(QUERIES, TILE // pairs // 64 * 64))
         return [slice(i, min(i + size, tokens)) for i in range(0, tokens, size)]
 
     def blocks(self, numbers: int) -> Iterator[_Block]:
@@ -168,13 +178,14 @@ class _Pass:
         batch, coordinates, tokens = self.first.shape
         others = self.second.shape[2]
         folded, tile = numbers // coordinates, TILE // self.rows()[0].stop
-        columns = max(1, min(others, folded, tile))
+        columns = max(1, min(others, folded, tile, PAIRS))
         keys = max(1, min(tokens, folded // columns))
         entries = min(folded // (keys * columns), tile // columns)
         for b in _parts(0, batch, entries):
             for j in _parts(0, tokens, keys):
                 for k in _parts(j.start if self.symmetric else 0, others, columns):
-                    yield _Block(b, j, k, tile // ((k.stop - k.start) * (b.stop - b.start)))
+                    width = k.stop - k.start
+                    yield _Block(b, j, k, min(tile // (width * (b.stop - b.start)), PAIRS // width))
 
     def new_folded(self, numbers: int) -> Tensor:
         """Memory for the folded pairs of any of the `blocks`, of which the smallest is a single pair."""
@@ -183,29 +194,43 @@ class _Pass:
     def shared(self, work: Callable[["_Pass", list[_Block]], T], numbers: int, threads: int) -> list[T]:
         """``work`` on all blocks, or on a share of them in each of up to ``threads`` threads."""
         pairs = self.first.shape[0] * self.first.shape[2] * self.second.shape[2]
-        threads = min(threads, pairs * self.queries.shape[2] // (TILES_A_THREAD * TILE))
+        scores = pairs * self.queries.shape[2]
+        threads = min(threads, scores // (TILES_A_THREAD * TILE), pairs // PAIRS_A_THREAD)
         if threads <= 1:
             return [work(self, list(self.blocks(numbers)))]
-        blocks = list(self.blocks(min(numbers, pairs * self.first.shape[1] // (BLOCKS_A_THREAD * threads))))
-        with ThreadPoolExecutor(threads - 1, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            others = pool.map(work, [self] * (threads - 1), [blocks[i::threads] for i in range(1, threads)])
-            return [work(self, blocks[::threads]), *others]
+        smaller = min(numbers, pairs * self.first.shape[1] // (BLOCKS_A_THREAD * threads))
+        blocks = sorted(self.blocks(smaller), key=lambda block: block.num_pairs, reverse=True)
+        # Dealt back and forth, so that shares of unequal blocks are about equal.
+        turn = 2 * threads
+        shares = [blocks[i::turn] + blocks[turn - 1 - i :: turn] for i in range(threads)]
+        with ThreadPoolExecutor(threads - 1, initializer=_use_one_thread) as pool:
+            others = pool.map(partial(work, self), shares[1:])
+            return [work(self, shares[0]), *others]
+
+
+def _use_one_thread() -> None:
+    torch.get_num_threads()  # a thread's first call takes the process's number, and would undo the next line
+    torch.set_num_threads(1)
 
 
 @contextmanager
-def _one_thread_a_product() -> Iterator[int]:
-    """Keep torch's operations from using threads of their own, which wait busily for a while; gives their number."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield threads
-    finally:
-        torch.set_num_threads(threads)
+def _alone(device: torch.device) -> Iterator[int]:
+    """Full precision, and no threads inside torch's operations, which wait busily for a while; gives their number."""
+    threads = torch.get_num_threads() if device.type == "cpu" else 1
+    with torch.autocast(device.type, enabled=False):
+        if threads == 1:
+            yield 1
+            return
+        torch.set_num_threads(1)
+        try:
+            yield threads
+        finally:
+            torch.set_num_threads(threads)
 
 
 def _joined(key: Tensor, value: Tensor) -> Float[Tensor, "batch coordinates tokens"]:
-    """(k; 1; 1; v) for each token."""
-    return torch.cat([key.mT, key.new_ones(key.shape[0], 2, key.shape[1]), value.mT], dim=1)
+    """(k; 1; 1; 1; v) for each token."""
+    return torch.cat([key.mT, key.new_ones(key.shape[0], 3, key.shape[1]), value.mT], dim=1)
 
 
 def _factors(of: _Pass, block: _Block) -> tuple[Tensor, Tensor]:
@@ -229,10 +254,9 @@ def _double_mirrored(folded: Tensor, block: _Block) -> None:
     pairs[..., max(0, block.first.stop - block.second.start) :] *= 2
 
 
-def _product(folded: Tensor, queries: Tensor, memory: Tensor, factor: float = 1.0) -> Tensor:
-    """``factor`` times the inner products of all pairs and queries, written into ``memory``."""
-    scores = _within(memory, folded.shape[0], folded.shape[2], queries.shape[2])
-    return scores.baddbmm_(folded.mT, queries, beta=0, alpha=factor)
+def _product(folded: Tensor, queries: Tensor, memory: Tensor) -> Tensor:
+    """The inner products of all pairs and queries, written into ``memory``."""
+    return torch.bmm(folded.mT, queries, out=_within(memory, folded.shape[0], folded.shape[2], queries.shape[2]))
 
 
 def _hide(scores: Tensor, mask: Tensor, block: _Block, rows: slice, first: slice) -> None:
@@ -261,12 +285,17 @@ def _forward(
     threads: int,
 ) -> Saved:
     first, second = _joined(first_key, first_value), _joined(second_key, second_value)
-    task = _Pass(query.mT.contiguous(), first, second, query.shape[2], mask, symmetric)
-    running = not _score_bound(task.queries, first_key, second_key) <= SAFE_EXPONENT / LOG2_E  # it may be no number
-    parts = task.shared(partial(_sums, running=running), FOLDED, threads)
-    shift = torch.stack([part[1] for part in parts]).amax(0)
-    sums = torch.stack([part * (own - shift).exp2_().unsqueeze(1) for part, own in parts]).sum(0)
-    return Saved((sums[:, 1:] / sums[:, :1]).mT.contiguous(), (sums[:, 0].log2() + shift) / LOG2_E)
+    task = _Pass((query.mT * LOG2_E).contiguous(), first, second, query.shape[2], mask, symmetric)
+    value = float(first_value.abs().amax() * second_value.abs().amax())
+    bound = _score_bound(task.queries, first_key, second_key)
+    safe = bound <= SAFE_EXPONENT and 1 / SAFE_VALUE <= value <= SAFE_VALUE
+    (sums, shift), *others = task.shared(partial(_sums, running=not safe), FOLDED, threads)
+    for part, own in others:
+        before = shift.clone()
+        torch.maximum(shift, own, out=shift)
+        sums.mul_((before - shift).exp2_().unsqueeze(1)).add_(part.mul_((own - shift).exp2_().unsqueeze(1)))
+    output = (sums[:, 1:] / sums[:, :1]).mT.contiguous()
+    return Saved(output, torch.stack([shift, sums[:, 0].log2()], dim=1))
 
 
 @torch.no_grad()  # a thread does not inherit it
@@ -274,17 +303,17 @@ def _sums(task: _Pass, blocks: list[_Block], running: bool) -> tuple[Tensor, Ten
     """Σ 2^(S − shift) u over the pairs of the blocks, and the shift: 0, or each query's largest score."""
     embed, queries = task.embed, task.queries
     shift = torch.full_like(queries[:, 0], torch.finfo(queries.dtype).min if running else 0)
-    sums = torch.zeros_like(queries[:, :1]).repeat(1, task.first.shape[1] - embed - 1, 1)
+    sums = torch.zeros_like(queries[:, :1]).repeat(1, task.first.shape[1] - embed - 2, 1)
     memory, folded_memory = queries.new_empty(TILE), task.new_folded(FOLDED)
     for block in blocks:
         folded = _folded(*_factors(task, block), folded_memory)
         if task.symmetric:
-            _double_mirrored(folded[:, embed + 1 :], block)
+            _double_mirrored(folded[:, embed + 2 :], block)
         parts = [(rows, queries[block.batch, :, rows], sums[block.batch, :, rows]) for rows in task.rows()]
         for some, pairs in block.tiles():
-            keys, values = folded[:, :embed, pairs], folded[:, embed + 1 :, pairs]
+            keys, values = folded[:, :embed, pairs], folded[:, embed + 2 :, pairs]
             for rows, part, part_sums in parts:
-                exponents = _product(keys, part, memory, LOG2_E)
+                exponents = _product(keys, part, memory)
                 if task.mask is not None:
                     _hide(exponents, task.mask, block, rows, some)
                 if running:
@@ -304,12 +333,17 @@ def _backward(
     query, first_key, second_key, first_value, second_value = tensors
     embed = query.shape[2]
     first, second = _joined(first_key, first_value), _joined(second_key, second_value)
-    of_score = torch.stack([saved.log_denominator, (gradient * saved.output).sum(2)], dim=1)
-    queries = torch.cat([query.mT, -of_score, gradient.mT], dim=1)
+    mean = (gradient * saved.output).sum(2).unsqueeze(1)
+    queries = torch.cat([query.mT * LOG2_E, -saved.logarithms, -mean, gradient.mT], dim=1)
     parts = _Pass(queries, first, second, embed, mask, symmetric).shared(_gradients, FOLDED // 2, threads)
-    of_query, of_first, of_second = (sum(part).mT for part in zip(*parts, strict=True))
-    keys, values = slice(embed), slice(embed + 2, None)
-    return of_query, of_first[..., keys], of_second[..., keys], of_first[..., values], of_second[..., values]
+    (of_query, of_first, of_second), *others = parts
+    for part in others:
+        for total, share in zip((of_query, of_first, of_second), part, strict=True):
+            total += share
+    of_first, of_second = of_first.mT, of_second.mT
+    keys, values = slice(embed), slice(embed + 3, None)
+    of_keys = of_first[..., keys] / LOG2_E, of_second[..., keys] / LOG2_E  # sums over the queries times LOG2_E
+    return of_query.mT, *of_keys, of_first[..., values], of_second[..., values]
 
 
 @torch.no_grad()
@@ -322,23 +356,23 @@ def _gradients(task: _Pass, blocks: list[_Block]) -> tuple[Tensor, Tensor, Tenso
         left, right = _factors(task, block)
         folded = _folded(left, right, folded_memory[0])
         if task.symmetric:
-            _double_mirrored(folded[:, embed + 1 :], block)
+            _double_mirrored(folded[:, embed + 2 :], block)
         of_folded = _within(folded_memory[1], *folded.shape).zero_()
         parts = [(rows, queries[block.batch, :, rows], of_query[block.batch, :, rows]) for rows in task.rows()]
         for some, pairs in block.tiles():
-            keys, values = folded[:, : embed + 1, pairs], folded[:, embed + 1 :, pairs]
-            of_keys, of_values = of_folded[:, :embed, pairs], of_folded[:, embed + 2 :, pairs]
+            keys, values = folded[:, : embed + 2, pairs], folded[:, embed + 2 :, pairs]
+            of_keys, of_values = of_folded[:, :embed, pairs], of_folded[:, embed + 3 :, pairs]
             for rows, part, of_part in parts:
-                weights = _product(keys, part[:, : embed + 1], memory[0], LOG2_E)
+                weights = _product(keys, part[:, : embed + 2], memory[0])
                 if task.mask is not None:
                     _hide(weights, task.mask, block, rows, some)
                 weights.exp2_()
-                of_scores = _product(values, part[:, embed + 1 :], memory[1]).mul_(weights)
+                of_scores = _product(values, part[:, embed + 2 :], memory[1]).mul_(weights)
                 of_part += torch.bmm(keys[:, :embed], of_scores)
                 of_keys.baddbmm_(part[:, :embed], of_scores.mT)
-                of_values.baddbmm_(part[:, embed + 2 :], weights.mT)
+                of_values.baddbmm_(part[:, embed + 3 :], weights.mT)
         if task.symmetric:
-            _double_mirrored(of_folded[:, embed + 2 :], block)
+            _double_mirrored(of_folded[:, embed + 3 :], block)
         of_pairs = of_folded.unflatten(2, (left.shape[2], right.shape[3]))
         of_first[block.batch, :, block.first].add_((of_pairs * right).sum(3))
         of_second[block.batch, :, block.second].add_((of_pairs * left).sum(2))

@@ -35,11 +35,12 @@ def tensor_attention(
 ) -> Float[Tensor, "..."]:
     """softmax over all tuples of Σ_r q_r k¹_r k²_r …, times the entrywise product of the values; no scale 1/√m.
 
-    Order 3 is streamed: a few MiB beyond inputs, outputs and gradients at any N, and half the work where both slots get
-    the same keys object and the same values object. On CUDA, Triton kernels do it where Triton is installed, but for
-    float64 and for m or d above 128; they do all the work for equal slots too. Other orders hold all N · N_1 ⋯ N_{s−1}
-    scores. Formats below float32 are multiplied and summed in float32, as matrix units do, and the result is rounded to
-    the query's format.
+    Order 3 is streamed: on one thread a few MiB beyond inputs, outputs and gradients at any N (each further thread
+    holds sums of their size besides), and half the work where both slots get the same keys object and the same values
+    object. On CUDA, Triton kernels do it where Triton is installed, but for float64 and for m or d above 128; they do
+    all the work for equal slots too. Other orders hold all N · N_1 ⋯ N_{s−1} scores. Formats below float32 are
+    multiplied and summed in float32, as matrix units do, under autocast too, and the result is rounded to the query's
+    format.
 
     Args:
         query: (…, N, m).
@@ -59,12 +60,14 @@ def tensor_attention(
         >>> tensor_attention(one, (one, one), (torch.tensor([[1.0], [3.0]]), one)).flatten()
         tensor([2., 2.])
     """
+    keys, values = tuple(keys), tuple(values)
     _check(query, keys, values)
     if mask is not None:
         mask = _checked_mask(mask, (*query.shape[:-1], *(key.shape[-2] for key in keys)), len(keys))
-    if len(keys) != 2:
-        return reference_attention(query, keys, values, mask)
-    return _order_three(query, keys, values, mask)
+    with torch.autocast(query.device.type, enabled=False):
+        if len(keys) != 2:
+            return reference_attention(query, keys, values, mask)
+        return _order_three(query, keys, values, mask)
 
 
 def _order_three(query: Tensor, keys: Sequence[Tensor], values: Sequence[Tensor], mask: Tensor | None) -> Tensor:

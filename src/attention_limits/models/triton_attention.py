@@ -281,7 +281,7 @@ def _backward_kernel(
             folded = keys * _rows(single_key, entry, single, singles, embed, EMBED)
             folded_values = values * _rows(single_value, entry, single, singles, dim, DIM)
             exponents = _exponents(own_keys, folded, inside, mask, places + single.to(tl.int64) * mask_single)
-            weights = tl.exp2(exponents - logs)
+            weights = tl.exp2(tl.minimum(exponents - logs, 0.0))  # no weight is above 1 but for rounding
             of_weights = tl.dot(own_values, tl.trans(folded_values), input_precision="ieee")
             of_keys = tl.dot(weights * (of_weights - means), folded, of_keys, input_precision="ieee")
             if not OF_QUERY:
