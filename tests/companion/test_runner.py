@@ -4,11 +4,14 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import nbformat
+import psutil
 import pytest
 
 from attention_limits.companion import gate, runner
@@ -418,6 +421,14 @@ def test_two_runs_at_once_take_turns_and_both_succeed(project: Project) -> None:
         assert len(records_of(project.executed(name))) == 5
 
 
+@pytest.fixture
+def temporary(project: Project) -> Iterator[Path]:
+    """The folder that the project's commands take for temporary files, with a path short enough for sockets."""
+    with tempfile.TemporaryDirectory() as folder:
+        project.environment["TMPDIR"] = folder
+        yield Path(folder)
+
+
 def _half_done(project: Project) -> subprocess.Popen[str]:
     """A run of which page alpha is finished and page beta hangs in a cell."""
     project.add("alpha", NONCE)
@@ -430,6 +441,37 @@ def _half_done(project: Project) -> subprocess.Popen[str]:
     return process
 
 
+def _ports(project: Project) -> list[object]:
+    return [
+        connection
+        for process in project.processes()
+        for connection in process.net_connections(kind="inet")
+        if connection.status == psutil.CONN_LISTEN
+    ]
+
+
+def test_kernels_are_reached_by_sockets_of_their_own(project: Project, temporary: Path) -> None:
+    process = _half_done(project)
+    assert {path.name for path in temporary.glob("pages-*/*")} >= {f"beta-ipc-{number}" for number in range(1, 6)}
+    assert len(_ports(project)) < 5  # ipykernel takes one for itself
+    (project.root / "hold").unlink()
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert not list(temporary.glob("pages-*"))
+
+
+def test_where_temporary_paths_are_too_long_for_sockets_kernels_take_ports(project: Project, tmp_path: Path) -> None:
+    folder = tmp_path / ("long" * 25)
+    folder.mkdir()
+    project.environment["TMPDIR"] = str(folder)
+    process = _half_done(project)
+    assert len(_ports(project)) >= 5
+    (project.root / "hold").unlink()
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert not list(folder.glob("pages-*"))
+
+
 def _must_hold_alpha_alone(project: Project) -> None:
     executed = list((project.root / "_build" / "executed").rglob("*"))
     assert executed == [project.executed("alpha")]
@@ -437,11 +479,12 @@ def _must_hold_alpha_alone(project: Project) -> None:
     assert len(records_of(project.executed("alpha"))) == 5
 
 
-def test_a_killed_run_leaves_whole_results_no_process_and_the_next_goes_on(project: Project) -> None:
+def test_a_killed_run_leaves_whole_results_no_process_and_the_next_goes_on(project: Project, temporary: Path) -> None:
     process = _half_done(project)
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=30)
     wait_until(lambda: not project.processes(), "the end of the killed run's pages and kernels", 10)
+    assert not list(temporary.glob("pages-*"))
     _must_hold_alpha_alone(project)
     assert not (project.root / "_build" / "failed").exists()
     (project.root / "hold").unlink()
@@ -453,7 +496,7 @@ def test_a_killed_run_leaves_whole_results_no_process_and_the_next_goes_on(proje
     assert not (project.root / "_build" / "running").exists()
 
 
-def test_an_interrupted_run_keeps_what_was_finished_and_says_so(project: Project) -> None:
+def test_an_interrupted_run_keeps_what_was_finished_and_says_so(project: Project, temporary: Path) -> None:
     process = _half_done(project)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the command and its pages at once
     output, errors = process.communicate(timeout=30)
@@ -461,6 +504,7 @@ def test_an_interrupted_run_keeps_what_was_finished_and_says_so(project: Project
     assert "Traceback" not in output + errors
     assert errors.splitlines()[-1] == "interrupted: what was finished is kept"
     wait_until(lambda: not project.processes(), "the end of the interrupted run's pages and kernels", 10)
+    assert not list(temporary.glob("pages-*"))
     _must_hold_alpha_alone(project)
     assert not (project.root / "_build" / "failed").exists()
     assert not (project.root / "_build" / "running").exists()

@@ -12,6 +12,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -129,10 +130,11 @@ def execute(
     shutil.rmtree(scratch, ignore_errors=True)  # what a killed run left; the lock says that nobody is using it
     scratch.mkdir(parents=True)
     threads = max(1, (os.cpu_count() or 1) // min(jobs, len(runs)))
-    batch = _Batch(scratch, device, device_label, threads, cell_seconds)
+    sockets = tempfile.TemporaryDirectory(prefix="pages-")  # not in _build: a socket's path must be short
+    batch = _Batch(scratch, Path(sockets.name), device, device_label, threads, cell_seconds)
     outcomes = []
     try:
-        with batch.display, ThreadPoolExecutor(min(jobs, len(runs))) as pool:
+        with sockets, batch.display, ThreadPoolExecutor(min(jobs, len(runs))) as pool:
             futures = [pool.submit(batch.run, run) for run in runs]
             try:
                 for future in as_completed(futures):
@@ -150,14 +152,16 @@ def execute(
 class _Batch:
     """Pages running at the same time: what they share, and their processes."""
 
-    def __init__(self, scratch: Path, device: str, device_label: str, threads: int, cell_seconds: int) -> None:
-        self.scratch, self.cell_seconds = scratch, cell_seconds
+    def __init__(
+        self, scratch: Path, sockets: Path, device: str, device_label: str, threads: int, cell_seconds: int
+    ) -> None:
+        self.scratch, self.sockets, self.cell_seconds = scratch, sockets, cell_seconds
         self.device, self.device_label, self.threads = device, device_label, threads
         self.display = _Display()
         self.stopped = threading.Event()
         self.children: list[subprocess.Popen[str]] = []
         self.lock = threading.Lock()
-        # ipykernel warns about its transport at every start; its own configuration is the one place to silence that.
+        # ipykernel repeats on standard error what is reported here; its own configuration alone can silence that.
         profile = scratch / "ipython" / "profile_default"
         profile.mkdir(parents=True)
         (profile / "ipython_kernel_config.py").write_text("c.IPKernelApp.log_level = 50\n", encoding="utf-8")
@@ -178,6 +182,7 @@ class _Batch:
         order = {
             "source": str(run.page.path),
             "output": str(output),
+            "sockets": str(self.sockets / name),
             "parameters": injected,
             "cell_seconds": self.cell_seconds,
         }

@@ -8,6 +8,7 @@ notebook lands in the job's ``output`` either way.
 import json
 import logging
 import os
+import shutil
 import sys
 import threading
 import time
@@ -18,13 +19,14 @@ import jupytext
 import nbformat
 import papermill
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
+from traitlets.config import Config
 
 
 def main(job_path: Path) -> int:
     """Run the job; 0 if every cell ran, else 1."""
-    _die_with_parent()
-    logging.disable(logging.WARNING)  # papermill repeats what is reported here
     job = json.loads(job_path.read_text(encoding="utf-8"))
+    _die_with_parent(Path(job["sockets"]).parent)
+    logging.disable(logging.WARNING)  # papermill repeats what is reported here
     output = Path(job["output"])
     notebook = jupytext.read(job["source"], fmt="py:percent")
     nbformat.write(notebook, output)  # papermill takes files, and only .ipynb ones
@@ -42,6 +44,7 @@ def main(job_path: Path) -> int:
             execution_timeout=job["cell_seconds"],
             force_raise_errors=True,  # in a cell tagged raises-exception too
             on_cell_start=position.enter,
+            config=_connection(job["sockets"]),
         )
         error = _halted(output)
     except papermill.PapermillExecutionError as raised:
@@ -87,6 +90,13 @@ def _report_channel() -> TextIO:
     return channel
 
 
+def _connection(sockets: str) -> Config:
+    """Sockets of that name to reach the kernel by; ports are picked before they are bound, and can be picked twice."""
+    if os.name != "posix" or len(os.fsencode(f"{sockets}-ipc-5")) > 100:  # a socket's path has some 104 bytes at most
+        return Config()
+    return Config({"KernelManager": {"transport": "ipc", "connection_file": f"{sockets}.connection"}})
+
+
 def _halted(output: Path) -> str:
     """What ended a run that papermill calls good: it takes a page's SystemExit for its regular end."""
     outputs = [shown for cell in nbformat.read(output, 4).cells for shown in cell.get("outputs", [])]
@@ -97,13 +107,14 @@ def _first_line(text: str) -> str:
     return (text.splitlines() or [""])[0]
 
 
-def _die_with_parent() -> None:
+def _die_with_parent(sockets: Path) -> None:
     """End this process, and by its own watch the kernel, when the runner is killed: nobody would take the result."""
     parent = os.getppid()
 
     def watch() -> None:
         while os.getppid() == parent:
             time.sleep(0.5)
+        shutil.rmtree(sockets, ignore_errors=True)
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
