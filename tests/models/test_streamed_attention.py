@@ -272,13 +272,24 @@ def test_small_inputs_are_answered_all_at_once(monkeypatch: pytest.MonkeyPatch) 
     tensors = draw((2,), (7, 5, 6), 3, 2, scale=50)
     mask = torch.rand(2, 7, 5, 6, generator=torch.Generator().manual_seed(3)) < 0.5
     mask[..., -1, -1] = True
-    scores = 2 * 7 * 5 * 6
-    for limit, expected in ((scores, 2), (scores - 1, 0)):
+    twice = 2 * 2 * 7 * 5 * 6
+    for limit, expected in ((twice, 2), (twice - 1, 0)):
         monkeypatch.setattr(streamed, "PLAIN", limit)
         plain.reset_mock()
         for chosen in (None, mask):
             assert_equal(both(tensors, chosen), 1e-10)
         assert plain.call_count == expected
+
+
+@pytest.mark.parametrize("queries", [1, 31, 32, 40, 64, 100])
+@pytest.mark.parametrize("pairs", [1, 63, 64, 65, 127, 300])
+def test_the_largest_score_of_each_query_is_found_wherever_it_is(pairs: int, queries: int) -> None:
+    scores = torch.randn(3, pairs, queries, generator=torch.Generator().manual_seed(pairs))
+    assert torch.equal(streamed._largest(scores), scores.amax(1))
+    for place in range(pairs):
+        highest = torch.zeros(1, pairs, queries)
+        highest[0, place] = torch.arange(1.0, queries + 1)
+        assert torch.equal(streamed._largest(highest), highest[:, place])
 
 
 def test_gradients_pass_gradcheck() -> None:

@@ -53,8 +53,9 @@ PAIRS = 1 << 12
 #: Coordinates of folded pairs held at a time; the backward pass, which holds them, their gradients and products, takes
 #: half.
 FOLDED = 1 << 18
-#: Up to this many scores, and coordinates of folded keys or values, plain attention is faster: it makes fewer calls.
-PLAIN = 1 << 18
+#: Up to this many scores, counted twice, and coordinates of folded pairs, plain attention is faster: it makes fewer
+#: calls.
+PLAIN = 1 << 19
 #: Scores up to this many powers of 2 are exponentiated as they are, if the largest product of values is within 2^±40:
 #: both together with the number of pairs are inside float32's range.
 SAFE_EXPONENT, SAFE_VALUE = 64.0, 2.0**40
@@ -92,7 +93,7 @@ def streamed_attention(
         mask: true where a query may look, for each query somewhere; an expanded view costs nothing.
     """
     arguments = (query, first_key, second_key, first_value, second_value, mask)
-    numbers = max(query.shape[1], query.shape[2] + first_value.shape[2])
+    numbers = max(2 * query.shape[1], query.shape[2] + first_value.shape[2])
     if query.shape[0] * first_key.shape[1] * second_key.shape[1] * numbers <= PLAIN:
         return _plain(*arguments)
     return _Streamed.apply(*arguments)
@@ -265,6 +266,16 @@ def _hide(scores: Tensor, mask: Tensor, block: _Block, rows: slice, first: slice
     scores.masked_fill_(hidden.flatten(2).mT, -torch.inf)
 
 
+def _largest(scores: Tensor) -> Tensor:
+    """``scores.amax(1)``, which torch does 50 times as fast where multiples of 32 numbers lie next to each other."""
+    entries, pairs, queries = scores.shape
+    if queries % 32 == 0 or pairs < 64:
+        return scores.amax(1)
+    even = pairs // 32 * 32
+    largest = scores[:, :even].view(entries, -1, 32 * queries).amax(1).view(entries, 32, queries)
+    return torch.cat([largest, scores[:, even:]], dim=1).amax(1)
+
+
 @torch.no_grad()
 def _score_bound(queries: Tensor, first_key: Tensor, second_key: Tensor) -> float:
     """At least every |S|: the largest |⟨k_j ⊙ (max_k |k'_k|), q_i⟩| over i and j, with absolute values throughout."""
@@ -318,7 +329,7 @@ def _sums(task: _Pass, blocks: list[_Block], running: bool) -> tuple[Tensor, Ten
                     _hide(exponents, task.mask, block, rows, some)
                 if running:
                     before = shift[block.batch, rows].clone()
-                    now = torch.maximum(before, exponents.amax(1), out=shift[block.batch, rows])
+                    now = torch.maximum(before, _largest(exponents), out=shift[block.batch, rows])
                     # Next to 1 or more, 2^-100 is nothing; numbers too small for the format's full precision are slow.
                     torch.threshold_(exponents.sub_(now.unsqueeze(1)), -100, -torch.inf)
                     part_sums *= (before - now).exp2_().unsqueeze(1)
