@@ -27,7 +27,7 @@ check: book ## Lint, format, types, and the book built with warnings as errors
 	$(BIN)/mypy
 
 test: check ## make check, then all tests (the first needs the book, so it is made too)
-	$(BIN)/pytest --numprocesses auto --maxprocesses 8 --dist loadfile
+	$(BIN)/pytest --numprocesses auto --maxprocesses 8 --dist loadfile --junitxml _build/tests.xml
 
 bench: $(INSTALLED) ## Time attention, training and evaluation against the usual ways, some 7 minutes: _build/benchmarks.json
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'

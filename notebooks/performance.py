@@ -85,6 +85,7 @@ from attention_limits.performance.report import (
     growth_table,
     measure_report,
     read_report,
+    seconds_by_file,
     wide,
 )
 from attention_limits.performance.roofline import floor
@@ -472,7 +473,7 @@ display(
 # On a CUDA device `tensor_attention` takes a kernel in Triton, where that is installed (`pip install 'attention-limits[triton]'`), for float32 and at most 128 dimensions: it keeps its tiles on the chip. The tests compare its outputs and all
 # gradients with the definition in Triton's interpreter, and on the device where there is one; `benchmarks/bench_gpu_attention.py` times it against torch's own ways. No time on a GPU is reported here: none was measured.
 #
-# ### Where `make book` spends its time
+# ### Where `make book` and `make test` spend their time
 
 # %% tags=["hide-input"]
 runs = {
@@ -496,6 +497,21 @@ display(
 )
 if len(spent):
     display(spent.style.hide(axis="index").format({"seconds": "{:.0f}"}))
+
+# %% tags=["hide-input"]
+junit = root / "_build" / "tests.xml"
+if junit.exists():
+    times = seconds_by_file(junit)
+    display(
+        Markdown(
+            f"The last `make test` took {times.seconds.sum():.0f} s for {times.tests.sum():,} tests, the sum of all its processes, after `make book` and the linters. These files took the most, some of it for "
+            "running pages in small, for a book of their own and for processes that are killed halfway:"
+        )
+    )
+    slowest = times.head(12)
+    display(slowest.style.hide(axis="index").format({"seconds": "{:.0f}"}))
+else:
+    display(Markdown("`make test` had not been run here."))
 
 # %% [markdown]
 # ## Checks
@@ -585,7 +601,7 @@ claim(
 # * *That no way is faster.* Each form was written or called as its documentation suggests, and none was tuned for these sizes.
 # * *That the floor is attained.* It leaves out loads, stores and everything of order $N^2$.
 #
-# After a new `make bench`, `attention-limits run performance --force` shows the new times.
+# After a new `make bench` or `make test`, `attention-limits run performance --force` shows the new times.
 #
 # ## Exercises
 #

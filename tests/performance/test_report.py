@@ -1,6 +1,8 @@
 """The file of `make bench`: written and read, refused where it is broken; tables; the floor; memory."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from attention_limits.performance.report import (
     memory_details,
     race_details,
     read_report,
+    seconds_by_file,
     wide,
 )
 from attention_limits.performance.roofline import Machine, floor, machine
@@ -164,3 +167,32 @@ def test_an_unknown_form_and_a_failing_process_are_reported() -> None:
         memory_growth("magic", 8, 5, 1, "forward")
     with pytest.raises(RuntimeError, match=r"measuring the memory of streamed at N = -1 failed: \w+"):
         memory_growth("streamed", -1, 5, 1, "forward")
+
+
+def test_times_of_tests_are_added_up_by_file(tmp_path: Path) -> None:
+    cases = (("tests.a", 0.25), ("tests.deep.b", 2), ("tests.a", 0.5))
+    inner = "".join(f'<testcase classname="{name}" name="test" time="{seconds}"/>' for name, seconds in cases)
+    (tmp_path / "tests.xml").write_text(f"<testsuites><testsuite>{inner}</testsuite></testsuites>", encoding="utf-8")
+    rows = seconds_by_file(tmp_path / "tests.xml").to_dict("records")
+    assert rows == [
+        {"file": "tests/deep/b.py", "tests": 1, "seconds": 2.0},
+        {"file": "tests/a.py", "tests": 2, "seconds": 0.75},
+    ]
+
+
+def test_times_that_pytest_writes_are_read(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "test_one.py").write_text("def test_it(): pass\n", encoding="utf-8")
+    (tmp_path / "deep" / "test_two.py").write_text("def test_it(): pass\n\ndef test_more(): pass\n", encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "--rootdir=.", "--junitxml=times.xml", "-p", "no:cacheprovider"]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    times = seconds_by_file(tmp_path / "times.xml")
+    assert dict(zip(times["file"], times["tests"], strict=True)) == {"test_one.py": 1, "deep/test_two.py": 2}
+    assert (times["seconds"] >= 0).all()
+
+
+@pytest.mark.parametrize("text", ["", "<testsuites><testcase classname='a'/></testsuites>", "<testsuites>"])
+def test_a_file_without_times_of_tests_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "tests.xml").write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match=r"tests\.xml cannot be read as JUnit XML: "):
+        seconds_by_file(tmp_path / "tests.xml")
