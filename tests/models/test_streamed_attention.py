@@ -266,18 +266,30 @@ def test_every_shape_equals_the_reference(
     assert_equal(both(tensors, mask, seed), 1e-12 * (100 + scale))
 
 
-def test_small_inputs_are_answered_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("tokens", [(7, 5, 6), (6, 7, 6), (5, 7, 6), (1, 4, 9)])
+def test_small_inputs_are_answered_all_at_once(tokens: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch) -> None:
     plain = Mock(wraps=streamed._plain)
     monkeypatch.setattr(streamed, "_plain", plain)
-    tensors = draw((2,), (7, 5, 6), 3, 2, scale=50)
-    mask = torch.rand(2, 7, 5, 6, generator=torch.Generator().manual_seed(3)) < 0.5
+    tensors = draw((2,), tokens, 3, 2, scale=50)
+    mask = torch.rand(2, *tokens, generator=torch.Generator().manual_seed(3)) < 0.5
     mask[..., -1, -1] = True
-    twice = 2 * 2 * 7 * 5 * 6
+    twice = 2 * 2 * math.prod(tokens)
     for limit, expected in ((twice, 2), (twice - 1, 0)):
         monkeypatch.setattr(streamed, "PLAIN", limit)
         plain.reset_mock()
         for chosen in (None, mask):
             assert_equal(both(tensors, chosen), 1e-10)
+        assert plain.call_count == expected
+
+
+def test_small_inputs_of_many_coordinates_are_answered_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = Mock(wraps=streamed._plain)
+    monkeypatch.setattr(streamed, "_plain", plain)
+    tensors = draw((), (2, 5, 3), 17, 4)
+    for limit, expected in ((2 * 5 * 21, 1), (2 * 5 * 21 - 1, 0)):
+        monkeypatch.setattr(streamed, "PLAIN", limit)
+        plain.reset_mock()
+        assert_equal(both(tensors), 1e-10)
         assert plain.call_count == expected
 
 

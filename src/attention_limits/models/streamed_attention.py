@@ -82,10 +82,11 @@ def streamed_attention(
 ) -> Float[Tensor, "batch tokens value_dim"]:
     """softmax over pairs (j, k) of Σ_r q_r k_jr k'_kr, times v_j ⊙ v'_k: order 3 of `tensor_attention`.
 
-    Differentiable once, in everything but the mask (inputs of at most `PLAIN` scores more often). Besides inputs,
-    outputs and gradients each of torch's threads holds a few tiles of `TILE` scores, and all but one of them sums of
-    the outputs' or gradients' size. A weight below 2^-100 of a query's largest may count as 0. Made for about as many
-    queries as keys: folding the pairs of keys pays from some 50 queries on. All tensors are float32, or all float64.
+    Differentiable once, in everything but the mask (small inputs, see `PLAIN`, more often). Besides inputs, outputs and
+    gradients each of torch's threads holds a few tiles of `TILE` scores, and all but one of them sums of the outputs'
+    or gradients' size. A weight below 2^-100 of a query's largest may count as 0. Made for about as many queries as
+    keys: in inputs that are not small, folding the pairs of keys pays from some 50 queries on. All tensors are float32,
+    or all float64.
 
     Args:
         query, first_key, second_key, first_value, second_value: with one leading axis. Passing the same object for
@@ -93,8 +94,9 @@ def streamed_attention(
         mask: true where a query may look, for each query somewhere; an expanded view costs nothing.
     """
     arguments = (query, first_key, second_key, first_value, second_value, mask)
-    numbers = max(2 * query.shape[1], query.shape[2] + first_value.shape[2])
-    if query.shape[0] * first_key.shape[1] * second_key.shape[1] * numbers <= PLAIN:
+    (batch, tokens, _), keys, others = query.shape, first_key.shape[1], second_key.shape[1]
+    folded = min(tokens, others) * (query.shape[2] + first_value.shape[2])
+    if batch * keys * max(2 * tokens * others, folded) <= PLAIN:
         return _plain(*arguments)
     return _Streamed.apply(*arguments)
 
@@ -102,15 +104,21 @@ def streamed_attention(
 def _plain(
     query: Tensor, first_key: Tensor, second_key: Tensor, first_value: Tensor, second_value: Tensor, mask: Tensor | None
 ) -> Tensor:
-    """All scores at once, left to automatic differentiation."""
-    keys, values = (
-        (first.unsqueeze(2) * second.unsqueeze(1)).flatten(1, 2)
-        for first, second in ((first_key, second_key), (first_value, second_value))
-    )
-    scores = torch.bmm(query, keys.mT)
+    """All scores at once, left to automatic differentiation: the score does not mind which two factors are folded."""
+    tokens, others = query.shape[1], second_key.shape[1]
+    if tokens < others:  # fold queries and first keys
+        folded = query.unsqueeze(2) * first_key.unsqueeze(1)
+        scores = torch.bmm(folded.flatten(1, 2), second_key.mT).view(len(query), tokens, -1)
+    else:  # fold both keys
+        folded = first_key.unsqueeze(2) * second_key.unsqueeze(1)
+        scores = torch.bmm(query, folded.flatten(1, 2).mT)
     if mask is not None:
         scores = scores.masked_fill(~mask.flatten(2), -torch.inf)
-    return torch.bmm(scores.softmax(-1), values)
+    weights = scores.softmax(-1)
+    if tokens < others:
+        sums = torch.bmm(weights.view(len(query), -1, others), second_value).unflatten(1, (tokens, -1))
+        return (sums * first_value.unsqueeze(1)).sum(2)
+    return torch.bmm(weights, (first_value.unsqueeze(2) * second_value.unsqueeze(1)).flatten(1, 2))
 
 
 class _Streamed(torch.autograd.Function):
