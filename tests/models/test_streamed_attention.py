@@ -14,7 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from attention_limits.models import pair_tiles
 from attention_limits.models import streamed_attention as streamed
+from attention_limits.models.pair_tiles import PairTiles, alone, use_one_thread
 from attention_limits.models.tensor_attention import reference_attention, tensor_attention
 from attention_limits.performance.memory import memory_growth
 
@@ -60,9 +62,9 @@ def _stream_small_inputs_too() -> Iterator[None]:
 @pytest.fixture(params=[1 << 19, 300, 40, 1])
 def tile(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     """Tiles that hold everything, a few rows, less than a row, a single score."""
-    monkeypatch.setattr(streamed, "TILE", request.param)
+    monkeypatch.setattr(pair_tiles, "TILE", request.param)
     monkeypatch.setattr(streamed, "FOLDED", request.param)
-    monkeypatch.setattr(streamed, "QUERIES", 512 if request.param > 300 else 3)
+    monkeypatch.setattr(pair_tiles, "QUERIES", 512 if request.param > 300 else 3)
     return request.param
 
 
@@ -86,7 +88,7 @@ def test_the_same_keys_and_values_in_both_slots_give_the_same_for_half_the_work(
     pairs = [
         sum(
             math.prod(part.stop - part.start for part in (block.batch, block.first, block.second))
-            for block in streamed._Pass(queries, keys, keys, 4, None, symmetric).blocks(tile)
+            for block in PairTiles(queries, keys, keys, 4, None, symmetric).blocks(tile)
         )
         for symmetric in (False, True)
     ]
@@ -106,9 +108,9 @@ def test_slots_that_share_only_their_keys_or_values_or_have_a_mask_are_not_taken
 @pytest.fixture
 def three_threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     """Threads however small the work, and the numbers of pairs that they got."""
-    monkeypatch.setattr(streamed, "TILE", 20)
-    monkeypatch.setattr(streamed, "TILES_A_THREAD", 1)
-    monkeypatch.setattr(streamed, "PAIRS_A_THREAD", 1)
+    monkeypatch.setattr(pair_tiles, "TILE", 20)
+    monkeypatch.setattr(pair_tiles, "TILES_A_THREAD", 1)
+    monkeypatch.setattr(pair_tiles, "PAIRS_A_THREAD", 1)
     shares: list[int] = []
     for name in ("_sums", "_gradients"):
         work = getattr(streamed, name)
@@ -184,7 +186,7 @@ def test_a_call_from_a_thread_that_started_during_another_changes_no_number(
 
 def test_small_work_and_few_pairs_start_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     pool = Mock(wraps=ThreadPoolExecutor)
-    monkeypatch.setattr(streamed, "ThreadPoolExecutor", pool)
+    monkeypatch.setattr(pair_tiles, "ThreadPoolExecutor", pool)
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     for tokens, started in (((20, 100, 100), 0), ((100_000, 8, 8), 0), ((170, 160, 160), 1)):
@@ -200,11 +202,11 @@ def test_a_thread_keeps_its_own_number_of_torch_threads_and_gives_it_to_no_other
     begun, changed = threading.Event(), threading.Event()
 
     def work() -> tuple[int, int]:
-        streamed._use_one_thread()
+        use_one_thread()
         begun.set()
         changed.wait()
         own = torch.get_num_threads()
-        with streamed._alone(torch.device("cpu")) as threads:
+        with alone(torch.device("cpu")) as threads:
             assert threads == 1
         return own, threads_elsewhere()
 
@@ -220,7 +222,7 @@ def test_a_thread_keeps_its_own_number_of_torch_threads_and_gives_it_to_no_other
 def test_no_product_sums_over_more_than_4096_pairs() -> None:
     query, first, second = torch.zeros(1, 4, 3), torch.zeros(1, 8, 800), torch.zeros(1, 8, 9000)
     for keys in (first, second):
-        task = streamed._Pass(query, first, keys, 4, None, False)
+        task = PairTiles(query, first, keys, 4, None, False)
         products = [tile.stop - tile.start for block in task.blocks(streamed.FOLDED) for _, tile in block.tiles()]
         assert max(products) <= 4096
         assert sum(products) == 800 * keys.shape[2]
@@ -229,7 +231,7 @@ def test_no_product_sums_over_more_than_4096_pairs() -> None:
 def test_few_pairs_are_met_by_many_queries_at_a_time() -> None:
     keys = torch.zeros(1, 8, 8)
     for tokens, tiles in ((100, 1), (4096, 1), (40_000, 10)):
-        task = streamed._Pass(torch.zeros(1, 4, tokens), keys, keys, 4, None, False)
+        task = PairTiles(torch.zeros(1, 4, tokens), keys, keys, 4, None, False)
         assert len(task.rows()) == tiles
         assert task.rows()[-1].stop == tokens
 
@@ -406,9 +408,9 @@ def test_large_scores_are_exact_where_one_pair_wins() -> None:
 
 
 def test_a_query_whose_first_tiles_are_masked_is_answered_from_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streamed, "TILE", 20)
+    monkeypatch.setattr(pair_tiles, "TILE", 20)
     monkeypatch.setattr(streamed, "FOLDED", 60)
-    monkeypatch.setattr(streamed, "QUERIES", 2)
+    monkeypatch.setattr(pair_tiles, "QUERIES", 2)
     tensors = draw((), (3, 6, 5), 3, 2, scale=500)
     mask = torch.zeros(3, 6, 5, dtype=torch.bool)
     mask[:, 5, 3:] = True
@@ -429,14 +431,14 @@ def test_a_mask_lets_nothing_through_next_to_a_query_with_large_scores() -> None
 
 @pytest.mark.parametrize("change", ["drop the last block", "forget the weight of mirrored pairs", "no running maximum"])
 def test_the_comparison_sees_a_broken_kernel(change: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streamed, "TILE", 20)
+    monkeypatch.setattr(pair_tiles, "TILE", 20)
     monkeypatch.setattr(streamed, "FOLDED", 60)
-    monkeypatch.setattr(streamed, "QUERIES", 2)
+    monkeypatch.setattr(pair_tiles, "QUERIES", 2)
     query, key, other, value, second_value = draw((), (4, 6, 6), 3, 2)
     tensors = [query, key, other, value, second_value]
     if change == "drop the last block":
-        blocks = streamed._Pass.blocks
-        monkeypatch.setattr(streamed._Pass, "blocks", lambda *a: list(blocks(*a))[:-1])
+        blocks = PairTiles.blocks
+        monkeypatch.setattr(PairTiles, "blocks", lambda *a: list(blocks(*a))[:-1])
     elif change == "forget the weight of mirrored pairs":
         tensors = [query, key, key, value, value]
         monkeypatch.setattr(streamed, "_double_mirrored", lambda *_: None)

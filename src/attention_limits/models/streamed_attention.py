@@ -18,10 +18,6 @@ is left to more coordinates, 1 in keys and values. L has two parts, the shift an
 Sums over pairs are added up tile by tile: a matrix product may add one number after the other, and the rounding errors
 of N² such steps in float32 would be felt.
 
-Threads share the blocks of pairs between them, and each runs its matrix products alone; their sums are added up at the
-end. One product after the other, each on all cores, would leave cores waiting at its end. Meanwhile torch's own number
-of threads is 1, in a thread that uses torch for the first time too.
-
 Tensors inside have their coordinates first, (batch, coordinates, tokens), so that tokens are next to each other in
 memory: the layout that matrix products with few coordinates like best.
 
@@ -29,27 +25,18 @@ Letters: N queries, N₁ and N₂ keys, m = embed, d = value dimension.
 """
 
 import math
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from attention_limits.models import pair_tiles
+from attention_limits.models.pair_tiles import Block, PairTiles, alone, slices
+
 LOG2_E = math.log2(math.e)
-#: Scores in a tile, 1 MiB in float32, half a core's level 2 cache; smaller tiles pay more calls. The backward pass
-#: holds two.
-TILE = 1 << 18
-#: Queries in a tile, or more where the pairs don't fill it: matrix products of 5 coordinates are twice as fast with 128
-#: as with 512.
-QUERIES = 128
-#: Most pairs over which one product sums; see above.
-PAIRS = 1 << 12
 #: Coordinates of folded pairs held at a time; the backward pass, which holds them, their gradients and products, takes
 #: half.
 FOLDED = 1 << 18
@@ -59,10 +46,6 @@ PLAIN = 1 << 19
 #: Scores up to this many powers of 2 are exponentiated as they are, if the largest product of values is within 2^±40:
 #: both together with the number of pairs are inside float32's range.
 SAFE_EXPONENT, SAFE_VALUE = 64.0, 2.0**40
-#: Tiles and pairs that are worth a thread of their own, and blocks that each gets at least, so that all end together.
-TILES_A_THREAD, PAIRS_A_THREAD, BLOCKS_A_THREAD = 8, 1 << 11, 4
-
-T = TypeVar("T")
 
 
 class Saved(NamedTuple):
@@ -126,7 +109,7 @@ class _Streamed(torch.autograd.Function):
     def forward(ctx: Any, *arguments: Any) -> Tensor:
         query, first_key, second_key, first_value, second_value, mask = arguments
         symmetric = first_key is second_key and first_value is second_value and mask is None
-        with _alone(query.device) as threads:
+        with alone(query.device) as threads:
             saved = _forward(query, first_key, second_key, first_value, second_value, mask, symmetric, threads)
         ctx.symmetric = symmetric
         ctx.save_for_backward(*arguments, *saved)
@@ -136,105 +119,8 @@ class _Streamed(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         *tensors, mask, output, logarithms = ctx.saved_tensors
-        with _alone(gradient.device) as threads:
+        with alone(gradient.device) as threads:
             return (*_backward(tensors, mask, ctx.symmetric, Saved(output, logarithms), gradient, threads), None)
-
-
-class _Block(NamedTuple):
-    """Which batch entries, first keys and second keys are folded together, and how many first keys go into a tile."""
-
-    batch: slice
-    first: slice
-    second: slice
-    rows: int
-
-    @property
-    def num_pairs(self) -> int:
-        return math.prod(part.stop - part.start for part in (self.batch, self.first, self.second))
-
-    def tiles(self) -> Iterator[tuple[slice, slice]]:
-        """The first keys, and the places among the block's pairs, of one tile after the other."""
-        start, width = self.first.start, self.second.stop - self.second.start
-        for part in _parts(start, self.first.stop, self.rows):
-            yield part, slice((part.start - start) * width, (part.stop - start) * width)
-
-
-def _parts(start: int, stop: int, limit: int) -> list[slice]:
-    """The fewest slices of at most ``limit`` that cover range(start, stop), as equal as can be."""
-    size = math.ceil((stop - start) / math.ceil((stop - start) / max(1, limit)))
-    return [slice(i, min(i + size, stop)) for i in range(start, stop, size)]
-
-
-@dataclass(frozen=True)
-class _Pass:
-    """What a forward or a backward pass works on: query rows, and (k; 1; 1; 1; v) of each token of either slot."""
-
-    queries: Float[Tensor, "batch rows tokens"]
-    first: Float[Tensor, "batch coordinates first"]
-    second: Float[Tensor, "batch coordinates second"]
-    embed: int
-    mask: Bool[Tensor, "batch tokens first second"] | None
-    symmetric: bool
-
-    def rows(self) -> list[slice]:
-        """The queries of one tile after the other; all but the last have a size that matrix products like."""
-        tokens, pairs = self.queries.shape[2], self.first.shape[2] * self.second.shape[2]
-        size = min(TILE, max(QUERIES, TILE // pairs // 64 * 64))
-        return [slice(i, min(i + size, tokens)) for i in range(0, tokens, size)]
-
-    def blocks(self, numbers: int) -> Iterator[_Block]:
-        """Blocks that cover all pairs, folded of at most that many numbers, for tiles of at most `TILE` scores."""
-        batch, coordinates, tokens = self.first.shape
-        others = self.second.shape[2]
-        folded, tile = numbers // coordinates, TILE // self.rows()[0].stop
-        columns = max(1, min(others, folded, tile, PAIRS))
-        keys = max(1, min(tokens, folded // columns))
-        entries = min(folded // (keys * columns), tile // columns)
-        for b in _parts(0, batch, entries):
-            for j in _parts(0, tokens, keys):
-                for k in _parts(j.start if self.symmetric else 0, others, columns):
-                    width = k.stop - k.start
-                    yield _Block(b, j, k, min(tile // (width * (b.stop - b.start)), PAIRS // width))
-
-    def new_folded(self, numbers: int) -> Tensor:
-        """Memory for the folded pairs of any of the `blocks`, of which the smallest is a single pair."""
-        return self.first.new_empty(max(numbers, self.first.shape[1]))
-
-    def shared(self, work: Callable[["_Pass", list[_Block]], T], numbers: int, threads: int) -> list[T]:
-        """``work`` on all blocks, or on a share of them in each of up to ``threads`` threads."""
-        pairs = self.first.shape[0] * self.first.shape[2] * self.second.shape[2]
-        scores = pairs * self.queries.shape[2]
-        threads = min(threads, scores // (TILES_A_THREAD * TILE), pairs // PAIRS_A_THREAD)
-        if threads <= 1:
-            return [work(self, list(self.blocks(numbers)))]
-        smaller = min(numbers, pairs * self.first.shape[1] // (BLOCKS_A_THREAD * threads))
-        blocks = sorted(self.blocks(smaller), key=lambda block: block.num_pairs, reverse=True)
-        # Dealt back and forth, so that shares of unequal blocks are about equal.
-        turn = 2 * threads
-        shares = [blocks[i::turn] + blocks[turn - 1 - i :: turn] for i in range(threads)]
-        with ThreadPoolExecutor(threads - 1, initializer=_use_one_thread) as pool:
-            others = pool.map(partial(work, self), shares[1:])
-            return [work(self, shares[0]), *others]
-
-
-def _use_one_thread() -> None:
-    torch.get_num_threads()  # a thread's first call takes the process's number, and would undo the next line
-    torch.set_num_threads(1)
-
-
-@contextmanager
-def _alone(device: torch.device) -> Iterator[int]:
-    """Full precision, and no threads inside torch's operations, which wait busily for a while; gives their number."""
-    threads = torch.get_num_threads() if device.type == "cpu" else 1
-    with torch.autocast(device.type, enabled=False):
-        if threads == 1:
-            yield 1
-            return
-        torch.set_num_threads(1)
-        try:
-            yield threads
-        finally:
-            torch.set_num_threads(threads)
 
 
 def _joined(key: Tensor, value: Tensor) -> Float[Tensor, "batch coordinates tokens"]:
@@ -242,7 +128,7 @@ def _joined(key: Tensor, value: Tensor) -> Float[Tensor, "batch coordinates toke
     return torch.cat([key.mT, key.new_ones(key.shape[0], 3, key.shape[1]), value.mT], dim=1)
 
 
-def _factors(of: _Pass, block: _Block) -> tuple[Tensor, Tensor]:
+def _factors(of: PairTiles, block: Block) -> tuple[Tensor, Tensor]:
     """The block of either slot, to be multiplied entrywise: (entries, coordinates, N₁, 1) and (…, 1, N₂)."""
     return of.first[block.batch, :, block.first].unsqueeze(3), of.second[block.batch, :, block.second].unsqueeze(2)
 
@@ -257,7 +143,7 @@ def _folded(left: Tensor, right: Tensor, memory: Tensor) -> Float[Tensor, "entri
     return torch.mul(left, right, out=_within(memory, entries, coordinates, keys, right.shape[3])).flatten(2)
 
 
-def _double_mirrored(folded: Tensor, block: _Block) -> None:
+def _double_mirrored(folded: Tensor, block: Block) -> None:
     """Count the pairs (j, k) whose mirror image (k, j) is not visited twice."""
     pairs = folded.unflatten(2, (block.first.stop - block.first.start, -1))
     pairs[..., max(0, block.first.stop - block.second.start) :] *= 2
@@ -268,7 +154,7 @@ def _product(folded: Tensor, queries: Tensor, memory: Tensor) -> Tensor:
     return torch.bmm(folded.mT, queries, out=_within(memory, folded.shape[0], folded.shape[2], queries.shape[2]))
 
 
-def _hide(scores: Tensor, mask: Tensor, block: _Block, rows: slice, first: slice) -> None:
+def _hide(scores: Tensor, mask: Tensor, block: Block, rows: slice, first: slice) -> None:
     """Set the scores of pairs at which a query may not look to −∞."""
     hidden = ~mask[block.batch, rows, first, block.second]
     scores.masked_fill_(hidden.flatten(2).mT, -torch.inf)
@@ -288,8 +174,8 @@ def _largest(scores: Tensor) -> Tensor:
 def _score_bound(queries: Tensor, first_key: Tensor, second_key: Tensor) -> float:
     """At least every |S|: the largest |⟨k_j ⊙ (max_k |k'_k|), q_i⟩| over i and j, with absolute values throughout."""
     keys = first_key.abs() * second_key.abs().amax(1, keepdim=True)
-    rows = _parts(0, queries.shape[2], TILE // keys.shape[1])
-    entries = _parts(0, queries.shape[0], TILE // (keys.shape[1] * rows[0].stop))
+    rows = slices(0, queries.shape[2], pair_tiles.TILE // keys.shape[1])
+    entries = slices(0, queries.shape[0], pair_tiles.TILE // (keys.shape[1] * rows[0].stop))
     return max(float(torch.bmm(keys[b], queries[b, :, some].abs()).amax()) for b in entries for some in rows)
 
 
@@ -304,7 +190,7 @@ def _forward(
     threads: int,
 ) -> Saved:
     first, second = _joined(first_key, first_value), _joined(second_key, second_value)
-    task = _Pass((query.mT * LOG2_E).contiguous(), first, second, query.shape[2], mask, symmetric)
+    task = PairTiles((query.mT * LOG2_E).contiguous(), first, second, query.shape[2], mask, symmetric)
     value = float(first_value.abs().amax() * second_value.abs().amax())
     bound = _score_bound(task.queries, first_key, second_key)
     safe = bound <= SAFE_EXPONENT and 1 / SAFE_VALUE <= value <= SAFE_VALUE
@@ -318,12 +204,12 @@ def _forward(
 
 
 @torch.no_grad()  # a thread does not inherit it
-def _sums(task: _Pass, blocks: list[_Block], running: bool) -> tuple[Tensor, Tensor]:
+def _sums(task: PairTiles, blocks: list[Block], running: bool) -> tuple[Tensor, Tensor]:
     """Σ 2^(S − shift) u over the pairs of the blocks, and the shift: 0, or each query's largest score."""
     embed, queries = task.embed, task.queries
     shift = torch.full_like(queries[:, 0], torch.finfo(queries.dtype).min if running else 0)
     sums = torch.zeros_like(queries[:, :1]).repeat(1, task.first.shape[1] - embed - 2, 1)
-    memory, folded_memory = queries.new_empty(TILE), task.new_folded(FOLDED)
+    memory, folded_memory = queries.new_empty(pair_tiles.TILE), task.new_folded(FOLDED)
     for block in blocks:
         folded = _folded(*_factors(task, block), folded_memory)
         if task.symmetric:
@@ -354,7 +240,7 @@ def _backward(
     first, second = _joined(first_key, first_value), _joined(second_key, second_value)
     mean = (gradient * saved.output).sum(2).unsqueeze(1)
     queries = torch.cat([query.mT * LOG2_E, -saved.logarithms, -mean, gradient.mT], dim=1)
-    parts = _Pass(queries, first, second, embed, mask, symmetric).shared(_gradients, FOLDED // 2, threads)
+    parts = PairTiles(queries, first, second, embed, mask, symmetric).shared(_gradients, FOLDED // 2, threads)
     (of_query, of_first, of_second), *others = parts
     for part in others:
         for total, share in zip((of_query, of_first, of_second), part, strict=True):
@@ -366,11 +252,11 @@ def _backward(
 
 
 @torch.no_grad()
-def _gradients(task: _Pass, blocks: list[_Block]) -> tuple[Tensor, Tensor, Tensor]:
+def _gradients(task: PairTiles, blocks: list[Block]) -> tuple[Tensor, Tensor, Tensor]:
     """What the pairs of the blocks contribute to the gradients of queries and both slots."""
     embed, queries = task.embed, task.queries
     of_query, of_first, of_second = map(torch.zeros_like, (queries[:, :embed], task.first, task.second))
-    memory, folded_memory = queries.new_empty(2, TILE), [task.new_folded(FOLDED // 2) for _ in range(2)]
+    memory, folded_memory = queries.new_empty(2, pair_tiles.TILE), [task.new_folded(FOLDED // 2) for _ in range(2)]
     for block in blocks:
         left, right = _factors(task, block)
         folded = _folded(left, right, folded_memory[0])
