@@ -8,10 +8,10 @@ import pytest
 
 import attention_limits
 from attention_limits.companion.conditions import CONDITIONS
-from attention_limits.companion.pages import Page, Parameter, all_pages, find_root, get_page, package_digest
+from attention_limits.companion.pages import Page, Parameter, all_pages, find_root, get_page
 from attention_limits.companion.profiles import QUICK
 
-from .conftest import PACKAGE, REPOSITORY, Project
+from .conftest import REPOSITORY, Project
 
 
 def declared(project: Project, parameters: str) -> dict[str, Parameter]:
@@ -339,17 +339,10 @@ def test_the_constraints_digest_changes_with_the_pinned_versions_alone(dependent
     assert changed_by(dependent, file.unlink) == {"constraints"}
 
 
-def test_the_package_digest_changes_with_any_module_its_name_or_its_absence(dependent: Project) -> None:
-    package = dependent.root / "src" / "attention_limits"
-    module = package / "companion" / "claims.py"
-    edits = [
-        lambda: module.write_text(module.read_text() + "x = 1"),
-        lambda: (package / "new.py").write_text(""),
-        lambda: (package / "new.py").rename(package / "renamed.py"),
-        lambda: (package / "renamed.py").unlink(),
-    ]
-    for edit in edits:
-        assert changed_by(dependent, edit) == {"package"}
+@pytest.mark.parametrize("name", ["companion/claims.py", "companion/__init__.py", "runtime.py", "companion/runner.py"])
+def test_the_package_digest_changes_with_what_a_page_imports_or_what_runs_it(dependent: Project, name: str) -> None:
+    module = dependent.root / "src" / "attention_limits" / name
+    assert changed_by(dependent, lambda: module.write_text(module.read_text() + "\nx = 1\n")) == {"package"}
 
 
 def test_nothing_else_changes_a_digest(dependent: Project) -> None:
@@ -362,6 +355,8 @@ def test_nothing_else_changes_a_digest(dependent: Project) -> None:
         dependent.source("alpha").touch()
         module = dependent.root / "src" / "attention_limits" / "companion" / "claims.py"
         module.write_text(module.read_text() + "# a comment\n")
+        for name in ("models/attention.py", "companion/cli.py"):  # which no page here imports
+            (module.parents[1] / name).unlink()
 
     assert changed_by(dependent, edit) == set()
 
@@ -373,21 +368,3 @@ def test_digests_do_not_depend_on_where_the_checkout_lies(
     moved = Project(Path(shutil.move(dependent.root, tmp_path / "elsewhere")))
     monkeypatch.setattr(attention_limits, "__file__", str(moved.root / "src" / "attention_limits" / "__init__.py"))
     assert digests(moved) == here
-
-
-def test_a_copy_of_the_package_has_the_packages_digest(dependent: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    copied = package_digest()
-    monkeypatch.setattr(attention_limits, "__file__", str(PACKAGE / "__init__.py"))
-    assert package_digest() == copied
-
-
-def test_values_that_join_to_the_same_bytes_have_different_digests(dependent: Project) -> None:
-    package = dependent.root / "src" / "attention_limits"
-    (package / "a.py").write_text("one")
-    (package / "b.py").write_text("two")
-
-    def edit() -> None:
-        (package / "a.py").write_text("onetwo")
-        (package / "b.py").write_text("")
-
-    assert changed_by(dependent, edit) == {"package"}

@@ -4,15 +4,18 @@ import json
 import math
 import os
 import resource
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import attention_limits
 from attention_limits.experiments import store as store_module
 from attention_limits.experiments.averaging import AveragingTrial
-from attention_limits.experiments.store import SET_ASIDE, Store, StoreError, code_digest, default_folder
+from attention_limits.experiments.matching import MatchingTrial
+from attention_limits.experiments.store import SET_ASIDE, Store, StoreError, default_folder, trial_digest
 from attention_limits.runtime import STORE_VARIABLE
 
 TRIAL = AveragingTrial(architecture="attention", num_tokens=5, sparsity=2, size=4, seed=3)
@@ -59,39 +62,42 @@ def test_every_field_of_a_trial_is_part_of_its_key(filled: Store) -> None:
 
 
 def test_a_record_of_other_code_is_not_found(filled: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_module, "code_digest", lambda: "other")
+    monkeypatch.setattr(store_module, "trial_digest", lambda kind: "other")
     assert filled.get(TRIAL) is None
     monkeypatch.undo()
     assert filled.get(TRIAL) == RESULT
 
 
-def test_the_code_digest_sees_what_computes_and_not_what_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    packages = {}
-    for name in ("problems", "models", "experiments"):
-        folder = tmp_path / name
-        folder.mkdir()
-        (folder / "one.py").write_text("a = 1")
-        packages[name] = type("Package", (), {"__path__": [str(folder)]})
-        monkeypatch.setattr(store_module, name, packages[name])
-    code_digest.cache_clear()
-    digests = [code_digest()]
+def test_the_digest_of_a_trial_sees_what_computes_it_and_not_what_keeps_or_draws_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / "attention_limits"
+    shutil.copytree(Path(attention_limits.__file__).parent, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(attention_limits, "__file__", str(copy / "__init__.py"))
 
-    def after(path: str, text: str) -> str:
-        (tmp_path / path).parent.mkdir(exist_ok=True)
-        (tmp_path / path).write_text(text)
-        code_digest.cache_clear()
-        return code_digest()
+    def changed(name: str, added: str = "\nADDED = 1\n") -> bool:
+        trial_digest.cache_clear()
+        before = trial_digest(AveragingTrial)
+        (copy / name).write_text((copy / name).read_text(encoding="utf-8") + added, encoding="utf-8")
+        trial_digest.cache_clear()
+        return trial_digest(AveragingTrial) != before
 
     try:
-        for path in ("problems/one.py", "models/two.py", "experiments/one.py"):
-            digests.append(after(path, "a = 2"))
-        assert len(set(digests)) == 4
-        for path in ("experiments/store.py", "experiments/sweeps.py", "experiments/studies/grid.py", "figures.py"):
-            assert after(path, "a = 3") == digests[-1]
-        assert after("experiments/one.py", '"""A docstring."""\na = 2  # and a comment\n') == digests[-1]
+        for name in ("averaging", "trials", "training", "ensembles"):
+            assert changed(f"experiments/{name}.py")
+        for name in ("models/recurrent.py", "problems/sparse_averaging.py", "models/__init__.py"):
+            assert changed(name)
+        for name in ("experiments/store.py", "experiments/sweeps.py", "experiments/studies/phase_diagram.py"):
+            assert not changed(name)
+        for name in ("figures.py", "models/streamed_attention.py", "experiments/matching.py"):
+            assert not changed(name)
+        assert not changed("experiments/averaging.py", "# a comment\n")
     finally:
-        monkeypatch.undo()
-        code_digest.cache_clear()
+        trial_digest.cache_clear()
+
+
+def test_kinds_of_trials_have_digests_of_their_own() -> None:
+    assert trial_digest(AveragingTrial) != trial_digest(MatchingTrial)
 
 
 def damaged(text: str) -> dict[str, str]:

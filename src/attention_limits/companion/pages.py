@@ -19,15 +19,17 @@ from typing import Any
 import jupytext
 import yaml
 
-import attention_limits
 from attention_limits.companion.common_conditions import common_conditions
 from attention_limits.companion.conditions import CONDITIONS
 from attention_limits.companion.profiles import PAPER, QUICK, Parameters
+from attention_limits.dependencies import code_digest, dependencies, package_folder
 from attention_limits.hypotheses import require
-from attention_limits.statements import statements
 
 #: The profiles, each with what it changes.
 PROFILES: dict[str, dict[str, Parameters]] = {"book": {}, "quick": QUICK, "paper": PAPER}
+
+#: The modules that run a page and write down how.
+RUNNERS = ("companion/runner.py", "companion/worker.py")
 
 TYPES: dict[str, tuple[type, type | None]] = {
     "int": (int, None),
@@ -138,11 +140,15 @@ class Page:
         return values
 
     def digests(self, parameters: Mapping[str, Any]) -> dict[str, str]:
-        """What a run depends on, each part hashed: the page's source, the package, the parameters, the constraints."""
+        """What a run depends on, each part hashed: source, modules of the package, parameters, constraints.
+
+        The modules are those that the page imports, itself or through others, and the two that run it.
+        """
         constraints = self.root / "constraints.txt"
+        runners = {package_folder() / name for name in RUNNERS}
         return {
             "source": _hash(self.text.encode()),
-            "package": package_digest(),
+            "package": code_digest(dependencies(self.text) | runners),
             "parameters": _hash(json.dumps(dict(parameters), sort_keys=True).encode()),
             "constraints": _hash(constraints.read_bytes() if constraints.exists() else b""),
         }
@@ -169,15 +175,6 @@ def _hash(*parts: bytes) -> str:
     for part in parts:
         digest.update(len(part).to_bytes(8, "big") + part)
     return digest.hexdigest()
-
-
-def package_digest() -> str:
-    """A hash of what every module of the installed package does, names included, comments and docstrings not."""
-    folder = Path(attention_limits.__file__).parent
-    parts = []
-    for path in sorted(folder.rglob("*.py")):
-        parts += [path.relative_to(folder).as_posix().encode(), statements(path.read_bytes())]
-    return _hash(*parts)
 
 
 def find_root(start: Path | None = None) -> Path:

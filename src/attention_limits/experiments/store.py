@@ -17,14 +17,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from attention_limits import experiments, models, problems
+from attention_limits.dependencies import code_digest, dependencies
 from attention_limits.experiments.trials import Result, Trial
 from attention_limits.files import publish
 from attention_limits.runtime import STORE_VARIABLE
-from attention_limits.statements import statements
 
-#: Modules of experiments/ that move results about and do not compute them.
-CARRIERS = ("store.py", "sweeps.py")
 #: Where damaged records go, inside the store.
 SET_ASIDE = "set-aside"
 #: A file that is written takes less than a second; one that is older than this was left by a killed process.
@@ -32,19 +29,13 @@ LEFTOVER_SECONDS = 3600
 
 
 @cache
-def code_digest() -> str:
-    """A hash of the code that computes a trial: problems, models, this folder's own modules, and torch's version.
+def trial_digest(kind: type[Trial]) -> str:
+    """A hash of the code that computes a trial: torch's version, and the modules that its class and bases import.
 
-    The store, sweeps, studies, figures and pages do not enter, nor do comments and docstrings: they do not change what
-    a trial gives.
+    Studies, figures and pages do not enter, nor do comments and docstrings: they do not change what a trial gives.
     """
-    digest = hashlib.sha256(version("torch").partition("+")[0].encode())  # whatever it was built for
-    for package in (problems, models, experiments):
-        folder = Path(package.__path__[0])
-        for path in sorted(folder.glob("*.py")):
-            if path.name not in CARRIERS or package is not experiments:
-                digest.update(f"{folder.name}/{path.name}".encode() + b"\0" + statements(path.read_bytes()) + b"\0")
-    return digest.hexdigest()
+    torch = version("torch").partition("+")[0]  # whatever it was built for
+    return _digest([torch, code_digest(dependencies("\n".join(f"import {base.__module__}" for base in kind.__mro__)))])
 
 
 def default_folder() -> Path:
@@ -68,7 +59,7 @@ class Store:
 
     def path(self, trial: Trial) -> Path:
         """Where the record of ``trial`` lies if there is one."""
-        return self.folder / f"{_digest({'trial': describe(trial), 'code': code_digest()})}.json"
+        return self.folder / f"{_digest({'trial': describe(trial), 'code': trial_digest(type(trial))})}.json"
 
     def check_writable(self) -> None:
         """Refuse a folder that can't be written, before anything is trained for it; sweep up what killed writers left.
@@ -95,7 +86,7 @@ class Store:
             trouble = ""
             if checksum != _digest(record):
                 trouble = "its checksum does not fit"
-            elif record["trial"] != describe(trial) or record["code"] != code_digest():
+            elif record["trial"] != describe(trial) or record["code"] != trial_digest(type(trial)):
                 trouble = "it is the record of something else"
         except FileNotFoundError:
             return None
@@ -114,7 +105,7 @@ class Store:
         """
         record: dict[str, Any] = {
             "trial": describe(trial),
-            "code": code_digest(),
+            "code": trial_digest(type(trial)),
             "result": result,
             "seed": trial.seed,
             "seconds": result["seconds"],
