@@ -1,5 +1,8 @@
 """Sources that do the same have the same statements, and no others; imports are followed through the package."""
 
+import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -147,3 +150,14 @@ def test_the_digest_does_not_depend_on_where_the_package_lies(package: Path, mon
     monkeypatch.setattr(attention_limits, "__file__", str(home / "__init__.py"))
     assert package_folder() == home
     assert code_digest(dependencies("import attention_limits.one")) == before
+
+
+def test_what_a_page_loads_is_among_its_dependencies() -> None:
+    source = (Path(__file__).parents[1] / "notebooks" / "conjecture.py").read_text(encoding="utf-8")
+    imports = [ast.unparse(line) for line in ast.parse(source).body if isinstance(line, ast.Import | ast.ImportFrom)]
+    report = "import sys\nprint(*(m.__file__ for n, m in sys.modules.items() if n.split('.')[0] == 'attention_limits'))"
+    command = [sys.executable, "-c", "\n".join([*imports, report])]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    loaded = {Path(name) for name in done.stdout.split()}
+    assert len(loaded) > 20
+    assert loaded <= dependencies(source)

@@ -100,6 +100,13 @@ def test_kinds_of_trials_have_digests_of_their_own() -> None:
     assert trial_digest(AveragingTrial) != trial_digest(MatchingTrial)
 
 
+def test_a_trial_that_is_defined_elsewhere_has_the_digest_of_its_bases() -> None:
+    class Mine(AveragingTrial):
+        pass
+
+    assert trial_digest(Mine) == trial_digest(AveragingTrial)
+
+
 def damaged(text: str) -> dict[str, str]:
     """Ways in which a record's text can be wrong, by name."""
     record = json.loads(text)
