@@ -100,6 +100,18 @@ def test_kinds_of_trials_have_digests_of_their_own() -> None:
     assert trial_digest(AveragingTrial) != trial_digest(MatchingTrial)
 
 
+def test_the_digest_of_a_trial_changes_with_the_version_of_torch_and_not_with_its_build(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    digests = []
+    for version in ("2.13.0", "2.13.0+cpu", "2.14.0"):
+        monkeypatch.setattr(store_module, "version", lambda name, version=version: version)
+        trial_digest.cache_clear()
+        digests.append(trial_digest(AveragingTrial))
+    trial_digest.cache_clear()
+    assert digests[0] == digests[1] != digests[2]
+
+
 def test_a_trial_that_is_defined_elsewhere_has_the_digest_of_its_bases() -> None:
     class Mine(AveragingTrial):
         pass
