@@ -182,9 +182,14 @@ left_out = (
     if from_file
     else "".join(f" Without {way}: {reason}." for way, reason in absent.items())
 )
+outdated = (
+    ""
+    if report.is_current
+    else " **The code was another one than this book's**: `make bench` measures it anew."
+)
 display(
     Markdown(
-        f"**Where the times below come from.** {source}. {report.description}.{left_out}"
+        f"**Where the times below come from.** {source}. {report.description}.{left_out}{outdated}"
     )
 )
 
@@ -303,7 +308,7 @@ else:
 # ### Growth
 #
 # The exponent $a$ of *time* $\sim N^a$, by least squares on the logarithms of the medians, with its 95 % interval. A few sizes give wide intervals, and at small $N$ the cost of a call that does not depend on $N$ pulls the exponent
-# down. For labels and evaluation $M$ grows with $N$: about $N$ for pairs and $N^2/(2\ln2)$ for triples, so that half of the labels are 1. For the unit $BN$ is fixed, so that work of order $BN^2$ has the exponent 1.
+# down; forms that hold all scores go above 3 where these leave the caches. For labels and evaluation $M$ grows with $N$: about $N$ for pairs and $N^2/(2\ln2)$ for triples, so that half of the labels are 1. For the unit $BN$ is fixed, so that work of order $BN^2$ has the exponent 1.
 
 
 # %% tags=["hide-input"]
@@ -467,10 +472,10 @@ display(
 # the score is a product of *two* vectors. So $N^3$ scores remain, and they decide both time and memory.
 #
 # Fused kernels, `scaled_dot_product_attention` and `flex_attention`, keep no scores. Both take pairs of a query and a key. Triples become pairs once the $N^2$ products of keys and of values are written out, which is the form
-# *Khatri–Rao, fused*. The table shows it close to the streamed form, before it at some sizes and behind it at others. Where $N^2(m+d)$ numbers fit, keys differ and no mask is needed, it is the simplest fast way. It cannot do without
-# the $N^2$ products, and it cannot use that $(j,k)$ and $(k,j)$ have the same score where both slots hold the same, which saves about half. The streamed form does both, and takes a mask on triples as a view that costs nothing.
+# *Khatri–Rao, fused*. The tables show where it comes near the streamed form: with wide keys and values it does, and where $N^2(m+d)$ numbers fit, keys differ and no mask is needed, it is the simplest fast way. With narrow ones it falls behind. It cannot do without
+# the $N^2$ products, and it cannot use that $(j,k)$ and $(k,j)$ have the same score where both slots hold the same, which saves about half. The streamed form does both, and takes a mask on triples as a view that costs no memory.
 #
-# On a CUDA device `tensor_attention` takes a kernel in Triton, where that is installed (`pip install 'attention-limits[triton]'`), for float32 and at most 128 dimensions: it keeps its tiles on the chip. The tests compare its outputs and all
+# On a CUDA device `tensor_attention` takes a kernel in Triton, where that is installed (`pip install -e '.[triton]'`), for float32 and at most 128 dimensions: it keeps its tiles on the chip. The tests compare its outputs and all
 # gradients with the definition in Triton's interpreter, and on the device where there is one; `benchmarks/bench_gpu_attention.py` times it against torch's own ways. No time on a GPU is reported here: none was measured.
 #
 # ### Where `make book` and `make test` spend their time
@@ -626,7 +631,7 @@ claim(
 # :::{solution} ex-performance-memory
 # :class: dropdown
 #
-# $4N^3=16\cdot10^9$ gives $N\approx1590$, half of it if the softmax is held too: $N\approx1260$. And $4\cdot64N^2=16\cdot10^9$ gives $N\approx7900$. The streamed form is limited by time only.
+# $4N^3=16\cdot10^9$ gives $N\approx1590$; if the softmax is held too, scores may fill 8 GB only: $N\approx1260$. And $4\cdot64N^2=16\cdot10^9$ gives $N\approx7900$. The streamed form is limited by time only.
 # :::
 #
 # ## Reference

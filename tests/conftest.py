@@ -1,6 +1,7 @@
 """What all tests share: how hypothesis searches, and the devices of this machine."""
 
 import os
+import signal
 
 # Before numpy is loaded: the threads of its matrix library wait busily, which costs minutes where the cores are busy.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -21,6 +22,9 @@ torch.set_num_threads(1)
 # nothing above imports it.
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"
+
+# Shells let what they start in the background ignore Ctrl-C, which some tests send.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 

@@ -220,4 +220,4 @@ def test_build_says_when_jupyter_book_is_not_installed(
 ) -> None:
     monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
     assert invoke(finished, "build") == 2
-    assert capsys.readouterr().err == "error: jupyter-book is not installed: pip install 'attention-limits[book]'\n"
+    assert capsys.readouterr().err == "error: jupyter-book is not installed: pip install -e '.[book]'\n"

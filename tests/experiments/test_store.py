@@ -13,9 +13,11 @@ import pytest
 
 import attention_limits
 from attention_limits.experiments import store as store_module
+from attention_limits.experiments import trials as trials_module
 from attention_limits.experiments.averaging import AveragingTrial
 from attention_limits.experiments.matching import MatchingTrial
-from attention_limits.experiments.store import SET_ASIDE, Store, StoreError, default_folder, trial_digest
+from attention_limits.experiments.store import SET_ASIDE, Store, StoreError, default_folder
+from attention_limits.experiments.trials import trial_digest
 from attention_limits.runtime import STORE_VARIABLE
 
 TRIAL = AveragingTrial(architecture="attention", num_tokens=5, sparsity=2, size=4, seed=3)
@@ -62,7 +64,7 @@ def test_every_field_of_a_trial_is_part_of_its_key(filled: Store) -> None:
 
 
 def test_a_record_of_other_code_is_not_found(filled: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_module, "trial_digest", lambda kind: "other")
+    monkeypatch.setattr(AveragingTrial, "code", "other")
     assert filled.get(TRIAL) is None
     monkeypatch.undo()
     assert filled.get(TRIAL) == RESULT
@@ -76,24 +78,19 @@ def test_the_digest_of_a_trial_sees_what_computes_it_and_not_what_keeps_or_draws
     monkeypatch.setattr(attention_limits, "__file__", str(copy / "__init__.py"))
 
     def changed(name: str, added: str = "\nADDED = 1\n") -> bool:
-        trial_digest.cache_clear()
         before = trial_digest(AveragingTrial)
         (copy / name).write_text((copy / name).read_text(encoding="utf-8") + added, encoding="utf-8")
-        trial_digest.cache_clear()
         return trial_digest(AveragingTrial) != before
 
-    try:
-        for name in ("averaging", "trials", "training", "ensembles"):
-            assert changed(f"experiments/{name}.py")
-        for name in ("models/recurrent.py", "problems/sparse_averaging.py", "models/__init__.py"):
-            assert changed(name)
-        for name in ("experiments/store.py", "experiments/sweeps.py", "experiments/studies/phase_diagram.py"):
-            assert not changed(name)
-        for name in ("figures.py", "models/streamed_attention.py", "experiments/matching.py"):
-            assert not changed(name)
-        assert not changed("experiments/averaging.py", "# a comment\n")
-    finally:
-        trial_digest.cache_clear()
+    for name in ("averaging", "trials", "training", "ensembles"):
+        assert changed(f"experiments/{name}.py")
+    for name in ("models/recurrent.py", "problems/sparse_averaging.py", "models/__init__.py"):
+        assert changed(name)
+    for name in ("experiments/store.py", "experiments/sweeps.py", "experiments/studies/phase_diagram.py"):
+        assert not changed(name)
+    for name in ("figures.py", "models/streamed_attention.py", "experiments/matching.py"):
+        assert not changed(name)
+    assert not changed("experiments/averaging.py", "# a comment\n")
 
 
 def test_kinds_of_trials_have_digests_of_their_own() -> None:
@@ -105,18 +102,31 @@ def test_the_digest_of_a_trial_changes_with_the_version_of_torch_and_not_with_it
 ) -> None:
     digests = []
     for version in ("2.13.0", "2.13.0+cpu", "2.14.0"):
-        monkeypatch.setattr(store_module, "version", lambda name, version=version: version)
-        trial_digest.cache_clear()
+        monkeypatch.setattr(trials_module, "version", lambda name, version=version: version)
         digests.append(trial_digest(AveragingTrial))
-    trial_digest.cache_clear()
     assert digests[0] == digests[1] != digests[2]
 
 
-def test_a_trial_that_is_defined_elsewhere_has_the_digest_of_its_bases() -> None:
+def test_a_trial_that_is_defined_elsewhere_is_known_by_its_source_and_without_one_never_again() -> None:
     class Mine(AveragingTrial):
         pass
 
-    assert trial_digest(Mine) == trial_digest(AveragingTrial)
+    class Yours(AveragingTrial):
+        """Another."""
+
+    assert Mine.code == trial_digest(Mine)
+    assert len({AveragingTrial.code, Mine.code, Yours.code}) == 3
+    typed = type("Typed", (AveragingTrial,), {"__module__": "__main__"})
+    assert trial_digest(typed) != trial_digest(typed)
+
+
+def test_a_file_that_is_edited_after_it_was_loaded_does_not_change_the_code_of_a_trial(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = AveragingTrial.code
+    monkeypatch.setattr(attention_limits, "__file__", str(tmp_path / "__init__.py"))
+    assert trial_digest(AveragingTrial) != before
+    assert AveragingTrial.code == before
 
 
 def damaged(text: str) -> dict[str, str]:

@@ -98,6 +98,13 @@ def test_a_group_with_a_missing_record_is_trained_whole_so_that_its_numbers_are_
     assert sweep.computed == 1
 
 
+def test_a_worker_that_loaded_other_code_is_refused(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(AveragingTrial, "code", "other")
+    with pytest.raises(SweepError, match="a worker runs other code"):
+        Sweep(store, jobs=2)(SMALL)
+    assert not records(store)
+
+
 def test_a_damaged_record_is_computed_again(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     before = [result["error"] for result in Sweep(store, jobs=1)(SMALL)]
     path = store.path(SMALL[2])
@@ -208,7 +215,7 @@ def test_a_scheduler_that_does_not_answer_is_an_error_in_one_line(
 
 def test_a_cluster_without_its_package_names_the_extra(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(SweepError, match=r"pip install 'attention-limits\[cluster\]'"):
+    with pytest.raises(SweepError, match=r"pip install -e '\.\[cluster\]'"):
         Sweep(store, scheduler="tcp://127.0.0.1:9").check_scheduler()
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from attention_limits.models.tensor_attention import tensor_attention
+from attention_limits.models.tensor_attention import _check, tensor_attention
 
 
 def draw(lead: tuple[int, ...], tokens: tuple[int, ...], embed: int, dim: int, seed: int) -> tuple:
@@ -87,6 +87,7 @@ def test_bfloat16_is_multiplied_and_summed_in_float32() -> None:
         (lambda q, k, v: (q, (k[0].float(), k[1]), v), r"keys\[0\] must be torch.float64"),
         (lambda q, k, v: (q[0], k, v), "query must have a token axis"),
         (lambda q, k, v: (q, (k[0][:0], k[1]), (v[0][:0], v[1])), r"keys\[0\]: the token axis must have at least one"),
+        (lambda q, k, v: (q[:, :0], [x[:, :0] for x in k], v), "query: the last axis must have at least one entry"),
         (lambda q, k, v: (q.index_fill(0, torch.tensor(1), math.inf), k, v), r"query must be finite, got inf at \(1"),
         (lambda q, k, v: (q, k, (v[0], v[1] * torch.nan)), r"values\[1\] must be finite, got nan at \(0, 0\)"),
     ],
@@ -94,6 +95,45 @@ def test_bfloat16_is_multiplied_and_summed_in_float32() -> None:
 def test_what_does_not_fit_is_refused_by_tensor_and_axis(change, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         tensor_attention(*change(*draw((), (3, 4, 5), 3, 2, 0)))
+
+
+@pytest.mark.parametrize("lead", [(0,), (2, 0), (0, 2)])
+@pytest.mark.parametrize("tokens", [(3, 4, 5), (5, 4, 4)])
+@pytest.mark.parametrize("masked", [False, True])
+def test_a_batch_of_nothing_gives_nothing(lead: tuple[int, ...], tokens: tuple[int, int, int], masked: bool) -> None:
+    query, keys, values = draw(lead, tokens, 3, 2, 0)
+    mask = torch.ones(tokens, dtype=torch.bool) if masked else None
+    output = tensor_attention(query.requires_grad_(), keys, values, mask=mask)
+    assert output.shape == (*lead, tokens[0], 2)
+    output.sum().backward()
+    assert query.grad is not None
+    assert query.grad.shape == query.shape
+
+
+BROADCAST = [(2, 3, 4, 5), (3, 1, 5), (3, 4, 1), (1, 4, 5), (3, 1, 1), (2, 1, 1, 1), (5,), (1,), ()]
+
+
+def test_whole_numbers_are_refused() -> None:
+    query, keys, values = draw((), (3, 4, 5), 3, 2, 0)
+    whole = (query.long(), [key.long() for key in keys], [value.long() for value in values])
+    with pytest.raises(ValueError, match=r"query must have a floating-point format, got torch\.int64"):
+        _check(*whole)  # types are checked before `tensor_attention` is called here
+
+
+@pytest.mark.parametrize("shape", BROADCAST)
+def test_a_mask_that_hides_everything_from_a_query_is_seen_whatever_broadcasts(shape: tuple[int, ...]) -> None:
+    tensors = draw((2,), (3, 4, 5), 3, 2, 0)
+    mask = torch.ones(shape, dtype=torch.bool)
+    expected = tensor_attention(*tensors)
+    assert torch.allclose(tensor_attention(*tensors, mask=mask), expected)
+    if shape[-3:-2] == (3,):
+        mask[..., 1, :, :] = False
+        blind = [0, 1]
+    else:
+        mask[...] = False
+        blind = [0, 0]
+    with pytest.raises(ValueError, match=rf"leaves no tuple to query \[{blind[0]}, {blind[1]}\]"):
+        tensor_attention(*tensors, mask=mask)
 
 
 def test_a_mask_that_leaves_a_query_nothing_is_refused_by_its_place() -> None:

@@ -202,9 +202,8 @@ def test_bfloat16_is_right_within_its_rounding(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_second_derivative_is_refused_not_wrong() -> None:
     tensors = draw(1, (2, 3, 3), 2, 1)
-    (gradient,) = torch.autograd.grad(kernels.triton_attention(*tensors).sum(), tensors[0], create_graph=True)
-    with pytest.raises(RuntimeError, match=r"does not require grad|once_differentiable"):
-        gradient.sum().backward()
+    with pytest.raises(RuntimeError, match="can be differentiated once only"):
+        torch.autograd.grad(kernels.triton_attention(*tensors).sum(), tensors[0], create_graph=True)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from attention_limits.performance import report as report_module
 from attention_limits.performance.contests import Measurement
 from attention_limits.performance.memory import Growth, memory_growth
 from attention_limits.performance.report import (
@@ -61,6 +62,18 @@ def test_what_is_written_is_read(content: dict[str, Any], path: Path) -> None:
     assert report.memory == [TAKEN]
     assert report.machine == Machine(flops=4000.0, exp_seconds=0.25, bandwidth=16.0)
     assert report.description == "2026-11-26, some, 1 thread, torch 2.13"
+    assert not report.is_current
+
+
+def test_a_report_knows_whether_the_code_has_changed_since(
+    content: dict[str, Any], path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content["machine_info"]["attention_limits"] = machine_facts()
+    path.write_text(json.dumps(content), encoding="utf-8")
+    report = read_report(path)
+    assert report.is_current
+    monkeypatch.setattr(report_module, "code_digest", lambda paths: "other")
+    assert not report.is_current
 
 
 def test_ratios_are_written_for_readers() -> None:
@@ -151,6 +164,7 @@ def test_the_best_rounds_give_the_machine() -> None:
 
 def test_the_machine_is_described() -> None:
     facts = machine_facts()
+    assert len(facts["code"]) == 64
     assert facts["processor"]
     assert facts["threads"] >= 1
     assert {"Python", "torch", "numpy"} <= facts["versions"].keys()

@@ -189,7 +189,7 @@ def build() -> None:
     root = _root()
     program = Path(sys.executable).with_name("jupyter-book")
     with _bad_input():
-        require(program.exists(), "jupyter-book is not installed: pip install 'attention-limits[book]'")
+        require(program.exists(), "jupyter-book is not installed: pip install -e '.[book]'")
     with runner.exclusive(root):
         found = gate.problems(root)
         for problem in found:

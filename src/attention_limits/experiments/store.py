@@ -12,12 +12,10 @@ import sys
 import time
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from attention_limits.dependencies import code_digest, dependencies
 from attention_limits.experiments.trials import Result, Trial
 from attention_limits.files import publish
 from attention_limits.runtime import STORE_VARIABLE
@@ -26,16 +24,6 @@ from attention_limits.runtime import STORE_VARIABLE
 SET_ASIDE = "set-aside"
 #: A file that is written takes less than a second; one that is older than this was left by a killed process.
 LEFTOVER_SECONDS = 3600
-
-
-@cache
-def trial_digest(kind: type[Trial]) -> str:
-    """A hash of the code that computes a trial: torch's version, and the modules that its class and bases import.
-
-    Studies, figures and pages do not enter, nor do comments and docstrings: they do not change what a trial gives.
-    """
-    torch = version("torch").partition("+")[0]  # whatever it was built for
-    return _digest([torch, code_digest(dependencies("\n".join(f"import {base.__module__}" for base in kind.__mro__)))])
 
 
 def default_folder() -> Path:
@@ -59,7 +47,7 @@ class Store:
 
     def path(self, trial: Trial) -> Path:
         """Where the record of ``trial`` lies if there is one."""
-        return self.folder / f"{_digest({'trial': describe(trial), 'code': trial_digest(type(trial))})}.json"
+        return self.folder / f"{_digest({'trial': describe(trial), 'code': trial.code})}.json"
 
     def check_writable(self) -> None:
         """Refuse a folder that can't be written, before anything is trained for it; sweep up what killed writers left.
@@ -86,7 +74,7 @@ class Store:
             trouble = ""
             if checksum != _digest(record):
                 trouble = "its checksum does not fit"
-            elif record["trial"] != describe(trial) or record["code"] != trial_digest(type(trial)):
+            elif record["trial"] != describe(trial) or record["code"] != trial.code:
                 trouble = "it is the record of something else"
         except FileNotFoundError:
             return None
@@ -105,7 +93,7 @@ class Store:
         """
         record: dict[str, Any] = {
             "trial": describe(trial),
-            "code": trial_digest(type(trial)),
+            "code": trial.code,
             "result": result,
             "seed": trial.seed,
             "seconds": result["seconds"],

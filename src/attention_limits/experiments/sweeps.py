@@ -106,7 +106,10 @@ class Sweep:
 
         with self._backend():
             parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", pre_dispatch="all", batch_size=1)
-            tasks = (joblib.delayed(_run_numbered)(index, group, self._kind) for index, group in enumerate(pending))
+            tasks = (
+                joblib.delayed(_run_numbered)(index, group, self._kind, group[0].code)
+                for index, group in enumerate(pending)
+            )
             finished = parallel(tasks)
             try:
                 for index, results, device in finished:
@@ -145,7 +148,7 @@ class Sweep:
         try:
             from distributed import Client
         except ImportError as error:
-            raise SweepError("a cluster needs more packages: pip install 'attention-limits[cluster]'") from error
+            raise SweepError("a cluster needs more packages: pip install -e '.[cluster]'") from error
         try:
             client = Client(self.scheduler, timeout=SCHEDULER_SECONDS, set_as_default=False)
         except (OSError, ValueError) as error:
@@ -172,8 +175,13 @@ def _run_group(group: list[Trial], kind: str) -> tuple[list[Result], str]:
     return run_trials(group, device), device_name(device)
 
 
-def _run_numbered(index: int, group: list[Trial], kind: str) -> tuple[int, list[Result], str]:
-    """In a worker: Ctrl-C is the parent's to handle, and an accelerator is taken for as long as the worker lives."""
+def _run_numbered(index: int, group: list[Trial], kind: str, code: str) -> tuple[int, list[Result], str]:
+    """In a worker: Ctrl-C is the parent's to handle, and an accelerator is taken for as long as the worker lives.
+
+    Its ``code`` must be the parent's, under which the results are kept.
+    """
+    if group[0].code != code:
+        raise SweepError("a worker runs other code or another version of torch than this command")
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     device = select_device(kind or None)

@@ -4,19 +4,24 @@ A trial is frozen and hashable, its fields are numbers and strings, so that it c
 into a store and found there again. Its result depends on nothing else, but for rounding.
 """
 
+import hashlib
+import inspect
 import math
 import time
+import uuid
 from abc import ABC, abstractmethod
 from bisect import bisect_left
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from importlib.metadata import version
 from itertools import pairwise
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from attention_limits.dependencies import code_digest, dependencies
 from attention_limits.experiments.ensembles import group_size, train_ensemble
 from attention_limits.experiments.training import Batch, Schedule, TrainingRun, train
 from attention_limits.hypotheses import require, require_integer
@@ -58,6 +63,12 @@ class Trial(ABC):
 
     #: The architectures that this kind of trial knows.
     architectures: ClassVar[tuple[str, ...]] = ()
+    #: `trial_digest`, taken when the class was loaded: a file that is edited later is not what runs.
+    code: ClassVar[str]
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        cls.code = trial_digest(cls)
 
     def __post_init__(self) -> None:
         known = ", ".join(self.architectures)
@@ -100,6 +111,24 @@ class Trial(ABC):
         """What is measured on test samples, by name; they are drawn from ``generator``, on its device."""
 
 
+def trial_digest(kind: type[Trial]) -> str:
+    """A hash of the code that computes a trial: torch's version, and the modules that its class and bases import.
+
+    Studies, figures and pages do not enter, nor do comments and docstrings: they do not change what a trial gives. A
+    class that is defined elsewhere enters with its source, or, where there is none, with a code that is never seen
+    again.
+    """
+    parts = [version("torch").partition("+")[0]]  # whatever it was built for
+    parts.append(code_digest(dependencies("\n".join(f"import {base.__module__}" for base in kind.__mro__))))
+    for base in kind.__mro__:
+        if issubclass(base, Trial) and not base.__module__.startswith("attention_limits."):
+            try:
+                parts.append(inspect.getsource(base))
+            except (OSError, TypeError):
+                parts.append(uuid.uuid4().hex)
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
 def run_trials(trials: Sequence[Trial], device: torch.device | str = "cpu") -> list[Result]:
     """Train and evaluate ``trials`` here and now, those of one family stacked as `group_size` says.
 
@@ -113,8 +142,9 @@ def run_trials(trials: Sequence[Trial], device: torch.device | str = "cpu") -> l
     """
     device = torch.device(device)
     results: dict[Trial, Result] = {}
-    for group in groups(trials, device):
-        results.update(zip(group, _run_group(group, device), strict=True))
+    with torch.backends.opt_einsum.flags(enabled=False):  # else results would depend on whether it is installed
+        for group in groups(trials, device):
+            results.update(zip(group, _run_group(group, device), strict=True))
     return [results[trial] for trial in trials]
 
 

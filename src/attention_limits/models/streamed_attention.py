@@ -31,10 +31,9 @@ from typing import Any, NamedTuple
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from attention_limits.models import pair_tiles
-from attention_limits.models.pair_tiles import Block, PairTiles, alone, slices
+from attention_limits.models.pair_tiles import Block, PairTiles, alone, refuse_second_derivatives, slices
 
 LOG2_E = math.log2(math.e)
 #: Coordinates of folded pairs held at a time; the backward pass, which holds them, their gradients and products, takes
@@ -43,8 +42,8 @@ FOLDED = 1 << 18
 #: Up to this many scores, counted twice, and coordinates of folded pairs, plain attention is faster: it makes fewer
 #: calls.
 PLAIN = 1 << 19
-#: Scores up to this many powers of 2 are exponentiated as they are, if the largest product of values is within 2^±40:
-#: both together with the number of pairs are inside float32's range.
+#: Scores up to this many powers of 2 are exponentiated as they are, if the largest product of values of each coordinate
+#: is within 2^±40: both together with the number of pairs are inside float32's range.
 SAFE_EXPONENT, SAFE_VALUE = 64.0, 2.0**40
 
 
@@ -66,15 +65,15 @@ def streamed_attention(
     """softmax over pairs (j, k) of Σ_r q_r k_jr k'_kr, times v_j ⊙ v'_k: order 3 of `tensor_attention`.
 
     Differentiable once, in everything but the mask (small inputs, see `PLAIN`, more often). Besides inputs, outputs and
-    gradients each of torch's threads holds a few tiles of `TILE` scores, and all but one of them sums of the outputs'
-    or gradients' size. A weight below 2^-100 of a query's largest may count as 0. Made for about as many queries as
-    keys: in inputs that are not small, folding the pairs of keys pays from some 50 queries on. All tensors are float32,
-    or all float64.
+    gradients it holds a copy or two of them, and each of torch's threads a few tiles of `TILE` scores, all but one of
+    them also sums of the outputs' or gradients' size. A weight below 2^-100 of a query's largest may count as 0. Made
+    for about as many queries as keys: in inputs that are not small, folding the pairs of keys pays from some 50 queries
+    on. All tensors are float32, or all float64.
 
     Args:
         query, first_key, second_key, first_value, second_value: with one leading axis. Passing the same object for
             both keys and for both values, without a mask, halves the work.
-        mask: true where a query may look, for each query somewhere; an expanded view costs nothing.
+        mask: true where a query may look, for each query somewhere; an expanded view costs no memory.
     """
     arguments = (query, first_key, second_key, first_value, second_value, mask)
     (batch, tokens, _), keys, others = query.shape, first_key.shape[1], second_key.shape[1]
@@ -116,8 +115,8 @@ class _Streamed(torch.autograd.Function):
         return saved.output
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        refuse_second_derivatives()
         *tensors, mask, output, logarithms = ctx.saved_tensors
         with alone(gradient.device) as threads:
             return (*_backward(tensors, mask, ctx.symmetric, Saved(output, logarithms), gradient, threads), None)
@@ -191,9 +190,10 @@ def _forward(
 ) -> Saved:
     first, second = _joined(first_key, first_value), _joined(second_key, second_value)
     task = PairTiles((query.mT * LOG2_E).contiguous(), first, second, query.shape[2], mask, symmetric)
-    value = float(first_value.abs().amax() * second_value.abs().amax())
+    # Of each coordinate, which has a scale of its own; where it is 0 throughout, any scale does.
+    values = first_value.abs().amax(1) * second_value.abs().amax(1)
     bound = _score_bound(task.queries, first_key, second_key)
-    safe = bound <= SAFE_EXPONENT and 1 / SAFE_VALUE <= value <= SAFE_VALUE
+    safe = bound <= SAFE_EXPONENT and bool(((values >= 1 / SAFE_VALUE) & (values <= SAFE_VALUE) | (values == 0)).all())
     (sums, shift), *others = task.shared(partial(_sums, running=not safe), FOLDED, threads)
     for part, own in others:
         before = shift.clone()

@@ -35,12 +35,16 @@ def tensor_attention(
 ) -> Float[Tensor, "..."]:
     """softmax over all tuples of Σ_r q_r k¹_r k²_r …, times the entrywise product of the values; no scale 1/√m.
 
-    Order 3 is streamed: on one thread a few MiB beyond inputs, outputs and gradients at any N (each further thread
-    holds sums of their size besides), and half the work where both slots get the same keys object and the same values
-    object. On CUDA, Triton kernels do it where Triton is installed, but for float64 and for m or d above 128; they do
-    all the work for equal slots too. Other orders hold all N · N_1 ⋯ N_{s−1} scores. Formats below float32 are
-    multiplied and summed in float32, as matrix units do, under autocast too, and the result is rounded to the query's
-    format.
+    Order 3 is streamed: on one thread it takes a few MiB and a copy or two of inputs, outputs and gradients at any N
+    (each further thread holds sums of their size besides), and half the work where both slots get the same keys object
+    and the same values object. On CUDA, Triton kernels do it where Triton is installed, but for float64 and for m or d
+    above 128; they do all the work for equal slots too. Other orders hold all N · N_1 ⋯ N_{s−1} scores. Formats below
+    float32 are multiplied and summed in float32, as matrix units do, under autocast too, and the result is rounded to
+    the query's format.
+
+    Larger inputs of order 3 are differentiable once only, and not by `torch.func`. Their gradients by queries and keys
+    are differences, P (⟨g, u⟩ − ⟨g, output⟩) times products of keys or queries: where attention is saturated and they
+    should vanish, rounding leaves some units of ⟨g, output⟩ in the last place, times those products.
 
     Args:
         query: (…, N, m).
@@ -52,8 +56,9 @@ def tensor_attention(
         (…, N, d), in the query's format.
 
     Raises:
-        ValueError: for shapes that do not fit, naming tensor and axis; for a number that is not finite, naming its
-            place; for a query to which the mask leaves no tuple.
+        ValueError: for shapes that do not fit, naming tensor and axis; for a format that is not floating-point; for a
+            number that is not finite, naming its place; for a query to which the mask leaves no tuple.
+        RuntimeError: in the backward pass, if larger inputs of order 3 are to be differentiated twice.
 
     Example:
         >>> one = torch.ones(2, 1)
@@ -65,7 +70,7 @@ def tensor_attention(
     if mask is not None:
         mask = _checked_mask(mask, (*query.shape[:-1], *(key.shape[-2] for key in keys)), len(keys))
     with torch.autocast(query.device.type, enabled=False):
-        if len(keys) != 2:
+        if len(keys) != 2 or query.numel() == 0:  # no entry of the batch
             return reference_attention(query, keys, values, mask)
         return _order_three(query, keys, values, mask)
 
@@ -127,12 +132,14 @@ def _check(query: Tensor, keys: Sequence[Tensor], values: Sequence[Tensor]) -> N
     named = [("query", query)]
     named += [(f"keys[{slot}]", key) for slot, key in enumerate(keys)]
     named += [(f"values[{slot}]", value) for slot, value in enumerate(values)]
+    require(query.is_floating_point(), f"query must have a floating-point format, got {query.dtype}")
     for name, tensor in named:
         require(tensor.ndim >= 2, f"{name} must have a token axis and one more, got shape {tuple(tensor.shape)}")
         require(tensor.dtype == query.dtype, f"{name} must be {query.dtype} as the query is, got {tensor.dtype}")
         lead, expected = tuple(tensor.shape[:-2]), tuple(query.shape[:-2])
         require(lead == expected, f"{name}: leading axes must be {expected} as the query's are, got {lead}")
         require(tensor.shape[-2] >= 1, f"{name}: the token axis must have at least one entry, got 0")
+        require(tensor.shape[-1] >= 1, f"{name}: the last axis must have at least one entry, got 0")
         bad = (~tensor.isfinite()).nonzero()
         if len(bad):
             place = tuple(bad[0].tolist())
@@ -152,6 +159,8 @@ def _checked_mask(mask: Tensor, shape: tuple[int, ...], num_slots: int) -> Tenso
         expanded = mask.expand(shape)
     except RuntimeError:
         raise ValueError(f"mask must broadcast to {shape}, got {tuple(mask.shape)}") from None
-    blind = (~expanded.any(dim=tuple(range(-num_slots, 0)))).nonzero()
+    slots = tuple(range(-min(num_slots, mask.ndim), 0))
+    seen = mask.any(dim=slots, keepdim=True).expand(*shape[:-num_slots], *(1,) * num_slots).flatten(-num_slots - 1)
+    blind = (~seen).nonzero()
     require(len(blind) == 0, f"the mask leaves no tuple to query {blind[0].tolist() if len(blind) else ''}")
     return expanded

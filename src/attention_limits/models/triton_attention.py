@@ -26,9 +26,9 @@ import triton
 import triton.language as tl
 from jaxtyping import Bool, Float
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from attention_limits.hypotheses import require
+from attention_limits.models.pair_tiles import refuse_second_derivatives
 
 LOG2_E = tl.constexpr(math.log2(math.e))
 #: Where running maxima begin: finite, so that a row that is masked so far has no ∞ − ∞.
@@ -57,7 +57,7 @@ def triton_attention(
 
     Args:
         query, first_key, second_key, first_value, second_value: with one leading axis, on a CUDA device.
-        mask: true where a query may look, for each query somewhere; an expanded view costs nothing.
+        mask: true where a query may look, for each query somewhere; an expanded view costs no memory.
 
     Raises:
         ValueError: for formats other than float32, float64 among them, and for axes wider than `WIDEST`.
@@ -80,8 +80,8 @@ class _Attention(torch.autograd.Function):
         return output
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        refuse_second_derivatives()
         *tensors, output, log_denominator = ctx.saved_tensors
         return (*_backward(tensors, ctx.mask, output, log_denominator, gradient.contiguous()), None)
 

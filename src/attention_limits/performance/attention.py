@@ -64,12 +64,11 @@ def khatri_rao_fused(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
 
     It is fused only where keys and values are equally long; zeros, which change neither scores nor sums, see to that.
     """
-    dims = query.shape[-1], value.shape[-1]
+    value_dim, width = value.shape[-1], max(query.shape[-1], value.shape[-1])
+    query, key, value = (nn.functional.pad(rows, (0, width - rows.shape[-1])) for rows in (query, key, value))
     keys, values = ((rows.unsqueeze(1) * rows.unsqueeze(0)).flatten(0, 1) for rows in (key, value))
-    query, keys, values = (
-        nn.functional.pad(x, (0, max(dims) - x.shape[-1]))[None, None] for x in (query, keys, values)
-    )
-    return nn.functional.scaled_dot_product_attention(query, keys, values, scale=1.0)[0, 0, :, : dims[1]]
+    query, keys, values = (rows[None, None] for rows in (query, keys, values))
+    return nn.functional.scaled_dot_product_attention(query, keys, values, scale=1.0)[0, 0, :, :value_dim]
 
 
 def simplicial(query: Tensor, key: Tensor, value: Tensor) -> Tensor:

@@ -16,12 +16,15 @@ from xml.etree import ElementTree
 import pandas as pd
 import torch
 
+from attention_limits.dependencies import code_digest, dependencies
 from attention_limits.performance.contests import Contest, Measurement, growth, race, ratio
 from attention_limits.performance.memory import Growth
 from attention_limits.performance.roofline import Machine, machine, probes
 
 #: Under which the machine's description lies in ``machine_info``.
 FACTS_KEY = "attention_limits"
+#: What is raced, to tell whether it changed since.
+RACED = "from attention_limits.performance import attention, batches, roofline, structure"
 #: Packages whose versions matter, where they are installed.
 PACKAGES = ("torch", "numpy", "opt_einsum", "simplicial-attention")
 
@@ -32,7 +35,7 @@ class Report:
 
     Attributes:
         when: ISO date and time.
-        facts: processor, threads and versions, as `machine_facts` gives them.
+        facts: processor, threads, versions and code, as `machine_facts` gives them.
         measurements: of all races.
         machine: its best rates.
         memory: growth of single calls, a process each.
@@ -49,6 +52,11 @@ class Report:
         return [measurement for measurement in self.measurements if measurement.topic == topic]
 
     @property
+    def is_current(self) -> bool:
+        """Whether the code that was measured is the present one."""
+        return bool(self.facts.get("code") == code_digest(dependencies(RACED)))
+
+    @property
     def description(self) -> str:
         """Date, processor, threads and versions in one line."""
         versions = ", ".join(f"{name} {version}" for name, version in self.facts["versions"].items())
@@ -57,7 +65,7 @@ class Report:
 
 
 def machine_facts() -> dict[str, Any]:
-    """The processor's name, the number of threads, and versions."""
+    """The processor's name, the number of threads, versions, and a digest of the code that is raced."""
     found = {}
     for name in PACKAGES:
         try:
@@ -65,7 +73,8 @@ def machine_facts() -> dict[str, Any]:
         except importlib.metadata.PackageNotFoundError:
             continue
     versions = {"Python": platform.python_version(), **found}
-    return {"processor": _processor(), "threads": torch.get_num_threads(), "versions": versions}
+    code = code_digest(dependencies(RACED))
+    return {"processor": _processor(), "threads": torch.get_num_threads(), "versions": versions, "code": code}
 
 
 def measure_report(contests: Sequence[Contest], budget: float, memory: Sequence[Growth]) -> Report:
