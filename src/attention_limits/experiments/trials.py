@@ -116,7 +116,7 @@ def trial_digest(kind: type[Trial]) -> str:
 
     Studies, figures and pages do not enter, nor do comments and docstrings: they do not change what a trial gives. A
     class that is defined elsewhere enters with its source, or, where there is none, with a code that is never seen
-    again.
+    again. Another minor version of Python may write syntax trees otherwise; all is computed anew then.
     """
     parts = [version("torch").partition("+")[0]]  # whatever it was built for
     parts.append(code_digest(dependencies("\n".join(f"import {base.__module__}" for base in kind.__mro__))))
