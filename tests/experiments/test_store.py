@@ -133,7 +133,9 @@ def damaged(text: str) -> dict[str, str]:
     """Ways in which a record's text can be wrong, by name."""
     record = json.loads(text)
     other = {**record, "trial": {**record["trial"], "seed": 4}}
+    older = {**record, "code": "older"}
     other.pop("checksum")
+    older.pop("checksum")
     return {
         "truncated": text[: len(text) // 2],
         "empty": "",
@@ -141,10 +143,13 @@ def damaged(text: str) -> dict[str, str]:
         "a list": "[]",
         "edited": text.replace("1.5", "1.25"),
         "another trial's": json.dumps({**other, "checksum": store_module._digest(other)}),
+        "other code's": json.dumps({**older, "checksum": store_module._digest(older)}),
     }
 
 
-@pytest.mark.parametrize("how", ["truncated", "empty", "another program's", "a list", "edited", "another trial's"])
+@pytest.mark.parametrize(
+    "how", ["truncated", "empty", "another program's", "a list", "edited", "another trial's", "other code's"]
+)
 def test_a_bad_record_is_reported_set_aside_and_not_used(
     filled: Store, how: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

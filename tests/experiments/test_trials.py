@@ -25,6 +25,25 @@ def trial(**changes: Any) -> AveragingTrial:
 ONE_OF_EACH = [trial(architecture=name) for name in AveragingTrial.architectures]
 
 
+def test_products_of_three_are_summed_in_the_same_order_where_opt_einsum_is_installed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    module = torch.backends.opt_einsum.m  # torch wraps it, and to set something on the wrapper would hide what is below
+    monkeypatch.setattr(module, "is_available", lambda: True)
+    monkeypatch.setattr(module, "enabled", True)
+    monkeypatch.setattr(module, "strategy", "auto")
+    seen = []
+
+    def run(group: Any, device: torch.device) -> list[dict[str, Any]]:
+        seen.append(torch.backends.opt_einsum.enabled)
+        return [{}]
+
+    monkeypatch.setattr(trials, "_run_group", run)
+    run_trials([trial()])
+    assert seen == [False]
+    assert torch.backends.opt_einsum.enabled
+
+
 def test_results_come_in_the_order_of_the_trials_whatever_the_groups() -> None:
     wanted = [trial(size=size, seed=seed, sparsity=q) for seed in (1, 0) for size in (9, 4) for q in (1, 3)]
     wanted += [trial(architecture="lstm"), wanted[2]]
