@@ -90,11 +90,12 @@ def _imported(source: bytes, inside: str) -> frozenset[str] | None:
     except (SyntaxError, ValueError):
         return None
     names: set[str] = set()
+    around = inside.split(".")
     for node in nodes:
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            above = inside.split(".")[: len(inside.split(".")) - node.level + 1] if node.level else []
+            above = around[: len(around) - node.level + 1] if node.level else []
             start = ".".join([*above, *filter(None, [node.module])])
             names.update(f"{start}.{alias.name}" for alias in node.names)
     return frozenset(names)

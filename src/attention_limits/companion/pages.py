@@ -170,11 +170,8 @@ def _declaration(line: ast.stmt, comments: Mapping[int, str]) -> Parameter | Non
     )
 
 
-def _hash(*parts: bytes) -> str:
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(len(part).to_bytes(8, "big") + part)
-    return digest.hexdigest()
+def _hash(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def find_root(start: Path | None = None) -> Path:

@@ -182,7 +182,7 @@ class _Batch:
         order = {
             "source": str(run.page.path),
             "output": str(output),
-            "sockets": str(self.sockets / name),
+            "connection": str(self.sockets / name),
             "parameters": injected,
             "cell_seconds": self.cell_seconds,
         }

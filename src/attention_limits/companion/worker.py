@@ -25,7 +25,7 @@ from traitlets.config import Config
 def main(job_path: Path) -> int:
     """Run the job; 0 if every cell ran, else 1."""
     job = json.loads(job_path.read_text(encoding="utf-8"))
-    _die_with_parent(Path(job["sockets"]).parent)
+    _die_with_parent(Path(job["connection"]).parent)
     logging.disable(logging.WARNING)  # papermill repeats what is reported here
     output = Path(job["output"])
     notebook = jupytext.read(job["source"], fmt="py:percent")
@@ -44,7 +44,7 @@ def main(job_path: Path) -> int:
             execution_timeout=job["cell_seconds"],
             force_raise_errors=True,  # in a cell tagged raises-exception too
             on_cell_start=position.enter,
-            config=_connection(job["sockets"]),
+            config=_connection(job["connection"]),
         )
         error = _halted(output)
     except papermill.PapermillExecutionError as raised:
@@ -90,11 +90,11 @@ def _report_channel() -> TextIO:
     return channel
 
 
-def _connection(sockets: str) -> Config:
-    """Sockets of that name to reach the kernel by; ports are picked before they are bound, and can be picked twice."""
-    if os.name != "posix" or len(os.fsencode(f"{sockets}-ipc-5")) > 100:  # a socket's path has some 104 bytes at most
+def _connection(path: str) -> Config:
+    """Reach the kernel by sockets whose names begin so: ports are picked before they are bound, some of them twice."""
+    if os.name != "posix" or len(os.fsencode(f"{path}-ipc-5")) > 100:  # a socket's path has some 104 bytes at most
         return Config()
-    return Config({"KernelManager": {"transport": "ipc", "connection_file": f"{sockets}.connection"}})
+    return Config({"KernelManager": {"transport": "ipc", "connection_file": f"{path}.connection"}})
 
 
 def _halted(output: Path) -> str:
@@ -108,7 +108,10 @@ def _first_line(text: str) -> str:
 
 
 def _die_with_parent(sockets: Path) -> None:
-    """End this process, and by its own watch the kernel, when the runner is killed: nobody would take the result."""
+    """End this process, and by its own watch the kernel, when the runner is killed: nobody would take the result.
+
+    The folder of all pages' ``sockets``, which the runner would have removed, goes then.
+    """
     parent = os.getppid()
 
     def watch() -> None:

@@ -131,16 +131,3 @@ def alone(device: torch.device) -> Iterator[int]:
             yield threads
         finally:
             torch.set_num_threads(threads)
-
-
-def refuse_second_derivatives() -> None:
-    """To be called in a backward pass that works on numbers: what it gives would count as constant.
-
-    Raises:
-        RuntimeError: if the gradients are to be differentiated.
-    """
-    if torch.is_grad_enabled():  # create_graph=True
-        raise RuntimeError(
-            "third-order attention of this size can be differentiated once only: for second derivatives use "
-            "reference_attention, which holds all scores"
-        )

@@ -33,7 +33,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from attention_limits.models import pair_tiles
-from attention_limits.models.pair_tiles import Block, PairTiles, alone, refuse_second_derivatives, slices
+from attention_limits.models.pair_tiles import Block, PairTiles, alone, slices
 
 LOG2_E = math.log2(math.e)
 #: Coordinates of folded pairs held at a time; the backward pass, which holds them, their gradients and products, takes
@@ -81,6 +81,19 @@ def streamed_attention(
     if batch * keys * max(2 * tokens * others, folded) <= PLAIN:
         return _plain(*arguments)
     return _Streamed.apply(*arguments)
+
+
+def refuse_second_derivatives() -> None:
+    """To be called in a backward pass that works on numbers: what it gives would count as constant.
+
+    Raises:
+        RuntimeError: if the gradients are to be differentiated.
+    """
+    if torch.is_grad_enabled():  # create_graph=True
+        raise RuntimeError(
+            "third-order attention of this size can be differentiated once only: for second derivatives use "
+            "reference_attention, which holds all scores"
+        )
 
 
 def _plain(

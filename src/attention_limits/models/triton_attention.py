@@ -28,7 +28,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from attention_limits.hypotheses import require
-from attention_limits.models.pair_tiles import refuse_second_derivatives
+from attention_limits.models.streamed_attention import refuse_second_derivatives
 
 LOG2_E = tl.constexpr(math.log2(math.e))
 #: Where running maxima begin: finite, so that a row that is masked so far has no ∞ − ∞.
