@@ -6,6 +6,8 @@ stands, in a function too; a module that is found by a name put together while t
 
 import ast
 import hashlib
+import io
+import tokenize
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
@@ -13,6 +15,8 @@ from pathlib import Path
 import attention_limits
 
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+#: Tokens other than comments, ends of lines and indentation.
+_SPEAKING = (tokenize.NAME, tokenize.NUMBER, tokenize.STRING, tokenize.OP)
 
 
 def dependencies(source: str) -> set[Path]:
@@ -60,6 +64,24 @@ def statements(source: bytes) -> bytes:
         if isinstance(node, _DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
             del node.body[0]
     return ast.dump(tree).encode()
+
+
+@cache
+def cell_statements(source: str) -> bytes:
+    """The same for a notebook's cell, where a string on a line of its own and a last semicolon do something.
+
+    A cell with IPython's own syntax is no Python and stands for itself.
+
+    Example:
+        >>> cell_statements("x  # one") == cell_statements("x") != cell_statements("x;")
+        True
+    """
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError):
+        return source.encode()
+    last = [token.string for token in tokenize.generate_tokens(io.StringIO(source).readline) if token.type in _SPEAKING]
+    return ast.dump(tree).encode() + (b";" if last[-1:] == [";"] else b"")
 
 
 def package_folder() -> Path:

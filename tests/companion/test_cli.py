@@ -130,6 +130,7 @@ def test_help_names_every_command_and_is_what_no_argument_gives(
 def test_list_shows_title_last_run_and_state(finished: Project, capsys: pytest.CaptureFixture[str]) -> None:
     finished.add("gamma")
     finished.edit("notebooks/beta.py", "# # Page beta", f"# # Page {'long ' * 60}beta")
+    finished.edit("notebooks/beta.py", "2.5", "2.25")
     assert invoke(finished, "list") == 0
     header, alpha, beta, gamma = capsys.readouterr().out.splitlines()  # a page a line: nothing is folded
     assert header.split() == ["page", "title", "last", "run", "state"]

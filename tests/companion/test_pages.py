@@ -290,6 +290,9 @@ def test_outside_a_book_there_is_no_root(tmp_path: Path) -> None:
 
 # What a run depends on.
 
+#: Code cells of a page: statements, a string that is shown, IPython's own syntax.
+CELLS = ("import pathlib\n\nx = 1", "print(x)", "'a string'", "!ls")
+
 
 @pytest.fixture
 def dependent(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
@@ -315,9 +318,44 @@ def changed_by(project: Project, edit: Any) -> set[str]:
     return {part for part in before if before[part] != after[part]}
 
 
-def test_the_source_digest_changes_with_the_source_alone(dependent: Project) -> None:
-    source = dependent.source("alpha")
-    assert changed_by(dependent, lambda: source.write_text(source.read_text() + "\n# more\n")) == {"source"}
+def rewrite(project: Project, old: str, new: str) -> set[str]:
+    """What changes when a passage of alpha is replaced."""
+    return changed_by(project, lambda: project.edit("notebooks/alpha.py", old, new))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("import pathlib", "import pathlib, os"),
+        ("print(x)", "print(x);"),
+        ("'a string'", "'another string'"),
+        ("# %%\nprint(x)\n\n# %%\n'a string'", "# %%\n'a string'\n\n# %%\nprint(x)"),  # reordered
+        ("# %%\nprint(x)\n", "# %%\nprint(x)\n\n# %%\nprint(x)\n"),  # added
+        ("# %%\nprint(x)\n", ""),  # removed
+        ("x = 1\n\n# %%\nprint(x)", "x = 1\nprint(x)"),  # joined
+        ("# %%\nprint(x)", "# %% [markdown]\n# print(x)"),  # no code any more
+        ("!ls", "!ls -l"),
+    ],
+)
+def test_an_edit_of_code_cells_changes_the_source_digest_alone(old: str, new: str, dependent: Project) -> None:
+    dependent.add("alpha", *CELLS)
+    assert rewrite(dependent, old, new) == {"source"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("## Afterwards", "## Afterwards, in prose"),
+        ("# %%\nprint(x)", "# %% [markdown]\n# Prose.\n\n# %%\nprint(x)"),
+        ("# %%\nprint(x)", '# %% tags=["hide-input"] mystnb={"figure": {"caption": "Of x."}}\nprint(x)'),
+        ("x = 1", "x = 1  # a comment"),
+        ("x = 1", "x = (\n    1\n)"),
+        ("print(x)", "print(x)\n# ;"),
+    ],
+)
+def test_prose_captions_tags_comments_and_layout_change_no_digest(old: str, new: str, dependent: Project) -> None:
+    dependent.add("alpha", *CELLS)
+    assert rewrite(dependent, old, new) == set()
 
 
 def test_a_parameters_default_changes_source_and_parameters(dependent: Project) -> None:

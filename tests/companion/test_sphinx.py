@@ -1,5 +1,6 @@
 """The printed book: what `build` prints, refuses and leaves alone. A print takes seconds, so that they form a story."""
 
+import copy
 import re
 import subprocess
 import sys
@@ -7,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 
+import nbformat
 import pytest
 from sphinx.errors import ExtensionError
 
@@ -21,6 +23,22 @@ def jupyter_book(project: Project) -> subprocess.CompletedProcess[str]:
     return subprocess.run([program, "build", project.root, "-q"], capture_output=True, text=True, timeout=120)
 
 
+#: A figure that the source names, and what the source says about it and about the page.
+FIGURE = """
+# %% mystnb={"figure": {"name": "fig-dot", "caption": "The first caption."}}
+from IPython.display import SVG
+
+SVG('<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>')  # a dot
+"""
+REWORDED = {
+    "## Afterwards": "## In other words",
+    "The first caption.": "The second caption.",
+    '# %% mystnb={"figure"': '# %% tags=["hide-input"] mystnb={"figure"',
+    "# a dot": "# a small dot",
+    "# %%\nimport uuid": "# %% [markdown]\n# A paragraph of its own.\n\n# %%\nimport uuid",
+}
+
+
 @dataclass
 class Story:
     """Prints of one book, in this order, and what lay there after each that went through."""
@@ -32,6 +50,8 @@ class Story:
     warned_again: subprocess.CompletedProcess[str]
     #: Mended, and with page alpha run again.
     second: subprocess.CompletedProcess[str]
+    #: With new prose, a new caption and a new tag on alpha, which is not run again.
+    reworded: subprocess.CompletedProcess[str]
     #: With nothing changed.
     third: subprocess.CompletedProcess[str]
     #: By jupyter-book alone, every source as it was, with other constraints.
@@ -61,11 +81,16 @@ def story(_finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Story
     project.edit("book/intro.md", "It begins.", "It begins with {ref}`nowhere`.")
     warned, warned_again = project.command("build"), project.command("build")
     project.edit("book/intro.md", "with {ref}`nowhere`.", "again.")
+    project.source("alpha").write_text(project.source("alpha").read_text(encoding="utf-8") + FIGURE, encoding="utf-8")
     project.execute("alpha")
-    second, third = build(), build()
+    second = build()
+    for old, new in REWORDED.items():
+        project.edit("notebooks/alpha.py", old, new)
+    assert project.must("run").stdout == ""  # both pages are fresh
+    reworded, third = build(), build()
     project.edit("constraints.txt", "2.4.6", "2.4.5")
     alone = jupyter_book(project)
-    return Story(project, first, warned, warned_again, second, third, alone, pages, times, nonces)
+    return Story(project, first, warned, warned_again, second, reworded, third, alone, pages, times, nonces)
 
 
 def test_build_prints_the_book_and_says_where(story: Story) -> None:
@@ -92,7 +117,7 @@ def test_every_link_of_the_claims_page_leads_to_a_claims_line(story: Story) -> N
 
 def test_the_status_page_tells_fresh_pages_from_cached_ones(story: Story) -> None:
     told = [re.findall(r"<p>(fresh|cached)</p>", pages["book/status.html"]) for pages in story.pages]
-    assert told == [["fresh", "fresh"], ["fresh", "cached"], ["cached", "cached"]]
+    assert told == [["fresh", "fresh"], ["fresh", "cached"], ["cached", "cached"], ["cached", "cached"]]
 
 
 def test_mathematics_is_drawn_by_a_file_of_the_book(story: Story) -> None:
@@ -127,9 +152,24 @@ def test_a_page_that_was_run_again_is_printed_again(story: Story) -> None:
     assert "It begins again." in story.pages[1]["book/intro.html"]
 
 
+def test_prose_captions_tags_and_comments_are_the_sources_without_another_run(story: Story) -> None:
+    assert (story.reworded.returncode, story.reworded.stderr) == (0, "")
+    before, after = (pages["notebooks/alpha.html"] for pages in story.pages[1:3])
+    for old, new in (
+        ("Afterwards", "In other words"),
+        ("The first caption.", "The second caption."),
+        ("# a dot", "# a small dot"),
+    ):
+        assert (old in before, new in before, old in after, new in after) == (True, False, False, True)
+    assert (before.count("tag_hide-input"), after.count("tag_hide-input")) == (0, 1)
+    assert "A paragraph of its own." in after
+    assert story.nonces[1] == story.nonces[2]
+    assert story.nonces[2] in after
+
+
 def test_what_did_not_change_is_not_written_again(story: Story) -> None:
     assert (story.third.returncode, story.third.stderr) == (0, "")
-    before, after = story.times[1:]
+    before, after = story.times[2:]
     for name in ("notebooks/alpha.html", "notebooks/beta.html", "book/claims.html", "book/definitions.html"):
         assert after[name] == before[name]
 
@@ -176,6 +216,25 @@ def test_our_command_and_sphinx_refuse_a_bad_page_by_name(
     monkeypatch.setattr(sphinx, "_root", finished.root)
     with pytest.raises(ExtensionError, match=re.escape(problem)):
         sphinx.refuse(SimpleNamespace())
+
+
+def test_an_executed_copy_with_other_code_cells_is_refused_by_cell(
+    finished: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sphinx, "_root", finished.root)
+    text, target = finished.source("alpha").read_text(encoding="utf-8"), finished.executed("alpha")
+    whole = nbformat.read(target, 4)
+    cells = [index for index, cell in enumerate(whole.cells) if cell.cell_type == "code"]
+    edited, shorter = copy.deepcopy(whole), copy.deepcopy(whole)
+    edited.cells[cells[1]].source += "\nprint(1)"
+    del shorter.cells[cells[1]]
+    for damaged, problem in (
+        (edited, "alpha: code cell 2 is not the one that was run"),
+        (shorter, "alpha has 3 code cells, and its executed copy has 2"),
+    ):
+        nbformat.write(damaged, target)
+        with pytest.raises(ExtensionError, match=problem):
+            sphinx.read(text)
 
 
 def test_a_source_that_is_no_page_of_the_book_is_refused(finished: Project, monkeypatch: pytest.MonkeyPatch) -> None:

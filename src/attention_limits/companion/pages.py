@@ -18,11 +18,12 @@ from typing import Any
 
 import jupytext
 import yaml
+from nbformat import NotebookNode
 
 from attention_limits.companion.common_conditions import common_conditions
 from attention_limits.companion.conditions import CONDITIONS
 from attention_limits.companion.profiles import PAPER, QUICK, Parameters
-from attention_limits.dependencies import code_digest, dependencies, package_folder
+from attention_limits.dependencies import cell_statements, code_digest, dependencies, package_folder
 from attention_limits.hypotheses import require
 
 #: The profiles, each with what it changes.
@@ -90,6 +91,11 @@ class Page:
         return self.path.read_text(encoding="utf-8")
 
     @cached_property
+    def notebook(self) -> NotebookNode:
+        """Its source as a notebook without outputs."""
+        return jupytext.reads(self.text, fmt="py:percent")
+
+    @cached_property
     def title(self) -> str:
         """Its first heading."""
         return next((line[4:].strip() for line in self.text.splitlines() if line.startswith("# # ")), self.name)
@@ -101,8 +107,7 @@ class Page:
         Raises:
             ValueError: if there is no such cell, or a line of it is not of this form.
         """
-        cells = jupytext.reads(self.text, fmt="py:percent").cells
-        cell = next((cell for cell in cells if "parameters" in cell.metadata.get("tags", [])), None)
+        cell = next((cell for cell in self.notebook.cells if "parameters" in cell.metadata.get("tags", [])), None)
         require(cell is not None, f"page {self.name} has no cell with the tag parameters")
         assert cell is not None
         try:
@@ -140,14 +145,15 @@ class Page:
         return values
 
     def digests(self, parameters: Mapping[str, Any]) -> dict[str, str]:
-        """What a run depends on, each part hashed: source, modules of the package, parameters, constraints.
+        """What a run depends on, each part hashed: code cells, modules of the package, parameters, constraints.
 
-        The modules are those that the page imports, itself or through others, and the two that run it.
+        The modules are those that the page imports, itself or through others, and the two that run it. Prose, captions,
+        tags, and the comments and layout of code do nothing to a run.
         """
         constraints = self.root / "constraints.txt"
         runners = {package_folder() / name for name in RUNNERS}
         return {
-            "source": _hash(self.text.encode()),
+            "source": _hash(b"\0".join(cell_statements(cell.source) for cell in code_cells(self.notebook))),
             "package": code_digest(dependencies(self.text) | runners),
             "parameters": _hash(json.dumps(dict(parameters), sort_keys=True).encode()),
             "constraints": _hash(constraints.read_bytes() if constraints.exists() else b""),
@@ -168,6 +174,15 @@ def _declaration(line: ast.stmt, comments: Mapping[int, str]) -> Parameter | Non
         if type_name in TYPES
         else None
     )
+
+
+def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
+    """A notebook's code cells, but for the one that papermill adds."""
+    return [
+        cell
+        for cell in notebook.cells
+        if cell.cell_type == "code" and "injected-parameters" not in cell.metadata.get("tags", [])
+    ]
 
 
 def _hash(content: bytes) -> str:

@@ -17,25 +17,37 @@ from sphinx.errors import ExtensionError
 from sphinx_proof.nodes import unenumerable_node
 
 from attention_limits.companion import claims, gate
-from attention_limits.companion.pages import all_pages
+from attention_limits.companion.pages import all_pages, code_cells
+from attention_limits.dependencies import cell_statements
 
 MATHJAX = "tex-svg.js"  # one file, 2 MB, with its fonts inside
 _root = Path()
 
 
 def read(text: str) -> nbformat.NotebookNode:
-    """The executed copy of the page whose source is ``text`` (Sphinx hands over the text, not the path).
+    """The page whose source is ``text`` (Sphinx hands over the text, not the path), with the outputs of its run.
 
-    The claims' records are left out: they are for programs, and each has an HTML line beside it.
+    Prose, captions and tags are the source's. The claims' records are left out: they are for programs, and each has an
+    HTML line beside it.
+
+    Raises:
+        ExtensionError: if the run was of other code cells.
     """
     page = next((page for page in all_pages(_root) if page.text == text), None)
     if page is None:
         raise ExtensionError(f"no page of _toc.yml has this source: {text[:60]!r}…")
-    notebook = nbformat.read(gate.book_run(page).target, 4)
-    for cell in notebook.cells:
-        for output in cell.get("outputs", []):
+    executed = nbformat.read(gate.book_run(page).target, 4)
+    here, there = code_cells(page.notebook), code_cells(executed)
+    if len(here) != len(there):
+        raise ExtensionError(f"{page.name} has {len(here)} code cells, and its executed copy has {len(there)}")
+    for number, (cell, run) in enumerate(zip(here, there, strict=True), 1):
+        if cell_statements(cell.source) != cell_statements(run.source):
+            raise ExtensionError(f"{page.name}: code cell {number} is not the one that was run")
+        cell.outputs, cell.execution_count = run.outputs, run.execution_count
+        for output in cell.outputs:
             output.get("data", {}).pop(claims.MIME_TYPE, None)
-    return notebook
+    page.notebook.metadata = executed.metadata
+    return page.notebook
 
 
 def refuse(app: Sphinx) -> None:
