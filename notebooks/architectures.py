@@ -65,6 +65,22 @@ large_error: float = 0.05  # what is claimed of the large recurrent network
 num_seeds: int = 5  # repetitions at equal parameters
 seed: int = 0  # of the first repetition
 
+# %% tags=["facts", "hide-input"]
+from attention_limits.hypotheses import distinct, ranges, require, usual_ranges
+
+quick = {"num_tokens": 14, "value_dim": 3, "embed_dim": 48, "num_steps": 600, "num_samples": 800, "attention_sizes": [24], "feedforward_sizes": [256], "recurrent_sizes": [42], "large_size": 96, "large_steps": 1000, "level": 0.08, "large_error": 0.1, "num_seeds": 2}
+# Ten seeds and seven times the steps of the book: some 70 minutes on one core, and 15 more for the large network.
+paper = {"num_steps": 10000, "large_steps": 20000, "large_layers": 2, "num_seeds": 10}
+study = "attention_limits.experiments.studies.architectures:architectures"
+
+usual_ranges()
+require(2 <= num_tokens <= 64, f"num_tokens N must lie in 2…64 (N²d' units are built), got {num_tokens}")
+require(sparsity < num_tokens, f"sparsity q must be below N = {num_tokens}, got {sparsity}")
+distinct("attention_sizes", "feedforward_sizes", "recurrent_sizes")
+ranges(attention_sizes=1, feedforward_sizes=1, recurrent_sizes=1)
+ranges(num_samples=1, large_size=1, large_layers=1, large_steps=1)
+require(0 < level < 1, f"level must lie strictly between 0 and 1, got {level}")
+
 # %% [markdown]
 # ## The experiment
 #

@@ -60,6 +60,20 @@ least_gap: float = (
 )
 seed: int = 0  # of the first repetition
 
+# %% tags=["facts", "hide-input"]
+from attention_limits.hypotheses import distinct, intervals, ranges, require, usual_ranges
+
+quick = {"token_grid": [6], "num_steps": 2000, "step_labels": 320, "peak_rate": 0.005, "num_seeds": 3, "least_gap": 0.02}
+study = "attention_limits.experiments.studies.detection:conjecture"
+
+usual_ranges()
+distinct("token_grid")
+intervals(token_grid=(2, 128, "N³ scores are held"))
+ranges(size=2, num_steps=2)
+longest = max(token_grid)
+require(step_labels >= longest, f"step_labels must be at least the longest N = {longest}, got {step_labels}")
+require(0 <= least_gap <= 1, f"least_gap must lie in 0…1, got {least_gap}")
+
 # %% [markdown]
 # ## The experiment
 #

@@ -44,6 +44,16 @@ largest_built: int = 1500  # N, up to which units are built where they overtake
 num_subsets: int = 40  # random subsets that each of those units is tried on
 seed: int = 0  # of their keys and subsets
 
+# %% tags=["facts", "hide-input"]
+from attention_limits.hypotheses import intervals, ranges, require, usual_ranges
+
+quick = {"largest_built": 600, "num_subsets": 20}
+
+usual_ranges()
+ranges(sparsity_grid=(1, 32, "attention overtakes before N = 10⁵ then"), num_subsets=1)
+require(10**5 <= largest <= 10**7, f"largest must lie in 10⁵…10⁷, got {largest}")
+intervals(largest_built=(2, 5000, "a least-squares problem each subset"))
+
 # %% [markdown]
 # ## The construction
 

@@ -61,6 +61,17 @@ peak_rate: float = 5e-3  # Adam's learning rate after the warm-up
 num_seeds: int = 5  # repetitions, for the spread
 seed: int = 0  # of the first repetition
 
+# %% tags=["facts", "hide-input"]
+from attention_limits.hypotheses import require, usual_ranges
+
+quick = {"num_seeds": 2}
+
+usual_ranges()
+require(
+    0 <= snapshot_step <= num_steps,
+    f"snapshot_step = {snapshot_step} lies outside the run's steps 0…{num_steps}",
+)
+
 # %% [markdown]
 # ## The experiment
 #

@@ -41,6 +41,22 @@ num_seeds: int = 3  # repetitions
 least_gap: float = 0.2  # claimed distance between third order and pairwise layers on triples at the smallest N
 seed: int = 0  # of the first repetition
 
+# %% tags=["facts", "hide-input"]
+from attention_limits.hypotheses import distinct, intervals, ranges, require, usual_ranges
+
+quick = {"token_grid": [6], "num_steps": 2000, "pair_steps": 300, "step_labels": 320, "peak_rate": 0.005, "num_seeds": 3, "least_gap": 0.02}
+# 126 models. Third order at N = 32 takes about 0.1 s a step on a core, so that all take some 40 core hours.
+paper = {"token_grid": [8, 16, 24, 32], "num_steps": 20000, "pair_steps": 5000, "step_labels": 2048, "num_seeds": 5}
+study = "attention_limits.experiments.studies.detection:learning_match"
+
+usual_ranges()
+distinct("token_grid")
+intervals(token_grid=(2, 128, "N³ scores are held"))
+ranges(size=2, num_steps=2, pair_steps=2)
+longest = max(token_grid)
+require(step_labels >= longest, f"step_labels must be at least the longest N = {longest}, got {step_labels}")
+require(0 <= least_gap <= 1, f"least_gap must lie in 0…1, got {least_gap}")
+
 # %% [markdown]
 # ## The experiment
 #

@@ -138,6 +138,24 @@ reduction_bits: int = 7  # n up to which all 4^n pairs of strings are tried
 channel_bits: int = 4  # n up to which all pairs go through the channel
 seed: int = 0  # of every random draw on this page
 
+# %% tags=["facts", "hide-input"]
+from attention_limits.hypotheses import intervals, ranges, require_matching, usual_ranges
+
+quick = {"largest_inputs": 3000, "token_grid": [128, 512], "reduction_bits": 6, "channel_bits": 3}
+
+usual_ranges()
+require_matching(num_tokens, modulus)
+intervals(num_tokens=(2, 16, "it is drawn"))
+ranges(
+    modulus=(2, 1000, "it is drawn"),
+    largest_inputs=(100, 10**6, "all of them are run"),
+    num_inputs=(1, 100, "N² scores each"),
+    reduction_bits=(1, 9, "all 4^n pairs are run"),
+    channel_bits=(1, 6, "all 4^n pairs go through the channel"),
+    token_grid=(2, 5793, "exact in float32"),
+    modulus_grid=(3, 5793, "exact in float32"),
+)
+
 # %% [markdown]
 # ## The construction
 #

@@ -80,6 +80,25 @@ num_inputs: int = 8  # random inputs at each size
 largest_inputs: int = 3000  # all inputs are tried at every size with M^N up to this
 seed: int = 0  # of every random draw on this page
 
+# %% tags=["facts", "hide-input"]
+from attention_limits.hypotheses import intervals, ranges, require, require_matching, usual_ranges
+
+quick = {"largest_inputs": 300, "token_grid": [16, 64, 256], "num_inputs": 4}
+
+usual_ranges()
+require_matching(num_tokens, modulus)
+ranges(window=1)
+require(window <= 32, f"window K must be at most 32 (all pairs of a window are tried), got {window}")
+least = 2 * window + 1
+require(least <= num_tokens <= 1024, f"num_tokens N must lie in 2K + 1 = {least}…1024, got {num_tokens}")
+require(modulus <= 1000, f"modulus M must be at most 1000 (float32 at N = 1024), got {modulus}")
+for slots in slot_grid:
+    require(slots >= least, f"slot_grid's P must be at least 2K + 1 = {least} for K = {window}, got {slots}")
+for tokens in token_grid:
+    require(2 <= tokens <= 1024, f"token_grid's N must lie in 2…1024 (exact in float32), got {tokens}")
+require(max(token_grid) > 2 * window, f"token_grid needs a length above 2K = {2 * window}")
+ranges(num_inputs=4, largest_inputs=(100, 10**5))
+
 # %% [markdown]
 # ## The construction
 #

@@ -51,6 +51,25 @@ long_modulus: int = 4_000_000  # M of the long input
 num_planted: int = 3  # tokens of the long input that complete triples
 seed: int = 0  # of every random draw on this page
 
+# %% tags=["facts", "hide-input"]
+from attention_limits.hypotheses import distinct, intervals, ranges, require, require_matching, usual_ranges
+
+quick = {"token_grid": [32, 64, 128], "seconds_each": 0.05, "memory_tokens": 256, "long_tokens": 100_000, "long_modulus": 400_000}
+
+usual_ranges()
+require_matching(long_tokens, long_modulus)
+ranges(
+    memory_tokens=(128, 1024, "the plain form holds N³ scores several times"),
+    long_tokens=(10_000, 10**7, "the input is long"),
+    long_modulus=(10_000, 10**8, "the transforms are of this length, and their error is bounded"),
+    num_planted=(1, 100, "each is looked up"),
+)
+distinct("token_grid")
+require(len(token_grid) >= 3, f"token_grid needs three N for a growth exponent, got {token_grid}")
+intervals(token_grid=(8, 512, "N³ scores are held"))
+require(0 < seconds_each <= 60, f"seconds_each must lie above 0 and be at most 60, got {seconds_each}")
+require(benchmarks != "", "benchmarks must name a file, got ''")
+
 # %% [markdown]
 # ## The contests
 

@@ -67,6 +67,37 @@ level: float = 0.25  # the share of uniform attention's error that is called lea
 num_seeds: int = 3  # repetitions of every cell
 seed: int = 0  # of the first repetition
 
+# %% tags=["facts", "hide-input"]
+from attention_limits.hypotheses import intervals, positive, ranges, require, usual_ranges
+
+quick = {"num_tokens": 12, "sparsity_grid": [1, 2, 4], "embed_grid": [8, 16, 32, 64], "attention_rate": 0.008, "address_sparsity_grid": [1, 2, 4], "address_embed_grid": [1, 2, 4, 8], "step_grid": [400, 200], "level": 0.3, "num_seeds": 2}
+# 600 trials of 10,000 steps in all; at 1.2 ms a step (measured) two hours on one core.
+paper = {"sparsity_grid": [1, 2, 3, 4, 6, 8, 12, 16], "embed_grid": [2, 4, 8, 16, 32, 64, 128], "address_sparsity_grid": [1, 2, 3, 4, 6, 8, 12, 16], "address_embed_grid": [1, 2, 4, 8, 16, 32, 64, 128], "step_grid": [8000, 2000], "num_seeds": 5}
+study = "attention_limits.experiments.studies.phase_diagram:phase_diagram"
+
+usual_ranges()
+intervals(num_tokens=(3, 256, "each cell of a map is trained"))
+ranges(value_dim=1)
+for name, entries in dict(
+    sparsity_grid=sparsity_grid,
+    embed_grid=embed_grid,
+    address_sparsity_grid=address_sparsity_grid,
+    address_embed_grid=address_embed_grid,
+).items():
+    require(len(entries) >= 2, f"{name} needs at least two entries (it is an axis of a map), got {entries}")
+    require(entries == sorted(set(entries)), f"{name}'s entries must rise, got {entries}")
+ranges(sparsity_grid=1, embed_grid=1, address_sparsity_grid=1, address_embed_grid=1)
+for name, most in (("sparsity_grid", sparsity_grid[-1]), ("address_sparsity_grid", address_sparsity_grid[-1])):
+    require(most < num_tokens, f"{name}'s q = {most} needs q < N = {num_tokens}: uniform attention is exact there")
+both = [q for q in sparsity_grid if q in address_sparsity_grid]
+require(any(q >= 2 for q in both), f"sparsity_grid and address_sparsity_grid must share a q ≥ 2, they share {both}")
+require(
+    len(step_grid) == 2 and step_grid[0] > step_grid[1] >= 1,
+    f"step_grid must be two budgets, the larger one first, each at least 1, got {step_grid}",
+)
+positive("attention_rate", "address_rate")
+require(0 < level < 0.5, f"level must lie strictly between 0 and 0.5, got {level}")
+
 # %% [markdown]
 # ## The experiment
 #
@@ -87,7 +118,6 @@ from scipy.stats import spearmanr
 
 from attention_limits import figures
 from attention_limits.companion.claims import claim
-from attention_limits.companion.profiles import PAPER
 from attention_limits.experiments.studies.phase_diagram import (
     over_seeds,
     phase_diagram,
@@ -114,9 +144,6 @@ frame = phase_diagram(
 )
 
 # %% tags=["hide-input"]
-full = PAPER["phase-diagram"]
-
-
 def listed(entries):
     return ", ".join(map(str, entries))
 
@@ -126,9 +153,9 @@ display(
         f"These are {len(frame)} trials, {frame['diverged'].sum()} of which diverged. The grid is a part of a larger one. The first map "
         f"has $q\\in\\{{{listed(sparsity_grid)}\\}}$ and $m\\in\\{{{listed(embed_grid)}\\}}$ here, the second "
         f"$q\\in\\{{{listed(address_sparsity_grid)}\\}}$ and $m\\in\\{{{listed(address_embed_grid)}\\}}$, each with {num_seeds} seeds. "
-        f"The profile `paper`, for a cluster or a GPU, has $q\\in\\{{{listed(full['sparsity_grid'])}\\}}$ and "
-        f"$m\\in\\{{{listed(full['embed_grid'])}\\}}$ in the first, $m\\in\\{{{listed(full['address_embed_grid'])}\\}}$ in the second, "
-        f"{full['num_seeds']} seeds and {listed(full['step_grid'])} steps."
+        f"The profile `paper`, for a cluster or a GPU, has $q\\in\\{{{listed(paper['sparsity_grid'])}\\}}$ and "
+        f"$m\\in\\{{{listed(paper['embed_grid'])}\\}}$ in the first, $m\\in\\{{{listed(paper['address_embed_grid'])}\\}}$ in the second, "
+        f"{paper['num_seeds']} seeds and {listed(paper['step_grid'])} steps."
     )
 )
 

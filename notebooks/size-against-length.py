@@ -89,6 +89,33 @@ batch_size: int = 32  # samples of a step
 num_seeds: int = 3  # searches for each architecture and N
 seed: int = 0  # of the first one
 
+# %% tags=["facts", "hide-input"]
+from attention_limits.hypotheses import distinct, positive, ranges, require, usual_ranges
+
+quick = {"attention_tokens": [6, 12], "feedforward_tokens": [4, 6], "recurrent_tokens": [3, 6], "size_caps": [8, 128, 11], "num_steps": 600, "num_seeds": 2}
+# Five times the steps and twice the lengths of the book. An estimate from the cost of a step, not measured: 10 to 20 hours on
+# one core, most of them for the LSTM at N = 64 and the widest networks.
+paper = {"attention_tokens": [8, 16, 32, 64, 128], "feedforward_tokens": [4, 6, 8, 12, 16], "recurrent_tokens": [4, 8, 16, 32, 64], "size_caps": [64, 8192, 256], "num_steps": 5000, "num_seeds": 5}
+study = "attention_limits.experiments.studies.size_against_length:size_against_length"
+
+usual_ranges()
+ranges(sparsity=1, value_dim=1)
+distinct("attention_tokens", "feedforward_tokens", "recurrent_tokens")
+for name, grid in dict(
+    attention_tokens=attention_tokens, feedforward_tokens=feedforward_tokens, recurrent_tokens=recurrent_tokens
+).items():
+    for tokens in grid:
+        require(tokens <= 256, f"{name}'s N must be at most 256 (N²d' gates are built), got {tokens}")
+        require(tokens > sparsity, f"{name}'s N must exceed the sparsity q = {sparsity}, got {tokens}")
+for name, entries in dict(size_caps=size_caps, peak_rates=peak_rates).items():
+    require(len(entries) == 3, f"{name} needs an entry for each of the three architectures, got {entries}")
+ranges(size_caps=1)
+positive("peak_rates")
+require(
+    0 < target_error < 1,
+    f"target_error must lie strictly between 0 and 1 (the best constant's), got {target_error}",
+)
+
 # %% [markdown]
 # ## The experiment
 #

@@ -125,6 +125,29 @@ num_planted: int = 3  # tokens of the long input that complete triples
 digraph_vertices: int = 4  # all digraphs with 3 up to so many vertices are run
 seed: int = 0  # of every random draw on this page
 
+# %% tags=["facts", "hide-input"]
+from attention_limits.hypotheses import ranges, require_matching, usual_ranges
+
+quick = {"low_tokens": 64, "low_modulus": 2955, "long_tokens": 100_000, "long_modulus": 400_000, "num_draws": 20, "digraph_vertices": 3}
+
+usual_ranges()
+require_matching(num_tokens, modulus)
+require_matching(low_tokens, low_modulus)
+require_matching(long_tokens, long_modulus)
+ranges(
+    num_tokens=(2, 200, "the scores of all pairs are held at once"),
+    modulus=(72, 10**6, "the interval (M/9, 2M/9) must hold a few residues"),
+    low_tokens=(2, 300, "the scores of all pairs are held at once"),
+    low_modulus=(72, 10**6, "all residues are enumerated for each set of frequencies"),
+    long_tokens=(10_000, 10**7, "the input is long"),
+    long_modulus=(10_000, 10**8, "the transforms are of this length, and their error is bounded"),
+    num_planted=(1, 100, "each is looked up"),
+    largest_order=(3, 6, "all N^(s−1) tuples are held at once"),
+    num_frequencies=(1, 64, "m = 3F + 1"),
+    num_draws=(1, 1000, "each is certified"),
+    digraph_vertices=(3, 4, "all digraphs are run"),
+)
+
 # %% [markdown]
 # ## The construction
 #

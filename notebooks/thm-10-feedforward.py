@@ -88,6 +88,24 @@ largest_integer_width: int = 3  # all layers of −1, 0, 1 up to this width
 num_seeds: int = 3  # trained networks
 num_steps: int = 1000  # of training each, on fresh samples
 
+# %% tags=["facts", "hide-input"]
+from attention_limits.hypotheses import ranges, require, usual_ranges
+
+quick = {"num_layers": 20, "largest_program": 7, "largest_rank": 16, "largest_integer_width": 2, "num_seeds": 2, "num_steps": 200}
+
+usual_ranges()
+require(sparsity < num_tokens, f"sparsity q = {sparsity} makes all tokens ask for one mean: the bound needs q < N = {num_tokens}")
+numbers = num_tokens * value_dim
+require(numbers >= 3, f"N d' = {numbers} leaves no width below N d'/2: it must be at least 3")
+ranges(num_tokens=(1, 32, "N digits beside a value in float64"))
+require(numbers <= 64, f"N d' = {numbers} must be at most 64: the page computes in exact fractions")
+ranges(
+    num_layers=(1, 10_000),
+    largest_program=(2, 11),  # a constraint for each subset, a program for each token
+    largest_rank=(2, 64),
+    largest_integer_width=(1, 3),  # 3^(width · N) layers
+)
+
 # %% [markdown]
 # ## The construction
 #

@@ -134,6 +134,18 @@ peak_rate: float = 2e-2  # Adam's learning rate after the warm-up
 num_seeds: int = 2  # trainings of each LSTM
 seed: int = 0  # of the first training
 
+# %% tags=["facts", "hide-input"]
+from attention_limits.hypotheses import distinct, intervals, ranges, require, usual_ranges
+
+quick = {"num_tokens": 7, "token_grid": [4, 8, 16, 32, 64, 128], "hidden_grid": [4, 32], "num_steps": 500, "num_seeds": 1}
+
+usual_ranges()
+require(sparsity < num_tokens, f"sparsity q = {sparsity} needs q < N = {num_tokens}: for q = N memory is not what is short")
+intervals(num_tokens=(3, 10, "tables of 2^N rows"), literal_tokens=(2, 4, "all inputs are listed"))
+distinct("token_grid")
+intervals(token_grid=(3, 2048))
+ranges(hidden_grid=1)
+
 # %%
 import math
 from fractions import Fraction

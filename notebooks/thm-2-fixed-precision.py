@@ -68,6 +68,34 @@ accuracy_grid: list[float] = [0.1, 0.01, 0.001]  # ε, for errors and for bits
 num_subsets: int = 2000  # random subsets at each size
 largest_exhaustive: int = 12  # N up to which every subset of every size is checked
 
+# %% tags=["facts", "hide-input"]
+import math
+
+from attention_limits.hypotheses import distinct, intervals, ranges, require, require_accuracy, usual_ranges
+
+quick = {"token_grid": [16, 64, 256], "sparsity_grid": [1, 2, 4, 8], "num_subsets": 1000, "largest_exhaustive": 8}
+
+usual_ranges()
+ranges(
+    num_tokens=(2, 4096, "a least-squares problem for each"),
+    num_subsets=1,
+    largest_exhaustive=(2, 16, "a subset each of 2^N"),
+)
+distinct("token_grid", "sparsity_grid", "accuracy_grid")
+intervals(token_grid=(2, 8192), sparsity_grid=(1, 64))
+require(sparsity < num_tokens, f"sparsity q = {sparsity} leaves no token outside the subset: the page needs q < N = {num_tokens}")
+longest = max(num_tokens, *token_grid)
+widest = math.ceil(13 * sparsity * math.log(longest))
+require(widest <= 4000, f"sparsity q = {sparsity} needs keys of {widest} coordinates at N = {longest}: at most 4000 are built")
+require(max(token_grid) > sparsity, f"token_grid needs an N above the sparsity q = {sparsity}, got {token_grid}")
+require(
+    any(2 * q <= n <= 1024 and q <= 16 for n in token_grid for q in sparsity_grid),
+    f"token_grid {token_grid} and sparsity_grid {sparsity_grid} have no pair with q ≤ N/2, N ≤ 1024 and q ≤ 16",
+)
+for least in (accuracy, *accuracy_grid):
+    require_accuracy(least)
+    require(least >= 1e-9, f"the page computes in float64: accuracies ε must be at least 1e-09, got {least}")
+
 # %% [markdown]
 # ## The construction
 #

@@ -92,6 +92,27 @@ sparsity_grid: list[int] = [
 accuracy_grid: list[float] = [0.1, 0.01, 0.001]  # ε, where digits are counted
 num_subsets: int = 200  # random subsets at each size
 
+# %% tags=["facts", "hide-input"]
+from attention_limits.hypotheses import distinct, ranges, require, require_accuracy, usual_ranges
+
+quick = {"token_grid": [16, 32, 64, 256, 1024], "largest_exhaustive": 10, "num_subsets": 100}
+
+usual_ranges()
+require(sparsity < num_tokens, f"sparsity q = {sparsity} leaves no token outside the subset: the page needs q < N = {num_tokens}")
+ranges(num_subsets=4, largest_exhaustive=4, exhaustive_sparsity=1, sparsity_grid=1)
+require(
+    (2 * largest_exhaustive) ** (2 * exhaustive_sparsity) < 2**63 and largest_exhaustive <= 24,
+    f"integers of (2N)^(2q) must stay below 2^63 and N ≤ 24: got largest_exhaustive N = {largest_exhaustive}, "
+    f"exhaustive_sparsity q = {exhaustive_sparsity}",
+)
+require(accuracy >= 1e-6, f"formats are simulated in float64 here: accuracy ε must be at least 1e-06, got {accuracy}")
+distinct("token_grid", "sparsity_grid", "accuracy_grid")
+least = 2 * min(sparsity_grid) + 2
+for tokens in token_grid:
+    require(tokens >= least, f"token_grid's N = {tokens} is too small for sparsity_grid: it needs N ≥ {least}")
+for error in accuracy_grid:
+    require_accuracy(error)
+
 # %% [markdown]
 # ## The construction
 

@@ -165,6 +165,31 @@ matrix_bits: int = 10  # n up to which rows of the communication matrix are coun
 rank_bits: int = 8  # n up to which its rank is computed exactly
 num_draws: int = 4  # draws of the keys at each size in the search for a small unit
 
+# %% tags=["facts", "hide-input"]
+from attention_limits.hypotheses import (
+    ranges,
+    require,
+    require_disjointness_reduction,
+    require_separating_accuracy,
+    usual_ranges,
+)
+
+quick = {"num_tokens": 15, "sparsity": 6, "all_subsets_sparsity": 4, "sparsity_grid": [16, 32], "num_inputs": 16, "matrix_bits": 8, "rank_bits": 6, "num_draws": 2}
+
+require_disjointness_reduction(num_tokens, sparsity)
+usual_ranges()
+require_separating_accuracy(accuracy, sparsity)
+ranges(
+    sparsity=(1, 10, "all 4^q inputs are run"),
+    all_subsets_sparsity=(1, 6, "all C(2q + 1, q) subsets are served"),
+    matrix_bits=(1, 12, "the matrix has 4^n entries"),
+    rank_bits=(1, 9, "the elimination is exact"),
+    num_inputs=1,
+    num_draws=1,
+    sparsity_grid=(1, 128, "units are built for them"),
+)
+require(rank_bits <= matrix_bits, f"rank_bits = {rank_bits} must be at most matrix_bits = {matrix_bits}: both stand in one table")
+
 # %% [markdown]
 # ## The construction
 #

@@ -99,6 +99,25 @@ num_inputs: int = 60  # hard sequences at each large M
 modulus_grid: list[int] = [4, 16, 64, 256, 1024, 4096, 16384]  # M, for the bits
 bit_tokens: int = 16  # N there
 
+# %% tags=["facts", "hide-input"]
+from attention_limits.hypotheses import ranges, require, usual_ranges
+
+quick = {"num_tokens": 128, "exhaustive_modulus": 6, "num_inputs": 20}
+
+usual_ranges()
+ranges(
+    num_inputs=1,
+    num_tokens=(2, 2048),
+    modulus=(5, 61),
+    exhaustive_tokens=(1, 6),
+    exhaustive_modulus=(2, 8),
+    bit_tokens=(3, 256),
+)
+require(modulus % 2 == 1, f"modulus must be odd (the picture), got {modulus}")
+require(len(set(modulus_grid)) >= 3, f"modulus_grid needs three different M for a slope, got {modulus_grid}")
+ranges(modulus_grid=4)
+require(max(modulus_grid) <= 2**20, f"modulus_grid's entries must be at most 2^20 (52 bits), got {max(modulus_grid)}")
+
 # %% [markdown]
 # ## The construction
 

@@ -178,6 +178,24 @@ token_grid: list[int] = [5, 9, 17, 33, 65, 129]  # N of the chart; M = N + 1
 num_inputs: int = 4  # hard inputs that are run through the channel at each of these
 seed: int = 0  # of every random draw on this page
 
+# %% tags=["facts", "hide-input"]
+from attention_limits.hypotheses import intervals, ranges, require, usual_ranges
+
+quick = {"num_tokens": 3, "disjointness_bits": 4, "row_tokens": [3, 5], "largest_modulus": 9, "num_layers": 60, "token_grid": [5, 9, 17], "num_inputs": 2}
+
+usual_ranges()
+ranges(
+    num_tokens=(3, 5, "all M^N inputs are run"),
+    modulus=(4, 8, "all M^N inputs are run"),
+    disjointness_bits=(1, 9, "all 4^n pairs are run"),
+    largest_modulus=(4, 16, "all multisets are listed"),
+    num_layers=(1, 10_000, "each is run"),
+    num_inputs=(1, 1000, "each is run"),
+)
+inputs = modulus**num_tokens
+require(inputs <= 4096, f"modulus^num_tokens must be at most 4096 (all inputs are run), got {inputs}")
+intervals(row_tokens=(3, 7), token_grid=(3, 129))
+
 # %% [markdown]
 # ## The construction
 

@@ -92,6 +92,22 @@ map_tokens: int = 9  # N of the map over q and m
 scalar_tokens: int = 4  # N of the largest one-dimensional unit; at most 4
 seed: int = 0  # of every random draw on this page
 
+# %% tags=["facts", "hide-input"]
+from attention_limits.hypotheses import ranges, require, usual_ranges
+
+quick = {"largest_tokens": 7, "num_draws": 5, "map_tokens": 7, "scalar_tokens": 3}
+
+usual_ranges()
+ranges(
+    largest_tokens=(3, 12),
+    largest_sparsity=(1, 6),
+    num_draws=(1, 1000),
+    map_tokens=(3, 12),
+    scalar_tokens=(2, 4),
+)
+shortest = min(largest_tokens, map_tokens)
+require(largest_sparsity < shortest, f"largest_sparsity = {largest_sparsity} leaves no token outside a subset of {shortest}")
+
 # %% [markdown]
 # ## The construction
 #

@@ -1,5 +1,6 @@
 """The hypotheses: what they let through, and the words in which they refuse the rest."""
 
+import math
 import subprocess
 import sys
 from typing import Any
@@ -7,7 +8,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from attention_limits.hypotheses import require, require_accuracy, require_integer, require_sparse_averaging
+from attention_limits.hypotheses import (
+    HypothesisError,
+    distinct,
+    intervals,
+    positive,
+    ranges,
+    require,
+    require_accuracy,
+    require_integer,
+    require_sparse_averaging,
+)
 
 
 def test_require_raises_its_message_exactly_when_the_condition_fails() -> None:
@@ -73,3 +84,48 @@ def test_any_other_accuracy_is_refused_by_value(accuracy: Any) -> None:
 def test_hypotheses_and_runtime_are_imported_without_torch() -> None:
     program = "import sys, attention_limits.hypotheses, attention_limits.runtime; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+width: Any
+widths: Any
+
+
+@pytest.mark.parametrize(
+    ("value", "entries", "message"),
+    [
+        (1, [2], "width must be at least 2, got 1"),
+        (2.0, [2], "width must be an integer, got 2.0"),
+        (2, [2, 1], "widths's entries must be at least 2, got 1"),
+        (2, [8, 9], "widths's entries must be at most 8 (each is built), got 9"),
+        (2, [2, 2], "widths's entries must differ, got [2, 2]"),
+        (8, [2], "width must lie in 3…7, got 8"),
+        (2, [2], "width must lie in 3…7, got 2"),
+        (3, [0], "widths's entries must be at least 2, got 0"),
+    ],
+)
+def test_facts_are_read_off_the_callers_variables(value: Any, entries: Any, message: str) -> None:
+    globals().update(width=value, widths=entries)
+
+    def facts() -> None:
+        ranges(width=2, widths=(2, 8, "each is built"))
+        distinct("widths")
+        intervals(width=(3, 7))
+
+    with pytest.raises(HypothesisError) as refusal:
+        facts()
+    assert str(refusal.value) == message
+
+
+@pytest.mark.parametrize("value", [0, -1.0, math.inf, math.nan, [1.0, 0.0]])
+def test_positive_refuses_what_is_not_positive_and_finite(value: Any) -> None:
+    globals().update(width=value)
+    with pytest.raises(HypothesisError, match="must be positive and finite"):
+        positive("width")
+    globals().update(width=[0.5, 2])
+    positive("width")
+
+
+def test_a_fact_about_a_variable_that_is_not_there_names_it() -> None:
+    for fact in (lambda: ranges(nothing=1), lambda: intervals(nothing=1), lambda: distinct("nothing")):
+        with pytest.raises(NameError, match="no parameter is called 'nothing'"):
+            fact()

@@ -74,10 +74,13 @@ def page_source(
     *cells: str,
     claims: int = 5,
     parameters: str = PARAMETERS,
+    facts: str = "",
     header: str = "",
 ) -> str:
-    """A page: its parameters, its claims under "Checks", then ``cells`` one by one under "Afterwards"."""
+    """A page: parameters, facts if it has any, claims under "Checks", then ``cells`` one by one under "Afterwards"."""
     parts = [f"# %% [markdown]\n# # Page {name}", f'# %% tags=["parameters"]\n{parameters}']
+    if facts:
+        parts.append(f'# %% tags=["facts"]\n{facts}')
     if claims:
         parts += ["# %% [markdown]\n# ## Checks", f"# %%\n{claims_cell(name, claims)}"]
     if cells:

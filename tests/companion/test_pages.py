@@ -7,11 +7,9 @@ from typing import Any
 import pytest
 
 import attention_limits
-from attention_limits.companion.conditions import CONDITIONS
 from attention_limits.companion.pages import Page, Parameter, all_pages, find_root, get_page
-from attention_limits.companion.profiles import QUICK
 
-from .conftest import REPOSITORY, Project
+from .conftest import Project
 
 
 def declared(project: Project, parameters: str) -> dict[str, Parameter]:
@@ -154,11 +152,8 @@ def test_values_of_another_type_are_refused_with_name_type_and_value(type_name: 
     assert repr(value) in str(caught.value)
 
 
-def test_overrides_win_over_the_quick_profile_and_that_over_the_page(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    project.add("alpha")
-    monkeypatch.setitem(QUICK, "alpha", {"num_tokens": 4, "seed": 7})
+def test_overrides_win_over_the_quick_profile_and_that_over_the_page(project: Project) -> None:
+    project.add("alpha", facts='quick = {"num_tokens": 4, "seed": 7}')
     page = project.page("alpha")
     usual = {"num_tokens": 8, "sparsity": 2, "value_dim": 1, "accuracy": 0.1, "seed": 0, "num_seeds": 2}
     assert page.resolve("book", {}) == usual
@@ -208,14 +203,6 @@ def test_an_unknown_profile_is_refused_with_the_known_ones(project: Project) -> 
     project.add("alpha")
     with pytest.raises(ValueError, match="unknown profile 'fast': use book, quick or paper"):
         project.page("alpha").resolve("fast", {})
-
-
-def test_every_quick_profile_and_condition_belongs_to_a_page_of_this_book() -> None:
-    known = {page.name: page for page in all_pages(REPOSITORY)}
-    assert QUICK.keys() <= known.keys()
-    assert CONDITIONS.keys() <= known.keys()
-    for page in known.values():
-        assert page.resolve("book", {}).keys() == page.resolve("quick", {}).keys()
 
 
 def test_pages_come_in_the_order_of_the_table_of_contents(project: Project) -> None:

@@ -15,7 +15,6 @@ import psutil
 import pytest
 
 from attention_limits.companion import gate, runner
-from attention_limits.companion.profiles import QUICK
 
 from .conftest import (
     HEADER,
@@ -79,16 +78,14 @@ print("values", num_tokens, accuracy, seed)"""
 @pytest.fixture(scope="module")
 def profiles(tmp_path_factory: pytest.TempPathFactory) -> Profiles:
     project = new_project(tmp_path_factory.mktemp("profiles") / "project")
-    project.add("alpha", TELL)
+    project.add("alpha", TELL, facts='quick = {"num_tokens": 4}')
     project.add("beta", TELL, 'claim("beta.observed", seed, "==", 0, empirical=True)')
     project.execute("alpha", "beta")
     before = project.snapshot()
     plans = [runner.plan(project.page("beta"), "book", {"seed": 5, "accuracy": 0.25})]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(QUICK, "alpha", {"num_tokens": 4})
-        plans.append(runner.plan(project.page("alpha"), "quick", {}))
-        with runner.exclusive(project.root):
-            outcomes = runner.execute(plans, jobs=2, device="cpu", device_label="cpu", cell_seconds=60)
+    plans.append(runner.plan(project.page("alpha"), "quick", {}))
+    with runner.exclusive(project.root):
+        outcomes = runner.execute(plans, jobs=2, device="cpu", device_label="cpu", cell_seconds=60)
     return Profiles(project, before, outcomes)
 
 

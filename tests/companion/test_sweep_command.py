@@ -9,7 +9,6 @@ import pytest
 from attention_limits.experiments import sweeps
 from attention_limits.experiments.averaging import AveragingTrial
 from attention_limits.experiments.store import Store, StoreError
-from attention_limits.experiments.studies.catalogue import STUDIES
 from attention_limits.experiments.trials import Run
 
 from .conftest import Project, invoke
@@ -31,8 +30,7 @@ def study(run: Run, *, num_tokens: int, num_seeds: int) -> None:
 @pytest.fixture
 def book(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
     """A book whose page alpha has a study."""
-    project.add("alpha")
-    monkeypatch.setitem(STUDIES, "alpha", study)
+    project.add("alpha", facts=f'study = "{__name__}:study"')
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     return project
 
@@ -115,6 +113,6 @@ def test_ctrl_c_says_what_is_kept(
         run([AveragingTrial(architecture="attention", num_tokens=num_tokens, sparsity=2, size=2, num_steps=3)])
         raise KeyboardInterrupt
 
-    monkeypatch.setitem(STUDIES, "alpha", interrupted)
+    monkeypatch.setitem(globals(), "study", interrupted)
     assert invoke(book, "sweep", "alpha") == 130
     assert "1 trials were computed and kept: run it again to go on" in capsys.readouterr().err

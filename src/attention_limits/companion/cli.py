@@ -8,12 +8,13 @@ import contextlib
 import difflib
 import inspect
 import os
+import pkgutil
 import shlex
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -81,7 +82,7 @@ def run(
     Results: _build/executed (book profile), _build/quick, _build/paper, _build/custom (your own parameters),
     _build/failed.
 
-    Example: attention-limits run thm-2-fixed-precision -p num_tokens=64 -p accuracy=1e-3
+    Example: attention-limits run PAGE -p num_tokens=64 -p accuracy=1e-3
     """
     root = _root()
     with _bad_input():
@@ -132,26 +133,34 @@ def sweep(
     Ctrl-C, a crash or a full disk loses at most what is being trained at that moment. The store is _build/store, or the
     folder that ATTENTION_LIMITS_STORE names.
 
-    Example: attention-limits sweep phase-diagram -p sparsity_grid=[1,2] -j 2
+    Example: attention-limits sweep PAGE -p sparsity_grid=[1,2] -j 2
     """
     root = _root()
-    from attention_limits.experiments.studies.catalogue import STUDIES  # torch, which costs seconds
-
+    trained = {page.name: page for page in all_pages(root) if page.facts.study}
     if name is None:
-        _table(("sweep", "axes"), [(study, ", ".join(_axes(STUDIES[study]))) for study in STUDIES])
+        _table(("sweep", "axes"), [(page.name, ", ".join(_axes(_study(page)))) for page in trained.values()])
         return
     with _bad_input():
         require(jobs >= 0, f"jobs must be at least 0, got {jobs}")
-        near = difflib.get_close_matches(name, STUDIES, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"the sweeps are {', '.join(STUDIES)}"
-        require(name in STUDIES, f"no sweep {name!r}: {hint}")
-        values = get_page(root, name).resolve(profile, dict(_parse_parameter(text) for text in parameters or []))
-    _sweep(root, name, values, jobs=jobs or None, scheduler=scheduler, fresh=not resume, device=device)
+        near = difflib.get_close_matches(name, trained, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"the sweeps are {', '.join(trained)}"
+        require(name in trained, f"no sweep {name!r}: {hint}")
+        values = trained[name].resolve(profile, dict(_parse_parameter(text) for text in parameters or []))
+        study = _study(trained[name])
+    _sweep(root, name, study, values, jobs=jobs or None, scheduler=scheduler, fresh=not resume, device=device)
 
 
-def _sweep(root: Path, name: str, values: dict[str, Any], **options: Any) -> None:
+def _study(page: Page) -> Callable[..., Any]:
+    """The function that trains a page's models; importing it imports torch, which costs seconds."""
+    with _bad_input():
+        try:
+            return pkgutil.resolve_name(page.facts.study)
+        except (ImportError, AttributeError, ValueError) as error:
+            raise ValueError(f"page {page.name}: its study {page.facts.study!r} is not there: {error}") from error
+
+
+def _sweep(root: Path, name: str, study: Callable[..., Any], values: dict[str, Any], **options: Any) -> None:
     from attention_limits.experiments.store import Store, StoreError
-    from attention_limits.experiments.studies.catalogue import STUDIES
     from attention_limits.experiments.sweeps import Sweep, SweepError
 
     store = Store(Path(os.environ.get(STORE_VARIABLE, root / "_build" / "store")))
@@ -164,7 +173,7 @@ def _sweep(root: Path, name: str, values: dict[str, Any], **options: Any) -> Non
             raise ValueError(error) from error
     start = time.perf_counter()
     try:
-        STUDIES[name](at_work, **{axis: values[axis] for axis in _axes(STUDIES[name])})
+        study(at_work, **{axis: values[axis] for axis in _axes(study)})
     except (StoreError, SweepError) as error:
         typer.echo(f"error: {error}. {at_work.computed} trials were computed and kept: run it again to go on", err=True)
         raise typer.Exit(1) from error
@@ -178,7 +187,7 @@ def _sweep(root: Path, name: str, values: dict[str, Any], **options: Any) -> Non
     )
 
 
-def _axes(study: Any) -> list[str]:
+def _axes(study: Callable[..., Any]) -> list[str]:
     """The parameters of a study: all of its arguments but the first, which computes trials."""
     return list(inspect.signature(study).parameters)[1:]
 

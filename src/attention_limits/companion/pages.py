@@ -1,36 +1,46 @@
-"""Pages: the book's notebooks, their typed parameters, and the values that each profile gives them.
+"""Pages: the book's notebooks, their typed parameters, and the facts that each states of itself.
 
-A page's `parameters` cell holds the book profile; the others stand in `profiles`. No page is imported or run.
+A page's `parameters` cell holds the book profile. Its `facts` cell holds the rest: the values of the other profiles,
+the study that trains its models, and which values it covers. That cell alone is run here, before anything else is.
 """
 
 import ast
+import contextlib
 import difflib
 import hashlib
 import io
 import json
 import sys
 import tokenize
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 import jupytext
 import yaml
 from nbformat import NotebookNode
 
-from attention_limits.companion.common_conditions import common_conditions
-from attention_limits.companion.conditions import CONDITIONS
-from attention_limits.companion.profiles import PAPER, QUICK, Parameters
 from attention_limits.dependencies import cell_statements, code_digest, dependencies, package_folder
-from attention_limits.hypotheses import require
+from attention_limits.hypotheses import HypothesisError, require
 
-#: The profiles, each with what it changes.
-PROFILES: dict[str, dict[str, Parameters]] = {"book": {}, "quick": QUICK, "paper": PAPER}
+Parameters = dict[str, Any]
+
+#: What is published; for tests, within seconds; large grids, for a GPU or a cluster.
+PROFILES = ("book", "quick", "paper")
+#: The modules that a `facts` cell may import: those that cost milliseconds.
+FACTS_IMPORT = ("math", "fractions", "itertools", "attention_limits.hypotheses")
+#: What holds on every page, after the page's own facts.
+USUAL_FACTS = "from attention_limits.hypotheses import usual_ranges\n\nusual_ranges()"
 
 #: The modules that run a page and write down how.
 RUNNERS = ("companion/runner.py", "companion/worker.py")
+
+#: What tracebacks call a facts cell.
+FACTS_FILE = "<facts>"
 
 TYPES: dict[str, tuple[type, type | None]] = {
     "int": (int, None),
@@ -107,9 +117,9 @@ class Page:
         Raises:
             ValueError: if there is no such cell, or a line of it is not of this form.
         """
-        cell = next((cell for cell in self.notebook.cells if "parameters" in cell.metadata.get("tags", [])), None)
-        require(cell is not None, f"page {self.name} has no cell with the tag parameters")
-        assert cell is not None
+        cell = self._tagged("parameters")
+        if cell is None:
+            raise ValueError(f"page {self.name} has no cell with the tag parameters")
         try:
             lines = ast.parse(cell.source).body
         except SyntaxError as error:
@@ -123,11 +133,26 @@ class Page:
         for line in lines:
             parameter = _declaration(line, comments)
             form = f"name: type = literal, with a type among {', '.join(TYPES)}"
-            require(parameter is not None, f"page {self.name}: a parameter reads '{form}'; got {ast.unparse(line)!r}")
-            assert parameter is not None
+            if parameter is None:
+                raise ValueError(f"page {self.name}: a parameter reads '{form}'; got {ast.unparse(line)!r}")
             parameter.convert(parameter.default)
             found[parameter.name] = parameter
         return found
+
+    @cached_property
+    def facts(self) -> "Facts":
+        """What its `facts` cell says.
+
+        Raises:
+            ValueError: naming page and line, if the cell is no Python, imports more than it may, or holds no literal
+                where one is needed.
+        """
+        cell = self._tagged("facts")
+        source = cell.source if cell else ""
+        return Facts.read(source, f"page {self.name}", self.text[: self.text.find(source)].count("\n") + 1)
+
+    def _tagged(self, tag: str) -> NotebookNode | None:
+        return next((cell for cell in self.notebook.cells if tag in cell.metadata.get("tags", [])), None)
 
     def resolve(self, profile: str, overrides: Mapping[str, Any]) -> Parameters:
         """The values of a run: the page's own, then the profile's, then ``overrides``; checked before anything runs.
@@ -137,11 +162,11 @@ class Page:
         """
         require(profile in PROFILES, f"unknown profile {profile!r}: use book, quick or paper")
         values = {name: parameter.convert(parameter.default) for name, parameter in self.parameters.items()}
-        for name, value in {**PROFILES[profile].get(self.name, {}), **overrides}.items():
+        for name, value in {**self.facts.profiles.get(profile, {}), **overrides}.items():
             known = ", ".join(self.parameters)
             require(name in self.parameters, f"unknown parameter {name!r}: {self.name} has {known}")
             values[name] = self.parameters[name].convert(value)
-        CONDITIONS.get(self.name, common_conditions)(values)
+        self.facts.check(values)
         return values
 
     def digests(self, parameters: Mapping[str, Any]) -> dict[str, str]:
@@ -158,6 +183,79 @@ class Page:
             "parameters": _hash(json.dumps(dict(parameters), sort_keys=True).encode()),
             "constraints": _hash(constraints.read_bytes() if constraints.exists() else b""),
         }
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a page's `facts` cell says, as the command line reads it; the kernel runs the same cell."""
+
+    #: The page, as errors call it.
+    owner: str
+    #: The whole cell, lines counted as in the page's file.
+    code: CodeType
+    #: What the profiles quick and paper change.
+    profiles: dict[str, Parameters]
+    #: The function that trains the page's models, as ``package.module:name``; empty if the page trains none.
+    study: str
+
+    @classmethod
+    def read(cls, source: str, owner: str, first_line: int) -> "Facts":
+        """The facts in ``source``, which starts on this line of its file."""
+        try:
+            tree = ast.increment_lineno(ast.parse(source), first_line - 1)
+        except SyntaxError as error:
+            line = first_line - 1 + (error.lineno or 1)
+            raise ValueError(f"{owner}, line {line}: its facts cell is no Python: {error.msg}") from error
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                for module in _modules(node):
+                    place = f"{owner}, line {node.lineno}"
+                    require(
+                        module in FACTS_IMPORT,
+                        f"{place}: a facts cell imports only {', '.join(FACTS_IMPORT)}; got {module}",
+                    )
+        quick, paper = (_literal(tree, name, {}, owner) for name in ("quick", "paper"))
+        tree.body += ast.parse(USUAL_FACTS).body
+        code = compile(tree, FACTS_FILE, "exec")
+        return cls(owner, code, {"quick": quick, "paper": paper}, _literal(tree, "study", "", owner))
+
+    def check(self, values: Parameters) -> None:
+        """Refuse ``values`` that the page does not cover.
+
+        Raises:
+            ValueError: in the words of the hypothesis, or naming the line where the cell itself fails.
+        """
+        try:
+            exec(self.code, {"__name__": "facts", **values})
+        except HypothesisError:
+            raise
+        except Exception as error:
+            frames = traceback.extract_tb(error.__traceback__)
+            line = next((frame.lineno for frame in reversed(frames) if frame.filename == FACTS_FILE), "?")
+            raise ValueError(
+                f"{self.owner}, line {line}: its facts cell fails: {type(error).__name__}: {error}"
+            ) from error
+
+
+def _modules(node: ast.Import | ast.ImportFrom) -> list[str]:
+    """The modules that a statement imports."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    return ["." * node.level + (node.module or "")]
+
+
+def _literal(tree: ast.Module, name: str, default: Any, owner: str) -> Any:
+    """The literal that a cell assigns to ``name``, of the default's type; the default if there is none."""
+    for line in tree.body:
+        if isinstance(line, ast.Assign) and [ast.unparse(target) for target in line.targets] == [name]:
+            with contextlib.suppress(ValueError, TypeError):
+                if isinstance(value := ast.literal_eval(line.value), type(default)):
+                    return value
+            kind = type(default).__name__
+            raise ValueError(
+                f"{owner}, line {line.lineno}: {name} must be a literal {kind}, got {ast.unparse(line.value)}"
+            )
+    return default
 
 
 def _declaration(line: ast.stmt, comments: Mapping[int, str]) -> Parameter | None:

@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 
 from attention_limits.experiments.averaging import AveragingTrial
-from attention_limits.experiments.studies.catalogue import STUDIES
 from attention_limits.experiments.studies.phase_diagram import (
     over_seeds,
     phase_diagram,
@@ -65,7 +64,6 @@ def test_the_study_trains_every_cell_of_both_maps_at_both_budgets() -> None:
     assert cells.loc["attention"].to_numpy().tolist() == [[2, 2, 2]] * 2
     assert cells.loc["address"].to_numpy().tolist() == [[2, 3, 2]] * 2
     assert np.allclose(frame["share"], frame["error"] / (1 - frame["sparsity"] / 4))
-    assert STUDIES["phase-diagram"] is phase_diagram
 
 
 def test_all_cells_of_a_map_have_one_rate_and_all_trials_come_in_one_call() -> None:

@@ -1,14 +1,19 @@
-"""Each page's conditions: what it refuses, by value and condition, before it runs; and the edges that it takes."""
+"""Each page's facts: what it refuses, by value and condition, before it runs; and how its `facts` cell is read."""
 
+import ast
+import pkgutil
 import re
+from pathlib import Path
 from typing import Any
 
+import jupytext
+import nbformat
+import papermill
 import pytest
 
-from attention_limits.companion.conditions import CONDITIONS
-from attention_limits.companion.pages import all_pages, get_page
+from attention_limits.companion.pages import FACTS_IMPORT, Page, all_pages, get_page
 
-from .conftest import REPOSITORY
+from .conftest import REPOSITORY, Project, invoke
 
 #: What a page must refuse, with the value and the condition that its message has to name.
 REFUSED: dict[str, list[tuple[dict[str, Any], str]]] = {
@@ -277,5 +282,137 @@ def test_every_page_takes_its_own_values_and_refuses_a_negative_seed(page: Any) 
             page.resolve(profile, {"seed": -1})
 
 
-def test_every_page_with_conditions_of_its_own_is_tested() -> None:
-    assert REFUSED.keys() == CONDITIONS.keys()
+def limits_of(page: Page) -> list[tuple[str, Any]]:
+    """The values just outside what a page's `ranges` and `intervals` take, by parameter."""
+    cell = next(cell for cell in page.notebook.cells if "facts" in cell.metadata.get("tags", []))
+    found: list[tuple[str, Any]] = []
+    for node in ast.walk(ast.parse(cell.source)):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("ranges", "intervals"):
+            for keyword in node.keywords:
+                limit = eval(ast.unparse(keyword.value))  # 10**6 is no literal
+                least, *rest = (limit,) if isinstance(limit, int) else limit
+                outside = [least - 1, *(most + 1 for most in rest[:1])]
+                as_list = page.parameters[str(keyword.arg)].type_name == "list[int]"
+                found += [(str(keyword.arg), [value] if as_list else value) for value in outside]
+    return found
+
+
+@pytest.mark.parametrize("page", all_pages(REPOSITORY), ids=lambda page: page.name)
+def test_every_page_states_its_facts_and_refuses_what_lies_just_outside_of_them(page: Page) -> None:
+    assert page.facts.owner in str(page.facts)
+    assert page.resolve("book", {}).keys() == page.resolve("quick", {}).keys() == page.resolve("paper", {}).keys()
+    for name, value in limits_of(page):
+        with pytest.raises(ValueError, match=r"must|needs|leaves|makes|lies"):
+            page.resolve("book", {name: value})
+    if page.facts.study:
+        assert callable(pkgutil.resolve_name(page.facts.study))
+
+
+def test_no_string_of_the_package_is_the_name_of_a_page() -> None:
+    names = {page.name for page in all_pages(REPOSITORY)}
+    for path in sorted((REPOSITORY / "src").rglob("*.py")):
+        strings = [
+            node.value
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        ]
+        assert names.isdisjoint(strings), path
+        dashed = [name for name in names if "-" in name and name != "third-order"]  # which is English, too
+        assert [name for name in dashed for text in strings if name in text] == [], path
+
+
+#: A page's facts, as an author writes them.
+FACTS = """\
+from attention_limits.hypotheses import ranges, require, usual_ranges
+
+quick = {"num_tokens": 4}
+
+usual_ranges()
+ranges(num_tokens=(2, 64, "one solve each"))
+require(num_tokens % 2 == 0, f"num_tokens must be even, got {num_tokens}")"""
+
+
+def refusal(project: Project, **overrides: Any) -> str:
+    """What page alpha says of these values."""
+    with pytest.raises(ValueError, match=r".") as caught:
+        project.page("alpha").resolve("book", overrides)
+    return str(caught.value)
+
+
+def test_a_new_page_is_one_file_and_refuses_in_the_words_of_its_facts(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project.add("alpha", facts=FACTS)
+    page = project.page("alpha")
+    assert (page.resolve("book", {})["num_tokens"], page.resolve("quick", {})["num_tokens"]) == (8, 4)
+    assert refusal(project, num_tokens=65) == "num_tokens must be at most 64 (one solve each), got 65"
+    assert refusal(project, num_tokens=7) == "num_tokens must be even, got 7"
+    assert refusal(project, seed=-1) == "seed must be at least 0, got -1"
+    assert invoke(project, "run", "alpha", "-p", "num_tokens=7") == 2
+    assert capsys.readouterr().err == "error: num_tokens must be even, got 7\n"
+    assert not (project.root / "_build" / "custom").exists()
+
+
+def test_plain_papermill_and_a_readers_own_kernel_refuse_in_the_same_words(project: Project, tmp_path: Path) -> None:
+    project.add("alpha", facts=FACTS)
+    notebook = jupytext.read(project.source("alpha"))
+    for name, parameters in (("papermill", {"num_tokens": 7}), ("edited", {})):
+        path = tmp_path / f"{name}.ipynb"
+        nbformat.write(notebook, path)
+        with pytest.raises(papermill.PapermillExecutionError) as caught:
+            papermill.execute_notebook(
+                path, path, parameters, kernel_name="python3", language="python", progress_bar=False
+            )
+        assert (caught.value.ename, caught.value.evalue) == ("HypothesisError", "num_tokens must be even, got 7")
+        notebook.cells[1].source = notebook.cells[1].source.replace("num_tokens: int = 8", "num_tokens: int = 7")
+
+
+@pytest.mark.parametrize(
+    ("facts", "message"),
+    [
+        ("import torch", "page alpha, line {}: a facts cell imports only math"),
+        ("from attention_limits.problems import matching", "line {}: a facts cell imports only"),
+        ("from . import x", "page alpha, line {}: a facts cell imports only"),
+        ("x = (", "page alpha, line {}: its facts cell is no Python"),
+        ("quick = dict(seed=1)", "page alpha, line {}: quick must be a literal dict, got dict(seed=1)"),
+        ("quick = [1]", "page alpha, line {}: quick must be a literal dict, got [1]"),
+        ("study = 3", "page alpha, line {}: study must be a literal str, got 3"),
+        ("1 / 0", "page alpha, line {}: its facts cell fails: ZeroDivisionError: division by zero"),
+        ("int('seven')", "page alpha, line {}: its facts cell fails: ValueError: invalid literal"),
+        (
+            "from attention_limits.hypotheses import ranges; ranges(tokens=2)",
+            "page alpha, line {}: its facts cell fails: NameError: no parameter is called 'tokens'",
+        ),
+    ],
+)
+def test_a_broken_facts_cell_is_an_error_that_names_page_and_line(facts: str, message: str, project: Project) -> None:
+    project.add("alpha", facts=f"# a comment\n\n{facts}")
+    lines = project.source("alpha").read_text(encoding="utf-8").splitlines()
+    assert message.format(lines.index(facts) + 1) in refusal(project)
+
+
+def test_a_study_that_is_not_there_is_refused_by_page_and_name(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for study in ("attention_limits.experiments.studies.nowhere:study", "attention_limits.files:nothing", "a b"):
+        project.add("alpha", facts=f'study = "{study}"')
+        assert invoke(project, "sweep", "alpha") == 2
+        assert f"error: page alpha: its study {study!r} is not there: " in capsys.readouterr().err
+
+
+def test_facts_that_quick_values_break_or_that_name_no_parameter_are_refused(project: Project) -> None:
+    project.add("alpha", facts='quick = {"width": 4}')
+    with pytest.raises(ValueError, match="unknown parameter 'width': alpha has num_tokens"):
+        project.page("alpha").resolve("quick", {})
+    assert project.page("alpha").resolve("book", {})
+
+
+def test_what_a_facts_cell_may_import_costs_no_torch() -> None:
+    assert "torch" not in FACTS_IMPORT
+    assert all(name.startswith("attention_limits.") or "." not in name for name in FACTS_IMPORT)
+
+
+def test_a_page_without_facts_has_the_usual_ones(project: Project) -> None:
+    project.add("alpha")
+    assert refusal(project, num_seeds=0) == "num_seeds must be at least 1, got 0"
+    assert project.page("alpha").facts.study == ""
