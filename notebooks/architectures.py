@@ -68,13 +68,29 @@ seed: int = 0  # of the first repetition
 # %% tags=["facts", "hide-input"]
 from attention_limits.hypotheses import distinct, ranges, require, usual_ranges
 
-quick = {"num_tokens": 14, "value_dim": 3, "embed_dim": 48, "num_steps": 600, "num_samples": 800, "attention_sizes": [24], "feedforward_sizes": [256], "recurrent_sizes": [42], "large_size": 96, "large_steps": 1000, "level": 0.08, "large_error": 0.1, "num_seeds": 2}
+quick = {
+    "num_tokens": 14,
+    "value_dim": 3,
+    "embed_dim": 48,
+    "num_steps": 600,
+    "num_samples": 800,
+    "attention_sizes": [24],
+    "feedforward_sizes": [256],
+    "recurrent_sizes": [42],
+    "large_size": 96,
+    "large_steps": 1000,
+    "level": 0.08,
+    "large_error": 0.1,
+    "num_seeds": 2,
+}
 # Ten seeds and seven times the steps of the book: some 70 minutes on one core, and 15 more for the large network.
 paper = {"num_steps": 10000, "large_steps": 20000, "large_layers": 2, "num_seeds": 10}
 study = "attention_limits.experiments.studies.architectures:architectures"
 
 usual_ranges()
-require(2 <= num_tokens <= 64, f"num_tokens N must lie in 2…64 (N²d' units are built), got {num_tokens}")
+require(
+    2 <= num_tokens <= 64, f"num_tokens N must lie in 2…64 (N²d' units are built), got {num_tokens}"
+)
 require(sparsity < num_tokens, f"sparsity q must be below N = {num_tokens}, got {sparsity}")
 distinct("attention_sizes", "feedforward_sizes", "recurrent_sizes")
 ranges(attention_sizes=1, feedforward_sizes=1, recurrent_sizes=1)
@@ -107,7 +123,7 @@ from IPython.display import Markdown, display
 from attention_limits import figures
 from attention_limits.bounds.in_step import in_step_error
 from attention_limits.bounds.mean_error import least_mean_error
-from attention_limits.companion.claims import claim
+from attention_limits.companion.claims import claim, observed
 from attention_limits.constructions.gates import gated_network
 from attention_limits.experiments.studies.architectures import (
     PEAK_RATES,
@@ -129,13 +145,7 @@ NAMES = {
     "lstm": "LSTM",
     "bidirectional lstm": "bidirectional LSTM",
 }
-COLOURS = dict(
-    zip(
-        NAMES,
-        (figures.BLUE, figures.ORANGE, figures.GREEN, figures.PINK),
-        strict=True,
-    )
-)
+COLOURS = dict(zip(NAMES, (figures.BLUE, figures.ORANGE, figures.GREEN, figures.PINK), strict=True))
 
 # %%
 trials = architectures(
@@ -185,11 +195,7 @@ table = pd.DataFrame(
         for key, name in NAMES.items()
     ]
 ).set_index("architecture")
-display(
-    table.style.format(
-        "{:.3g}", subset=[name for name in table if name.startswith("error")]
-    )
-)
+display(table.style.format("{:.3g}", subset=[name for name in table if name.startswith("error")]))
 
 # %% [markdown]
 # ### Equal parameters
@@ -218,15 +224,10 @@ plt.show()
 # %% tags=["hide-input"]
 rows = []
 for key, name in NAMES.items():
-    of_fresh, of_fixed = (
-        part[part["architecture"] == key] for part in (fresh, fixed)
-    )
+    of_fresh, of_fixed = (part[part["architecture"] == key] for part in (fresh, fixed))
     first = of_fresh.iloc[0]
     found = spread(of_fresh["error"])
-    least = {
-        "lstm": in_step,
-        "feedforward": least_mean_error(problem, int(first["size"])),
-    }.get(key)
+    least = {"lstm": in_step, "feedforward": least_mean_error(problem, int(first["size"]))}.get(key)
     rows.append(
         {
             "architecture": name,
@@ -244,12 +245,7 @@ for key, name in NAMES.items():
 table = pd.DataFrame(rows).set_index("architecture")
 display(
     table.style.format(
-        {
-            "parameters": "{:,}",
-            "error": "{:.3g}",
-            "ms a step": "{:.1f}",
-            "seconds": "{:.1f}",
-        }
+        {"parameters": "{:,}", "error": "{:.3g}", "ms a step": "{:.1f}", "seconds": "{:.1f}"}
     )
 )
 
@@ -259,16 +255,18 @@ display(
 # seeds on test samples after the last step, with the range and with Student's interval of the geometric mean.
 
 # %% tags=["hide-input"]
-lstm_numbers = fresh.loc[
-    fresh["architecture"] == "bidirectional lstm", "counted"
-].iloc[0]
+lstm_numbers = fresh.loc[fresh["architecture"] == "bidirectional lstm", "counted"].iloc[0]
 width = fresh.loc[fresh["architecture"] == "feedforward", "size"].iloc[0]
 display(
     Markdown(
-        f"The three failures are of three kinds. The fully-connected network has a first layer of {width} units where Theorem 10 asks for "
-        f"$Nd'={num_tokens * value_dim}$: it *cannot*, on the worst input or on the mean, and it does not even find the mean of all values, "
-        f"which would score {uniform:.3g}. The LSTM reads in one direction and *cannot* get below {in_step:.3g}. The bidirectional LSTM is "
-        f"forbidden nothing that we know of: its state has {lstm_numbers} numbers of 32 bits, far more than the $N-1={num_tokens - 1}$ bits of "
+        f"The three failures are of three kinds. The fully-connected network has a first layer of {width} units where "
+        "Theorem 10 asks for "
+        f"$Nd'={num_tokens * value_dim}$: it *cannot*, on the worst input or on the mean, and it does not even find "
+        "the mean of all values, "
+        f"which would score {uniform:.3g}. The LSTM reads in one direction and *cannot* get below {in_step:.3g}. The "
+        "bidirectional LSTM is "
+        f"forbidden nothing that we know of: its state has {lstm_numbers} numbers of 32 bits, far more than the "
+        f"$N-1={num_tokens - 1}$ bits of "
         f"Theorem 11. At this size it *does not learn* more."
     )
 )
@@ -318,9 +316,7 @@ table = pd.DataFrame(
             "fixed: test / training": median(gaps, key, "gap"),
         }
         for median in [
-            lambda frame, key, column: frame.loc[
-                frame["architecture"] == key, column
-            ].median()
+            lambda frame, key, column: frame.loc[frame["architecture"] == key, column].median()
         ]
         for key, name in NAMES.items()
     ]
@@ -340,9 +336,7 @@ shapes = shapes[shapes["num_samples"] == 0]
 for (key, size, layers, steps), group in shapes.groupby(
     ["architecture", "size", "num_layers", "num_steps"], sort=False
 ):
-    reached = np.median(
-        [steps_to_reach(curve, steps, level) for curve in group["curve"]]
-    )
+    reached = np.median([steps_to_reach(curve, steps, level) for curve in group["curve"]])
     first = group.iloc[0]
     rows.append(
         {
@@ -429,7 +423,8 @@ widest = (
 )
 reached = np.isfinite(large["steps to the level"])
 how_far = (
-    f"It reaches the level after {large['steps to the level']:,.0f} steps or {large['seconds to the level']:.0f} seconds: "
+    f"It reaches the level after {large['steps to the level']:,.0f} steps or {large['seconds to the level']:.0f} "
+    "seconds: "
     f"{large['seconds to the level'] / attention['seconds to the level']:.0f} times the time of attention"
     if reached
     else "It does not reach the level in that time"
@@ -437,11 +432,15 @@ how_far = (
 display(
     Markdown(
         f"**The large bidirectional LSTM{' does learn' if reached else ''}.** With {large['parameters']:,} parameters, "
-        f"{large['parameters'] / attention['parameters']:.1f} times attention's, it ends at an error of {large['error']:.2g} after "
+        f"{large['parameters'] / attention['parameters']:.1f} times attention's, it ends at an error of "
+        f"{large['error']:.2g} after "
         f"{large['steps']:,} steps and {large['seconds']:.0f} seconds. {how_far}.\n\n"
-        f"**The wide fully-connected network does not.** At width {widest['size']:,} with {widest['num_parameters']:,} parameters its error is "
-        f"{widest['error']:.3g}. The mean of all values would score {uniform:.3g}. Being wide enough is not the obstacle: the next cell "
-        f"builds a network with one hidden layer of $N^2d'={num_tokens**2 * value_dim:,}$ units that is right on every input ({{prf:ref}}`prop-gates`)."
+        f"**The wide fully-connected network does not.** At width {widest['size']:,} with {widest['num_parameters']:,} "
+        "parameters its error is "
+        f"{widest['error']:.3g}. The mean of all values would score {uniform:.3g}. Being wide enough is not the "
+        "obstacle: the next cell "
+        f"builds a network with one hidden layer of $N^2d'={num_tokens**2 * value_dim:,}$ units that is right on every "
+        f"input ({{prf:ref}}`prop-gates`)."
     )
 )
 
@@ -449,84 +448,60 @@ display(
 network = gated_network(problem)
 inputs = problem.sample(500, generator=torch.Generator().manual_seed(seed))
 with torch.no_grad():
-    exact_error = (
-        (network(problem.encode(inputs)) - problem.target(inputs)).abs().max().item()
-    )
+    exact_error = (network(problem.encode(inputs)) - problem.target(inputs)).abs().max().item()
 
 # %% [markdown]
 # ## Checks
 
 # %% tags=["hide-input"]
+# fmt: off
 by_name = fresh.groupby("architecture")["error"]
 most, fewest = by_name.max(), by_name.min()
 others = [key for key in NAMES if key != "attention"]
 sampling = "sampling error of 1,000 test samples"
-ratio = equal["num_parameters"] / fresh.loc[fresh["architecture"] == "attention", "num_parameters"].iloc[0]  # fmt: skip
-claim(
-    "architectures.parameters", (ratio - 1).abs().max(), "<=", 0.05,
-    statement="Largest relative difference in the number of parameters from attention's, at equal parameters.",
-)  # fmt: skip
-claim(
-    "architectures.attention", most["attention"], "<=", level, empirical=True,
-    statement=f"Largest test error of attention over {num_seeds} seeds, fresh samples: it learns the task.",
-)  # fmt: skip
-for key in others:
-    claim(
-        f"architectures.{key.replace(' ', '-')}", fewest[key], ">=", 4 * level, empirical=True,
-        statement=f"Smallest test error over {num_seeds} seeds, {NAMES[key]} with as many parameters: far from it.",
-    )  # fmt: skip
-claim(
-    "architectures.gap", fewest[others].min() / most["attention"], ">=", 10, empirical=True,
-    statement="The least error of the other architectures over the largest one of attention, over all seeds.",
-)  # fmt: skip
-of_attention = rates["architecture"] == "attention"
-claim(
-    "architectures.rates", rates.loc[~of_attention, "error"].min() / rates.loc[of_attention, "error"].max(), ">=", 5,
-    empirical=True, statement="The same ratio over half, one and two times each learning rate, first seed.",
-)  # fmt: skip
-claim(
-    "architectures.one-direction", fewest["lstm"], ">=", in_step, tolerance=0.02, note=sampling,
-    statement="No LSTM of one direction beats (N − 1)/(2N) on test samples.",
-)  # fmt: skip
-claim(
-    "architectures.narrow-layer", fewest["feedforward"], ">=",
-    least_mean_error(problem, int(fresh.loc[fresh["architecture"] == "feedforward", "size"].iloc[0])),
-    tolerance=0.02, note=sampling,
-    statement="No fully-connected network of this width beats its least mean error on test samples.",
-)  # fmt: skip
-memorised = gaps[gaps["architecture"].isin(["lstm", "bidirectional lstm"])]
-claim(
-    "architectures.memorising", memorised["gap"].min(), ">=", 1.5, empirical=True,
-    statement="Test over training error of the LSTMs on fixed samples, smallest over seeds: they memorise.",
-)  # fmt: skip
-claim(
-    "architectures.fixed-attention", gaps.loc[gaps["architecture"] == "attention", "error"].max(), "<=", level,
-    empirical=True, statement="Largest test error of attention after training on fixed samples: it learns the task.",
-)  # fmt: skip
-claim(
-    "architectures.fixed-others", fixed.loc[fixed["architecture"] != "attention", "error"].min(), ">=", 0.5,
-    empirical=True, statement="Smallest test error of the others after training on fixed samples.",
-)  # fmt: skip
-claim(
-    "architectures.large", large["error"], "<=", large_error, empirical=True,
-    statement=f"Test error of the large bidirectional LSTM after {large_steps:,} steps.",
-)  # fmt: skip
-# Where the level is not reached all steps count: then the ratio is larger than this.
-updates = (
-    np.minimum(needs["steps to the level"], needs["steps"]) * needs["parameters"]
+ratio = (
+    equal["num_parameters"]
+    / fresh.loc[fresh["architecture"] == "attention", "num_parameters"].iloc[0]
 )
-claim(
-    "architectures.cost", updates[large.name] / updates[attention.name], ">=", 5, empirical=True,
-    statement="Steps to the level, or all if it is not reached, times parameters: the large bidirectional LSTM over attention.",
-)  # fmt: skip
-claim(
-    "architectures.wide", widest["error"], ">=", uniform / 2, empirical=True,
-    statement=f"Test error of the widest fully-connected network, {widest['size']:,} units: no better than half of 1 − q/N.",
-)  # fmt: skip
-claim(
-    "architectures.one-hidden-layer", exact_error, "<=", 1e-5,
-    statement="Largest error of one coordinate, on 500 inputs, of the network with one hidden layer of N²d' units.",
-)  # fmt: skip
+claim("architectures.parameters", (ratio - 1).abs().max(), "<=", 0.05,
+    statement="Largest relative difference in the number of parameters from attention's, at equal parameters.")
+observed("architectures.attention", most["attention"], "<=", level,
+    statement=f"Largest test error of attention over {num_seeds} seeds, fresh samples: it learns the task.")
+for key in others:
+    observed(f"architectures.{key.replace(' ', '-')}", fewest[key], ">=", 4 * level,
+        statement=f"Smallest test error over {num_seeds} seeds, {NAMES[key]} with as many parameters: far from it.")
+observed("architectures.gap", fewest[others].min() / most["attention"], ">=", 10,
+    statement="The least error of the other architectures over the largest one of attention, over all seeds.")
+of_attention = rates["architecture"] == "attention"
+observed("architectures.rates", rates.loc[~of_attention, "error"].min() / rates.loc[of_attention, "error"].max(), ">=",
+    5,
+    statement="The same ratio over half, one and two times each learning rate, first seed.")
+claim("architectures.one-direction", fewest["lstm"], ">=", in_step, tolerance=0.02, note=sampling,
+    statement="No LSTM of one direction beats (N − 1)/(2N) on test samples.")
+claim("architectures.narrow-layer", fewest["feedforward"], ">=",
+    least_mean_error(problem, int(fresh.loc[fresh["architecture"] == "feedforward", "size"].iloc[0])), tolerance=0.02,
+    note=sampling,
+    statement="No fully-connected network of this width beats its least mean error on test samples.")
+memorised = gaps[gaps["architecture"].isin(["lstm", "bidirectional lstm"])]
+observed("architectures.memorising", memorised["gap"].min(), ">=", 1.5,
+    statement="Test over training error of the LSTMs on fixed samples, smallest over seeds: they memorise.")
+observed("architectures.fixed-attention", gaps.loc[gaps["architecture"] == "attention", "error"].max(), "<=", level,
+    statement="Largest test error of attention after training on fixed samples: it learns the task.")
+observed("architectures.fixed-others", fixed.loc[fixed["architecture"] != "attention", "error"].min(), ">=", 0.5,
+    statement="Smallest test error of the others after training on fixed samples.")
+observed("architectures.large", large["error"], "<=", large_error,
+    statement=f"Test error of the large bidirectional LSTM after {large_steps:,} steps.")
+# Where the level is not reached all steps count: then the ratio is larger than this.
+updates = np.minimum(needs["steps to the level"], needs["steps"]) * needs["parameters"]
+observed("architectures.cost", updates[large.name] / updates[attention.name], ">=", 5,
+    statement="Steps to the level, or all if it is not reached, times parameters: the large bidirectional LSTM over "
+    "attention.")
+observed("architectures.wide", widest["error"], ">=", uniform / 2,
+    statement=f"Test error of the widest fully-connected network, {widest['size']:,} units: no better than half of 1 "
+    "− q/N.")
+claim("architectures.one-hidden-layer", exact_error, "<=", 1e-5,
+    statement="Largest error of one coordinate, on 500 inputs, of the network with one hidden layer of N²d' units.")
+# fmt: on
 
 # %% [markdown]
 # ## What this does not show

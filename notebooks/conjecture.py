@@ -55,15 +55,20 @@ num_steps: int = 2500  # of training, each on fresh samples
 step_labels: int = 512  # labels in a step: N times the batch size
 peak_rate: float = 3e-3  # Adam's learning rate after the warm-up
 num_seeds: int = 3  # repetitions
-least_gap: float = (
-    0.2  # claimed distance between third order and pairwise layers at the smallest N
-)
+least_gap: float = 0.2  # claimed distance between third order and pairwise layers at the smallest N
 seed: int = 0  # of the first repetition
 
 # %% tags=["facts", "hide-input"]
 from attention_limits.hypotheses import distinct, intervals, ranges, require, usual_ranges
 
-quick = {"token_grid": [6], "num_steps": 2000, "step_labels": 320, "peak_rate": 0.005, "num_seeds": 3, "least_gap": 0.02}
+quick = {
+    "token_grid": [6],
+    "num_steps": 2000,
+    "step_labels": 320,
+    "peak_rate": 0.005,
+    "num_seeds": 3,
+    "least_gap": 0.02,
+}
 study = "attention_limits.experiments.studies.detection:conjecture"
 
 usual_ranges()
@@ -71,7 +76,10 @@ distinct("token_grid")
 intervals(token_grid=(2, 128, "N³ scores are held"))
 ranges(size=2, num_steps=2)
 longest = max(token_grid)
-require(step_labels >= longest, f"step_labels must be at least the longest N = {longest}, got {step_labels}")
+require(
+    step_labels >= longest,
+    f"step_labels must be at least the longest N = {longest}, got {step_labels}",
+)
 require(0 <= least_gap <= 1, f"least_gap must lie in 0…1, got {least_gap}")
 
 # %% [markdown]
@@ -91,22 +99,16 @@ import torch
 from IPython.display import Markdown, display
 
 from attention_limits import figures
-from attention_limits.companion.claims import claim
+from attention_limits.companion.claims import claim, observed
 from attention_limits.constructions.match3_layers import histogram_layer
 from attention_limits.constructions.third_order import match3_tensor_unit
 from attention_limits.experiments.matching import HEADS
-from attention_limits.experiments.studies.detection import (
-    ARCHITECTURES,
-    accuracy_table,
-    conjecture,
-)
+from attention_limits.experiments.studies.detection import ARCHITECTURES, accuracy_table, conjecture
 from attention_limits.experiments.sweeps import Sweep
 from attention_limits.problems.matching import Match3
 
 figures.use_style()
-COLOURS = dict(
-    zip(ARCHITECTURES, (figures.ORANGE, figures.PINK, figures.BLUE), strict=True)
-)
+COLOURS = dict(zip(ARCHITECTURES, (figures.ORANGE, figures.PINK, figures.BLUE), strict=True))
 
 # %%
 results = conjecture(
@@ -165,11 +167,7 @@ plt.show()
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-conjecture-curves", "caption": "Cross-entropy on the training samples, in nats a label: median of the seeds, with their whole range shaded. Dashed: ln 2, what guessing costs."}, "image": {"alt": "Learning curves, a panel for each length. At the shortest length the third-order curve falls towards 0 after a plateau, while the two pairwise ones fall slowly and stay high. At the longest length all curves stay at the dashed line."}}
 fig, panels = plt.subplots(
-    1,
-    len(token_grid),
-    figsize=(4.4 * len(token_grid), 3.2),
-    sharey=True,
-    squeeze=False,
+    1, len(token_grid), figsize=(4.4 * len(token_grid), 3.2), sharey=True, squeeze=False
 )
 for axes, tokens in zip(panels[0], token_grid, strict=True):
     for name in ARCHITECTURES:
@@ -228,10 +226,14 @@ gain = (results["accuracy"] - results["constant"])[results["N"] == largest].max(
 widths = results.groupby("architecture")["width"].first()
 display(
     Markdown(
-        f"At $N={smallest}$ third order is right on {at_smallest.loc['third order', 'mean']:.1%} of the labels on average, the better pairwise architecture on "
-        f"{at_smallest.loc[pairwise, 'mean'].max():.1%}; the rule of pairs is right on {rule[smallest]:.1%}. At $N={largest}$ the best single model gains {gain:.1%} over a constant answer. "
-        f"**No theorem forbids the pairwise models at these sizes.** Theorem 7 asks for $mpH$ of order $N$, and one layer of width {widths['one layer']} with {HEADS} heads "
-        "is far above that at such lengths. What they show is that training does not find the triples in them, where it does in the third-order model of equal size."
+        f"At $N={smallest}$ third order is right on {at_smallest.loc['third order', 'mean']:.1%} of the labels on "
+        "average, the better pairwise architecture on "
+        f"{at_smallest.loc[pairwise, 'mean'].max():.1%}; the rule of pairs is right on {rule[smallest]:.1%}. At "
+        f"$N={largest}$ the best single model gains {gain:.1%} over a constant answer. "
+        "**No theorem forbids the pairwise models at these sizes.** Theorem 7 asks for $mpH$ of order $N$, and one "
+        f"layer of width {widths['one layer']} with {HEADS} heads "
+        "is far above that at such lengths. What they show is that training does not find the triples in them, where "
+        "it does in the third-order model of equal size."
     )
 )
 
@@ -239,37 +241,30 @@ display(
 # ## Checks
 
 # %% tags=["hide-input"]
-claim(
-    "conjecture.equal-parameters", spread, "<=", 0.05,
-    statement="Largest difference in parameters between architectures, as a part of the smallest number.",
-)  # fmt: skip
-claim(
-    "conjecture.balanced", results["constant"].max(), "<=", 0.56, empirical=True,
-    statement="Accuracy of the better constant answer, largest over the lengths: labels are balanced.",
-)  # fmt: skip
-claim(
-    "conjecture.third-order-learns", gap, ">=", least_gap, empirical=True,
-    statement=f"At N = {smallest}: mean accuracy of third order minus that of the better pairwise architecture.",
-)  # fmt: skip
-claim(
-    "conjecture.pairwise-falls-short",
+# fmt: off
+claim("conjecture.equal-parameters", spread, "<=", 0.05,
+    statement="Largest difference in parameters between architectures, as a part of the smallest number.")
+observed("conjecture.balanced", results["constant"].max(), "<=", 0.56,
+    statement="Accuracy of the better constant answer, largest over the lengths: labels are balanced.")
+observed("conjecture.third-order-learns", gap, ">=", least_gap,
+    statement=f"At N = {smallest}: mean accuracy of third order minus that of the better pairwise architecture.")
+observed("conjecture.pairwise-falls-short",
     results.loc[(results["N"] == smallest) & results["architecture"].isin(pairwise), "accuracy"].max() - rule[smallest],
-    "<=", 0.05, empirical=True,
-    statement=f"At N = {smallest}: accuracy of the best pairwise model minus that of the rule of pairs: no triple was seen.",
-)  # fmt: skip
+    "<=", 0.05,
+    statement=f"At N = {smallest}: accuracy of the best pairwise model minus that of the rule of pairs: no triple was "
+    "seen.")
 if largest > smallest:
-    claim(
-        "conjecture.nothing-learns", gain, "<=", 0.1, empirical=True,
-        statement=f"At N = {largest}: gain of the best model over a constant answer. With these settings third order fails too.",
-    )  # fmt: skip
-claim(
-    "conjecture.unit-exists", int(wrong.loc[wrong["built"] == "third-order unit", "wrong labels"].sum()), "==", 0, source="P~",
-    statement="Wrong labels of the third-order unit that is built, at all lengths: the weights that training looks for exist.",
-)  # fmt: skip
-claim(
-    "conjecture.large-layer-exists", int(wrong.loc[wrong["built"] == "one-layer histogram", "wrong labels"].sum()), "==", 0,
-    statement="Wrong labels of one pairwise layer of embedding dimension M, at all lengths.",
-)  # fmt: skip
+    observed("conjecture.nothing-learns", gain, "<=", 0.1,
+        statement=f"At N = {largest}: gain of the best model over a constant answer. With these settings third order "
+        "fails too.")
+claim("conjecture.unit-exists", int(wrong.loc[wrong["built"] == "third-order unit", "wrong labels"].sum()), "==", 0,
+    source="P~",
+    statement="Wrong labels of the third-order unit that is built, at all lengths: the weights that training looks "
+    "for exist.")
+claim("conjecture.large-layer-exists", int(wrong.loc[wrong["built"] == "one-layer histogram", "wrong labels"].sum()),
+    "==", 0,
+    statement="Wrong labels of one pairwise layer of embedding dimension M, at all lengths.")
+# fmt: on
 
 # %% [markdown]
 # ## What this does not show

@@ -79,7 +79,7 @@ from attention_limits.bounds.crossover import (
     stacked_bits,
 )
 from attention_limits.bounds.residuals import Machine, reduced_residuals
-from attention_limits.companion.claims import claim
+from attention_limits.companion.claims import claim, observed
 from attention_limits.constructions.keys import (
     adversarial_subsets,
     gram_matrix,
@@ -104,10 +104,7 @@ COLORS = dict(
 RIVALS = {
     "one recurrent layer, N − 1": (attention_bits, recurrent_bits),
     "recurrent stack, ⌊N/2⌋": (attention_bits, stacked_bits),
-    "feed-forward width, N": (
-        lambda n, q: attention_dimension(n, q) + 1,
-        feedforward_width,
-    ),
+    "feed-forward width, N": (lambda n, q: attention_dimension(n, q) + 1, feedforward_width),
 }
 crossings = {
     (ones, name): overtaking(lambda n, q=ones, s=size: s(n, q), rival, ones, largest)
@@ -125,9 +122,7 @@ for ones, color in COLORS.items():
     few = sizes[:: max(1, len(sizes) // 40)]
     least = [required_bits(int(n), ones, comparison_accuracy(ones)) for n in few]
     left.plot(few, least, ":", color=color, linewidth=1)
-    right.plot(
-        sizes, attention_dimension(sizes, ones) + 1, color=color, label=f"{ones}"
-    )
+    right.plot(sizes, attention_dimension(sizes, ones) + 1, color=color, label=f"{ones}")
     for axes, (name, (_, rival)), face in zip(
         (left, left, right), RIVALS.items(), (color, "white", color), strict=True
     ):
@@ -179,17 +174,13 @@ display(
 columns = {}
 for size in (2**10, 2**16, 2**20):
     exact = np.array([size])
-    columns["attention, built", size] = {
-        q: int(attention_bits(exact, q)[0]) for q in sparsity_grid
-    }
+    columns["attention, built", size] = {q: int(attention_bits(exact, q)[0]) for q in sparsity_grid}
     columns["attention, at least", size] = {
         q: required_bits(size, q, comparison_accuracy(q)) for q in sparsity_grid
     }
     columns["one recurrent layer", size] = dict.fromkeys(sparsity_grid, size - 1)
 bits = (
-    pd.DataFrame(columns)
-    .rename_axis(index="q")
-    .sort_index(axis=1, level=0, sort_remaining=False)
+    pd.DataFrame(columns).rename_axis(index="q").sort_index(axis=1, level=0, sort_remaining=False)
 )
 bits.columns.names = ["bits", "N"]
 display(bits.style.format("{:,}").format_index("{:,}", axis=1, level=1))
@@ -213,9 +204,7 @@ for ones, size in progress(list(standing.items()), "units"):
     k = int(attention_dimension(np.array([size]), ones)[0])
     keys = random_sign_keys(size, k, generator=generator)
     hard = adversarial_subsets(gram_matrix(keys), ones)[:: max(1, size // 20)]
-    subsets = torch.cat(
-        [random_subsets(size, ones, num_subsets, generator=generator), hard]
-    )
+    subsets = torch.cat([random_subsets(size, ones, num_subsets, generator=generator), hard])
     dense = keys.double().numpy()
     directions = [maximum_margin_certificate(dense, y) for y in subsets.numpy()]
     missing = sum(w is None for w in directions)
@@ -225,18 +214,7 @@ for ones, size in progress(list(standing.items()), "units"):
     rule = int(attention_precision(np.array([size]), ones)[0])
     proved = sufficient_format(size, ones, k, accuracy).bits
     built.append(
-        (
-            ones,
-            size,
-            k,
-            len(subsets),
-            missing,
-            form.bits,
-            rule,
-            proved,
-            (k + 1) * rule,
-            size - 1,
-        )
+        (ones, size, k, len(subsets), missing, form.bits, rule, proved, (k + 1) * rule, size - 1)
     )
 built = pd.DataFrame(
     built,
@@ -269,11 +247,7 @@ for ones in sparsity_grid:
         if (k + 1) * sufficient_format(size, ones, k, accuracy).bits < size - 1:
             break
         size += max(1, size // 500)  # to a fifth of a percent
-    later[ones] = {
-        "N, measured p": first,
-        "N, proved p": size,
-        "factor": size / first,
-    }
+    later[ones] = {"N, measured p": first, "N, proved p": size, "factor": size / first}
 later = pd.DataFrame(later).T.rename_axis(index="q")
 display(
     later.style.format("{:,.0f}", subset=["N, measured p", "N, proved p"]).format(
@@ -300,6 +274,7 @@ display(
 # ## Checks
 
 # %% tags=["hide-input"]
+# fmt: off
 order = list(sparsity_grid)
 for name, short in zip(RIVALS, ("recurrent", "stack", "feedforward"), strict=True):
     wrong = 0
@@ -310,58 +285,43 @@ for name, short in zip(RIVALS, ("recurrent", "stack", "feedforward"), strict=Tru
         edge = np.maximum(edge, q + 1)
         smaller = size(edge, q) < rival(edge)
         wrong += int(not smaller[1]) + int(not smaller[3])
-        wrong += int(first > q + 1 and smaller[0]) + int(
-            settled > q + 1 and smaller[2]
-        )
-    claim(
-        f"crossover.edges-{short}", wrong, "==", 0,
-        statement="Crossings at which attention is not above its rival just before and below it from there on.",
-    )  # fmt: skip
-    claim(
-        f"crossover.spread-{short}", max(crossings[q, name][1] / crossings[q, name][0] for q in order), "<=", 1.1, empirical=True,
-        statement="The N from which attention stays below its rival, over the first N at which it is below: largest over q.",
-    )  # fmt: skip
-claim(
-    "crossover.grows-with-q",
-    sum(crossings[a, n][0] >= crossings[b, n][0] for n in RIVALS for a, b in pairwise(sorted(order)) if a < b),
-    "==", 0, empirical=True, statement="Pairs of neighbouring q, in increasing order, whose crossings are not in the same order.",
-)  # fmt: skip
+        wrong += int(first > q + 1 and smaller[0]) + int(settled > q + 1 and smaller[2])
+    claim(f"crossover.edges-{short}", wrong, "==", 0,
+        statement="Crossings at which attention is not above its rival just before and below it from there on.")
+    observed(f"crossover.spread-{short}", max(crossings[q, name][1] / crossings[q, name][0] for q in order), "<=", 1.1,
+        statement="The N from which attention stays below its rival, over the first N at which it is below: largest "
+        "over q.")
+observed("crossover.grows-with-q",
+    sum(crossings[a, n][0] >= crossings[b, n][0] for n in RIVALS for a, b in pairwise(sorted(order)) if a < b), "==", 0,
+    statement="Pairs of neighbouring q, in increasing order, whose crossings are not in the same order.")
 samples = [int(n) for n in np.unique(np.geomspace(3, largest, 60).round())]
 slack = min(
     int(attention_bits(np.array([n]), q)[0]) - required_bits(n, q, comparison_accuracy(q))
-    for q in order for n in samples if n > q
-)  # fmt: skip
-claim(
-    "crossover.above-the-bound", slack, ">=", 0,
-    statement="Attention's bits minus the least that any unit can send, smallest over q and 60 sizes N.",
-)  # fmt: skip
-claim(
-    "crossover.accuracy-recurrent", max(comparison_accuracy(q) * q for q in order), "<", 1,
-    statement="ε q < 1 for every q of this page: recurrent bounds hold for every ε < 1/q.",
-)  # fmt: skip
-claim(
-    "crossover.accuracy-feedforward", max(comparison_accuracy(q) * (2 * q - 1) for q in order), "<", 1,
-    statement="ε (2q − 1) < 1 for every q of this page: the feed-forward bound holds for every ε < 1/(2q − 1).",
-)  # fmt: skip
-claim(
-    "crossover.recurrent-formula",
+    for q in order
+    for n in samples
+    if n > q
+)
+claim("crossover.above-the-bound", slack, ">=", 0,
+    statement="Attention's bits minus the least that any unit can send, smallest over q and 60 sizes N.")
+claim("crossover.accuracy-recurrent", max(comparison_accuracy(q) * q for q in order), "<", 1,
+    statement="ε q < 1 for every q of this page: recurrent bounds hold for every ε < 1/q.")
+claim("crossover.accuracy-feedforward", max(comparison_accuracy(q) * (2 * q - 1) for q in order), "<", 1,
+    statement="ε (2q − 1) < 1 for every q of this page: the feed-forward bound holds for every ε < 1/(2q − 1).")
+claim("crossover.recurrent-formula",
     sum(reduced_residuals(Machine.BIDIRECTIONAL, n, q, n - 1) != 2 ** int(recurrent_bits(np.array([n]))[0])
         for n in range(2, 9) for q in range(1, n)),
-    "==", 0, statement="Sizes N ≤ 8, q < N at which the number of residual functions counted at the last cut is not 2^(N−1).",
-)  # fmt: skip
+    "==", 0,
+    statement="Sizes N ≤ 8, q < N at which the number of residual functions counted at the last cut is not 2^(N−1).")
 if standing:
-    claim(
-        "crossover.certificates", int(built["without certificate"].sum()), "==", 0, empirical=True,
-        statement=f"Subsets without a certificate among {int(built['subsets'].sum())} tried on units at their crossing.",
-    )  # fmt: skip
-    claim(
-        "crossover.precision", int((built["p found"] - built["p of the rule"]).max()), "<=", 0, empirical=True,
-        statement="Bits that a unit at its crossing needs, minus those of the measured rule: largest over q.",
-    )  # fmt: skip
-claim(
-    "crossover.proved-precision", float(later["factor"].max()), "<=", 6.0, empirical=True,
-    statement="How much later attention overtakes the single recurrent layer with the precision that is proved: largest factor.",
-)  # fmt: skip
+    observed("crossover.certificates", int(built["without certificate"].sum()), "==", 0,
+        statement=f"Subsets without a certificate among {int(built['subsets'].sum())} tried on units at their "
+        "crossing.")
+    observed("crossover.precision", int((built["p found"] - built["p of the rule"]).max()), "<=", 0,
+        statement="Bits that a unit at its crossing needs, minus those of the measured rule: largest over q.")
+observed("crossover.proved-precision", float(later["factor"].max()), "<=", 6.0,
+    statement="How much later attention overtakes the single recurrent layer with the precision that is proved: "
+    "largest factor.")
+# fmt: on
 
 # %% [markdown]
 # ## What this does not show

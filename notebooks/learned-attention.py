@@ -87,7 +87,7 @@ import torch
 from IPython.display import display
 
 from attention_limits import figures
-from attention_limits.companion.claims import claim
+from attention_limits.companion.claims import claim, observed
 from attention_limits.constructions.sparse_averaging import fixed_precision_unit
 from attention_limits.experiments.training import (
     Schedule,
@@ -96,10 +96,7 @@ from attention_limits.experiments.training import (
     fresh_batches,
     train,
 )
-from attention_limits.problems.sparse_averaging import (
-    SparseAveraging,
-    worst_case_error,
-)
+from attention_limits.problems.sparse_averaging import SparseAveraging, worst_case_error
 from attention_limits.runtime import select_device
 
 figures.use_style()
@@ -117,9 +114,7 @@ def train_one(number, schedule=schedule):
     generator = torch.Generator().manual_seed(number)
     model = attention_model(problem, embed_dim, generator=generator).to(device)
     batches = fresh_batches(problem, batch_size, generator=generator, device=device)
-    steps = tuple(
-        sorted({0, min(snapshot_step, schedule.num_steps), schedule.num_steps})
-    )
+    steps = tuple(sorted({0, min(snapshot_step, schedule.num_steps), schedule.num_steps}))
     run = train(
         model,
         batches,
@@ -172,10 +167,7 @@ for axes, (step, state) in zip(panels[0], first.snapshots.items(), strict=True):
     with torch.no_grad():
         weights = models[seed].attend(problem.encode(one_input)).attention[0][0, 0]
     figures.attention_map(
-        axes,
-        weights.cpu().numpy(),
-        one_input.pointers[0].cpu().numpy(),
-        f"{step:,} steps",
+        axes, weights.cpu().numpy(), one_input.pointers[0].cpu().numpy(), f"{step:,} steps"
     )
 panels[0, 0].set_ylabel("query $i$")
 fig.colorbar(
@@ -190,18 +182,11 @@ plt.show()
 window = min(25, num_steps)
 whole = [run for run in runs.values() if not run.interrupted]
 curves = np.array(
-    [
-        np.convolve(run.errors, np.full(window, 1 / window), mode="valid")
-        for run in whole
-    ]
+    [np.convolve(run.errors, np.full(window, 1 / window), mode="valid") for run in whole]
 )
 fig, axes = plt.subplots(figsize=(7.2, 3.6))
 figures.band(
-    axes,
-    np.arange(curves.shape[1]) + window / 2,
-    curves,
-    figures.BLUE,
-    "training samples",
+    axes, np.arange(curves.shape[1]) + window / 2, curves, figures.BLUE, "training samples"
 )
 axes.plot(
     np.full(len(final), num_steps),
@@ -248,35 +233,22 @@ def summary(output, attention):
     difference = output - target
     return {
         "error": difference.square().mean().item() / problem.target_variance,
-        "attention mass": attention.gather(-1, test_inputs.pointers)
-        .sum(dim=-1)
-        .mean()
-        .item(),
+        "attention mass": attention.gather(-1, test_inputs.pointers).sum(dim=-1).mean().item(),
         "largest error": difference.norm(dim=-1).max().item(),
     }
 
 
-unit = fixed_precision_unit(
-    problem, 0.01, generator=torch.Generator().manual_seed(seed)
-).to(device)
+unit = fixed_precision_unit(problem, 0.01, generator=torch.Generator().manual_seed(seed)).to(device)
 constructed = unit.attend(test_inputs)
-uniform = torch.full(
-    (len(target), num_tokens, num_tokens), 1 / num_tokens, device=device
-)
+uniform = torch.full((len(target), num_tokens, num_tokens), 1 / num_tokens, device=device)
 compared = {"uniform attention": summary(uniform @ test_inputs.values, uniform)}
 learned_distance = 0.0
 for number, run in runs.items():
     models[number].load_state_dict(list(run.snapshots.values())[-1])
     with torch.no_grad():
         learned = models[number].attend(problem.encode(test_inputs))
-    compared[f"trained, seed {number}"] = summary(
-        learned.output, learned.attention[0][:, 0]
-    )
-    distance = (
-        worst_case_error(learned.attention[0][:, 0], test_inputs.pointers)
-        .mean()
-        .item()
-    )
+    compared[f"trained, seed {number}"] = summary(learned.output, learned.attention[0][:, 0])
+    distance = worst_case_error(learned.attention[0][:, 0], test_inputs.pointers).mean().item()
     learned_distance = max(learned_distance, distance)
 compared["built for ε = 0.01"] = summary(constructed.output, constructed.attention)
 compared = pd.DataFrame(compared).T
@@ -293,9 +265,7 @@ display(
 # again for a few steps and compare every training error.
 
 # %%
-short = Schedule(
-    min(50, num_steps), peak=peak_rate, warmup_steps=min(10, num_steps // 2)
-)
+short = Schedule(min(50, num_steps), peak=peak_rate, warmup_steps=min(10, num_steps // 2))
 again = [train_one(seed, short)[1].errors for _ in range(2)]
 differing_steps = sum(one != other for one, other in zip(*again, strict=True))
 
@@ -303,43 +273,30 @@ differing_steps = sum(one != other for one, other in zip(*again, strict=True))
 # ## Checks
 
 # %% tags=["hide-input"]
+# fmt: off
 baseline_error = compared.loc["uniform attention", "error"]
 start, end = (results[results["step"] == step] for step in (0, num_steps))
-claim(
-    "learned.uniform-baseline", baseline_error, "==", 1 - sparsity / num_tokens, tolerance=0.03,
+observed("learned.uniform-baseline", baseline_error, "==", 1 - sparsity / num_tokens, tolerance=0.03,
     note="sampling error of 500 test samples; the theory is the proposition's",
-    statement="Relative error of uniform attention: 1 − q/N.", empirical=True,
-)  # fmt: skip
+    statement="Relative error of uniform attention: 1 − q/N.")
 for number, row in final.iterrows():
-    claim(
-        f"learned.error-seed-{number - seed}", row["error"], "<=", 2e-3, empirical=True,
-        statement=f"Relative error on test samples after {num_steps:,} steps, seed {number}.",
-    )  # fmt: skip
-    claim(
-        f"learned.mass-seed-{number - seed}", row["attention mass"], ">=", 0.95, empirical=True,
-        statement=f"Attention mass on the tokens asked for after {num_steps:,} steps, seed {number}.",
-    )  # fmt: skip
-claim(
-    "learned.no-better-at-start", start["error"].min(), ">=", 1 - sparsity / num_tokens, empirical=True,
-    tolerance=0.03, note="sampling error of 500 test samples",
-    statement="Before training no seed does better than uniform attention.",
-)  # fmt: skip
-claim(
-    "learned.mass-at-start", start["attention mass"].max(), "<=", 2 * sparsity / num_tokens, empirical=True,
-    statement="Before training no seed puts more than twice the uniform share q/N on the tokens asked for.",
-)  # fmt: skip
-claim(
-    "learned.uniform-on-subset", learned_distance, "<=", 0.2, empirical=True,
-    statement="Mean ℓ₁-distance of trained attention rows from uniform weight on the subset (at most 2), largest over seeds.",
-)  # fmt: skip
-claim(
-    "learned.construction", compared.loc["built for ε = 0.01", "largest error"], "<=", 0.01, source="P",
-    statement="The unit that Theorem 2 builds is within ε = 0.01 on each of the test outputs.",
-)  # fmt: skip
-claim(
-    "learned.deterministic", differing_steps, "==", 0,
-    statement="Training steps whose error differs between two runs of one seed.",
-)  # fmt: skip
+    observed(f"learned.error-seed-{number - seed}", row["error"], "<=", 2e-3,
+        statement=f"Relative error on test samples after {num_steps:,} steps, seed {number}.")
+    observed(f"learned.mass-seed-{number - seed}", row["attention mass"], ">=", 0.95,
+        statement=f"Attention mass on the tokens asked for after {num_steps:,} steps, seed {number}.")
+observed("learned.no-better-at-start", start["error"].min(), ">=", 1 - sparsity / num_tokens, tolerance=0.03,
+    note="sampling error of 500 test samples",
+    statement="Before training no seed does better than uniform attention.")
+observed("learned.mass-at-start", start["attention mass"].max(), "<=", 2 * sparsity / num_tokens,
+    statement="Before training no seed puts more than twice the uniform share q/N on the tokens asked for.")
+observed("learned.uniform-on-subset", learned_distance, "<=", 0.2,
+    statement="Mean ℓ₁-distance of trained attention rows from uniform weight on the subset (at most 2), largest over "
+    "seeds.")
+claim("learned.construction", compared.loc["built for ε = 0.01", "largest error"], "<=", 0.01, source="P",
+    statement="The unit that Theorem 2 builds is within ε = 0.01 on each of the test outputs.")
+claim("learned.deterministic", differing_steps, "==", 0,
+    statement="Training steps whose error differs between two runs of one seed.")
+# fmt: on
 
 # %% [markdown]
 # ## What this does not show

@@ -27,26 +27,38 @@
 # ## Parameters
 
 # %% tags=["parameters"]
-token_grid: list[int] = [
-    8,
-    16,
-    24,
-]  # N; each with the modulus M that balances the labels
+token_grid: list[int] = [8, 16, 24]  # N; each with the modulus M that balances the labels
 size: int = 24  # width of the third-order model; the others get as many parameters
 num_steps: int = 2500  # of training on triples, each on fresh samples
 pair_steps: int = 600  # of training on pairs
 step_labels: int = 512  # labels in a step: N times the batch size
 peak_rate: float = 3e-3  # Adam's learning rate after the warm-up
 num_seeds: int = 3  # repetitions
-least_gap: float = 0.2  # claimed distance between third order and pairwise layers on triples at the smallest N
+least_gap: float = (
+    0.2  # claimed distance between third order and pairwise layers on triples at the smallest N
+)
 seed: int = 0  # of the first repetition
 
 # %% tags=["facts", "hide-input"]
 from attention_limits.hypotheses import distinct, intervals, ranges, require, usual_ranges
 
-quick = {"token_grid": [6], "num_steps": 2000, "pair_steps": 300, "step_labels": 320, "peak_rate": 0.005, "num_seeds": 3, "least_gap": 0.02}
+quick = {
+    "token_grid": [6],
+    "num_steps": 2000,
+    "pair_steps": 300,
+    "step_labels": 320,
+    "peak_rate": 0.005,
+    "num_seeds": 3,
+    "least_gap": 0.02,
+}
 # 126 models. Third order at N = 32 takes about 0.1 s a step on a core, so that all take some 40 core hours.
-paper = {"token_grid": [8, 16, 24, 32], "num_steps": 20000, "pair_steps": 5000, "step_labels": 2048, "num_seeds": 5}
+paper = {
+    "token_grid": [8, 16, 24, 32],
+    "num_steps": 20000,
+    "pair_steps": 5000,
+    "step_labels": 2048,
+    "num_seeds": 5,
+}
 study = "attention_limits.experiments.studies.detection:learning_match"
 
 usual_ranges()
@@ -54,7 +66,10 @@ distinct("token_grid")
 intervals(token_grid=(2, 128, "N³ scores are held"))
 ranges(size=2, num_steps=2, pair_steps=2)
 longest = max(token_grid)
-require(step_labels >= longest, f"step_labels must be at least the longest N = {longest}, got {step_labels}")
+require(
+    step_labels >= longest,
+    f"step_labels must be at least the longest N = {longest}, got {step_labels}",
+)
 require(0 <= least_gap <= 1, f"least_gap must lie in 0…1, got {least_gap}")
 
 # %% [markdown]
@@ -69,7 +84,7 @@ import numpy as np
 from IPython.display import Markdown, display
 
 from attention_limits import figures
-from attention_limits.companion.claims import claim
+from attention_limits.companion.claims import claim, observed
 from attention_limits.experiments.studies.detection import (
     ARCHITECTURES,
     accuracy_table,
@@ -78,9 +93,7 @@ from attention_limits.experiments.studies.detection import (
 from attention_limits.experiments.sweeps import Sweep
 
 figures.use_style()
-COLOURS = dict(
-    zip(ARCHITECTURES, (figures.ORANGE, figures.PINK, figures.BLUE), strict=True)
-)
+COLOURS = dict(zip(ARCHITECTURES, (figures.ORANGE, figures.PINK, figures.BLUE), strict=True))
 PROBLEMS = {"match2": "pairs", "match3": "triples"}
 
 # %%
@@ -103,9 +116,7 @@ sizes = results.groupby(["problem", "N", "architecture"], sort=False)[
 ].mean()
 shown = table.set_index(["problem", "N", "architecture"]).join(sizes)
 display(
-    shown.style.format(
-        "{:.3f}", subset=["mean", "low", "high", "least", "most", "constant"]
-    )
+    shown.style.format("{:.3f}", subset=["mean", "low", "high", "least", "most", "constant"])
     .format("{:.0f}", subset=["seeds", "M", "width", "parameters"])
     .format("{:.1f}", subset=["seconds"])
 )
@@ -118,12 +129,8 @@ display(
 fig, panels = plt.subplots(1, 2, figsize=(8.8, 3.4), sharey=True)
 for axes, (problem, title) in zip(panels, PROBLEMS.items(), strict=True):
     for shift, name in zip((-0.15, 0, 0.15), ARCHITECTURES, strict=True):
-        chosen = table[
-            (table["problem"] == problem) & (table["architecture"] == name)
-        ]
-        single = results[
-            (results["problem"] == problem) & (results["architecture"] == name)
-        ]
+        chosen = table[(table["problem"] == problem) & (table["architecture"] == name)]
+        single = results[(results["problem"] == problem) & (results["architecture"] == name)]
         places = np.arange(len(chosen)) + shift
         axes.errorbar(
             places,
@@ -144,27 +151,16 @@ for axes, (problem, title) in zip(panels, PROBLEMS.items(), strict=True):
             alpha=0.6,
         )
     constant = results[results["problem"] == problem].groupby("N")["constant"].first()
-    axes.plot(
-        np.arange(len(constant)), constant, "--", color=figures.GREY, linewidth=1
-    )
+    axes.plot(np.arange(len(constant)), constant, "--", color=figures.GREY, linewidth=1)
     axes.set_xticks(range(len(token_grid)), [f"{tokens}" for tokens in token_grid])
-    axes.set(
-        title=title,
-        xlabel="$N$",
-        ylim=(0.45, 1.03),
-        xlim=(-0.5, len(token_grid) - 0.5),
-    )
+    axes.set(title=title, xlabel="$N$", ylim=(0.45, 1.03), xlim=(-0.5, len(token_grid) - 0.5))
 panels[0].set_ylabel("accuracy")
 panels[1].legend()
 plt.show()
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-match-curves", "caption": "Cross-entropy on the training samples, in nats a label, for each problem and length: median of the seeds, with their whole range shaded. Dashed: ln 2, what guessing costs."}, "image": {"alt": "A grid of learning curves, a row for each problem and a column for each length. For pairs all curves fall to nearly 0. For triples only the third-order curve at the shortest length does; all others stay near the dashed line."}}
 fig, panels = plt.subplots(
-    2,
-    len(token_grid),
-    figsize=(3.1 * len(token_grid) + 0.6, 5),
-    sharey=True,
-    squeeze=False,
+    2, len(token_grid), figsize=(3.1 * len(token_grid) + 0.6, 5), sharey=True, squeeze=False
 )
 for row, problem in zip(panels, PROBLEMS, strict=True):
     for axes, tokens in zip(row, token_grid, strict=True):
@@ -195,10 +191,15 @@ triples_pairwise = max(mean["match3", smallest, name] for name in pairwise)
 gap = mean["match3", smallest, "third order"] - triples_pairwise
 display(
     Markdown(
-        f"**Published figures.** One paper on higher-order attention, HOMA (arXiv 2603.11133), reports accuracies on $\\operatorname{{Match3}}$: .76 for pairwise and .91 for triadic attention at "
-        f"$N=8$, .59 and .53 at $N=24$. Ours are {triples_pairwise:.2f} and {mean['match3', smallest, 'third order']:.2f} at $N={smallest}$, and "
-        f"{max(mean['match3', largest, name] for name in pairwise):.2f} and {mean['match3', largest, 'third order']:.2f} at $N={largest}$. We do not know their modulus, their balance of labels, "
-        "their sizes or their budget, so that the numbers can't be compared digit by digit. What both show is that accuracy on triples falls with the length while other settings are kept."
+        "**Published figures.** One paper on higher-order attention, HOMA (arXiv 2603.11133), reports accuracies on "
+        f"$\\operatorname{{Match3}}$: .76 for pairwise and .91 for triadic attention at "
+        f"$N=8$, .59 and .53 at $N=24$. Ours are {triples_pairwise:.2f} and "
+        f"{mean['match3', smallest, 'third order']:.2f} at $N={smallest}$, and "
+        f"{max(mean['match3', largest, name] for name in pairwise):.2f} and "
+        f"{mean['match3', largest, 'third order']:.2f} at $N={largest}$. We do not know their modulus, their balance "
+        "of labels, "
+        "their sizes or their budget, so that the numbers can't be compared digit by digit. What both show is that "
+        "accuracy on triples falls with the length while other settings are kept."
     )
 )
 
@@ -206,39 +207,31 @@ display(
 # ## Checks
 
 # %% tags=["hide-input"]
+# fmt: off
 by_problem = results.groupby("problem")
-claim(
-    "match.equal-parameters",
-    results.groupby("N")["parameters"].agg(lambda n: n.max() / n.min() - 1).max(), "<=", 0.05,
-    statement="Largest difference in parameters between architectures, as a part of the smallest number.",
-)  # fmt: skip
-claim(
-    "match.balanced", results["constant"].max(), "<=", 0.6, empirical=True,
-    statement="Accuracy of the better constant answer, largest over problems and lengths.",
-)  # fmt: skip
-claim(
-    "match.pairs-learned", by_problem.get_group("match2").groupby(["N", "architecture"])["accuracy"].mean().min(), ">=", 0.7, empirical=True,
-    statement="Mean accuracy on pairs over the seeds, least over lengths and architectures: the control is learned by all, not by all alike.",
-)  # fmt: skip
-claim(
-    "match.triples-third-order", gap, ">=", least_gap, empirical=True,
-    statement=f"Triples at N = {smallest}: mean accuracy of third order minus that of the better pairwise architecture.",
-)  # fmt: skip
-claim(
-    "match.pairs-before-triples",
-    min(mean["match2", n, name] - mean["match3", n, name] for n in token_grid for name in pairwise), ">=", 0.0, empirical=True,
-    statement="Mean accuracy of pairwise layers on pairs minus that on triples, least over lengths and architectures.",
-)  # fmt: skip
-claim(
-    "match.no-worse-than-guessing", float(by_problem.get_group("match3")["accuracy"].min()), ">=", 0.45, empirical=True,
-    statement="No model does worse on triples than guessing, up to sampling: least accuracy over all of them.",
-)  # fmt: skip
+claim("match.equal-parameters", results.groupby("N")["parameters"].agg(lambda n: n.max() / n.min() - 1).max(), "<=",
+    0.05,
+    statement="Largest difference in parameters between architectures, as a part of the smallest number.")
+observed("match.balanced", results["constant"].max(), "<=", 0.6,
+    statement="Accuracy of the better constant answer, largest over problems and lengths.")
+observed("match.pairs-learned", by_problem.get_group("match2").groupby(["N", "architecture"])["accuracy"].mean().min(),
+    ">=", 0.7,
+    statement="Mean accuracy on pairs over the seeds, least over lengths and architectures: the control is learned by "
+    "all, not by all alike.")
+observed("match.triples-third-order", gap, ">=", least_gap,
+    statement=f"Triples at N = {smallest}: mean accuracy of third order minus that of the better pairwise "
+    "architecture.")
+observed("match.pairs-before-triples",
+    min(mean["match2", n, name] - mean["match3", n, name] for n in token_grid for name in pairwise), ">=", 0.0,
+    statement="Mean accuracy of pairwise layers on pairs minus that on triples, least over lengths and architectures.")
+observed("match.no-worse-than-guessing", float(by_problem.get_group("match3")["accuracy"].min()), ">=", 0.45,
+    statement="No model does worse on triples than guessing, up to sampling: least accuracy over all of them.")
 if largest > smallest:
     late = results[(results["problem"] == "match3") & (results["N"] == largest)]
-    claim(
-        "match.triples-not-learned", (late["accuracy"] - late["constant"]).max(), "<=", 0.1, empirical=True,
-        statement=f"Triples at N = {largest}: gain of the best model over a constant answer. With these settings none learns.",
-    )  # fmt: skip
+    observed("match.triples-not-learned", (late["accuracy"] - late["constant"]).max(), "<=", 0.1,
+        statement=f"Triples at N = {largest}: gain of the best model over a constant answer. With these settings none "
+        "learns.")
+# fmt: on
 
 # %% [markdown]
 # ## What this does not show

@@ -253,9 +253,7 @@ journey = pd.DataFrame(
         "odd slot": hidden[:, 1],
         "code": hidden[:, 2],
         "x read": own.long(),
-        "next read": [
-            "–" if end else int(r) for r, end in zip(following, last, strict=True)
-        ],
+        "next read": ["–" if end else int(r) for r, end in zip(following, last, strict=True)],
         "bigram": [*sums.tolist(), "blank"],
         "asks for": wanted,
         "probability": output[0, :, 0],
@@ -302,9 +300,7 @@ for tokens in range(1, 9):
                 "N": tokens,
                 "M": residue_count,
                 "inputs": len(inputs),
-                "wrong": int(
-                    ((single > 0.5) != truth).sum() + ((double > 0.5) != truth).sum()
-                ),
+                "wrong": int(((single > 0.5) != truth).sum() + ((double > 0.5) != truth).sum()),
                 "margin": (double - 0.5).abs().min().item(),
                 "fetched": fetched_error(tried, inputs),
             }
@@ -342,13 +338,8 @@ for tokens in progress(token_grid, "large inputs"):
     for residue_count in modulus_grid:
         task = Match3Bigram(tokens, residue_count)
         count = max(1, num_inputs // 2)
-        inputs = torch.cat(
-            [task.sample(count, generator=generator), near_miss_inputs(task, count)]
-        )
-        labels, truth = (
-            match3_bigram_transformer(task)(inputs) > 0.5,
-            task.target(inputs),
-        )
+        inputs = torch.cat([task.sample(count, generator=generator), near_miss_inputs(task, count)])
+        labels, truth = (match3_bigram_transformer(task)(inputs) > 0.5, task.target(inputs))
         large.append(
             {
                 "N": tokens,
@@ -371,10 +362,7 @@ crippled_inputs = crippled_task.all_inputs()
 wrong_without_blank = int(
     ((crippled(crippled_inputs) > 0.5) != crippled_task.target(crippled_inputs)).sum()
 )
-sizes = [
-    match3_bigram_transformer(Match3Bigram(n, m))
-    for n, m in ((1, 2), (30, 9), (5000, 5000))
-]
+sizes = [match3_bigram_transformer(Match3Bigram(n, m)) for n, m in ((1, 2), (30, 9), (5000, 5000))]
 widest = [
     max(
         matrix.shape[1]
@@ -433,11 +421,7 @@ for bits in progress(range(1, channel_bits + 1), "conversations"):
         )
     for name, row in layers.items():
         tally = run_on_all(row, reduction, strings)
-        answers = (
-            read_slots(reduction, tally.outputs.flatten(0, 1))
-            if name == "slots"
-            else None
-        )
+        answers = read_slots(reduction, tally.outputs.flatten(0, 1)) if name == "slots" else None
         channel.append(
             {
                 "layer": name,
@@ -463,58 +447,39 @@ display(
 # ## Checks
 
 # %% tags=["hide-input"]
-claim(
-    "bigram.small-inputs", int(small["wrong"].sum()), "==", 0, source="P~",
-    statement=f"Wrong labels of the two layers on all {int(small['inputs'].sum()):,} inputs with M^N ≤ {largest_inputs:,}, N ≤ 8, M ≤ 12, in float32 and float64.",
-)  # fmt: skip
-claim(
-    "bigram.margin", small["margin"].min(), ">=", 1 / (1 + math.exp(-MARGIN)) - 0.5, tolerance=1e-12, note="rounding of float64",
-    statement="Least distance of an output from 1/2 on these inputs, against σ(g) − 1/2.",
-)  # fmt: skip
-claim(
-    "bigram.fetched", small["fetched"].max(), "<=", Fraction(1, 7), note="the proof's bound",
-    statement="Largest error of a residue that layer 1 fetched, before rounding.",
-)  # fmt: skip
-claim(
-    "bigram.lone-token", int(by_length.loc[1, "wrong"]), "==", 0,
-    statement="A lone token has no bigram: labels other than 0 at N = 1.",
-)  # fmt: skip
-claim(
-    "bigram.large-inputs", int(large["wrong"].sum()), "==", 0, source="P~",
-    statement=f"Wrong labels of {int(large['labels'].sum()):,} on random and hard inputs up to N = {max(token_grid)}, M = {max(modulus_grid)}, in float32.",
-)  # fmt: skip
-claim(
-    "bigram.dimension", sum(columns != 3 for columns in widest), "==", 0,
-    statement="Sizes, of three from N = 1 to N = 5,000, at which the widest query, key or value matrix does not have 3 columns: m does not depend on N or M.",
-)  # fmt: skip
-claim(
-    "bigram.blank-needed", wrong_without_blank, ">=", 1,
-    statement=f"Wrong labels when the blank's score no longer depends on the query (N = {crippled_task.num_tokens}, M = {crippled_task.modulus}, all inputs).",
-)  # fmt: skip
-claim(
-    "bigram.reduction", int(reduction_rows["wrong"].sum()), "==", 0,
-    statement=f"First labels that are not DISJ, over all pairs of strings, n ≤ {reduction_bits}, N = 2n + 1, M = 4.",
-)  # fmt: skip
-claim(
-    "bigram.rows", int(reduction_rows["different rows"].iloc[-1]), "==", 2**reduction_bits,
-    statement=f"Alice's strings with different rows of first labels, n = {reduction_bits}: she must send n bits.",
-)  # fmt: skip
-claim(
-    "bigram.channel", int(slots["wrong"].sum()), "==", 0,
-    statement=f"Wrong answers of Bob about the layer of N slots, all pairs, n ≤ {channel_bits}.",
-)  # fmt: skip
-claim(
-    "bigram.channel-error", channel["error / η"].max(), "<=", 1.0,
-    statement="Error of Bob's output relative to η, largest over all layers and pairs.",
-)  # fmt: skip
-claim(
-    "bigram.channel-length", int((channel["bits sent"] != channel["of the formula"]).sum()), "==", 0,
-    statement=f"Layers for which Alice's messages are not as long as the formula says, of {len(channel)}.",
-)  # fmt: skip
-claim(
-    "bigram.channel-bits", int((slots["bits sent"] - slots["n"]).min()), ">=", 0,
-    statement="Bits that the layer of slots sends, minus the n that any right protocol needs: the least difference.",
-)  # fmt: skip
+# fmt: off
+claim("bigram.small-inputs", int(small["wrong"].sum()), "==", 0, source="P~",
+    statement=f"Wrong labels of the two layers on all {int(small['inputs'].sum()):,} inputs with M^N ≤ "
+    f"{largest_inputs:,}, N ≤ 8, M ≤ 12, in float32 and float64.")
+claim("bigram.margin", small["margin"].min(), ">=", 1 / (1 + math.exp(-MARGIN)) - 0.5, tolerance=1e-12,
+    note="rounding of float64",
+    statement="Least distance of an output from 1/2 on these inputs, against σ(g) − 1/2.")
+claim("bigram.fetched", small["fetched"].max(), "<=", Fraction(1, 7), note="the proof's bound",
+    statement="Largest error of a residue that layer 1 fetched, before rounding.")
+claim("bigram.lone-token", int(by_length.loc[1, "wrong"]), "==", 0,
+    statement="A lone token has no bigram: labels other than 0 at N = 1.")
+claim("bigram.large-inputs", int(large["wrong"].sum()), "==", 0, source="P~",
+    statement=f"Wrong labels of {int(large['labels'].sum()):,} on random and hard inputs up to N = {max(token_grid)}, "
+    f"M = {max(modulus_grid)}, in float32.")
+claim("bigram.dimension", sum(columns != 3 for columns in widest), "==", 0,
+    statement="Sizes, of three from N = 1 to N = 5,000, at which the widest query, key or value matrix does not have "
+    "3 columns: m does not depend on N or M.")
+claim("bigram.blank-needed", wrong_without_blank, ">=", 1,
+    statement=f"Wrong labels when the blank's score no longer depends on the query (N = {crippled_task.num_tokens}, M "
+    f"= {crippled_task.modulus}, all inputs).")
+claim("bigram.reduction", int(reduction_rows["wrong"].sum()), "==", 0,
+    statement=f"First labels that are not DISJ, over all pairs of strings, n ≤ {reduction_bits}, N = 2n + 1, M = 4.")
+claim("bigram.rows", int(reduction_rows["different rows"].iloc[-1]), "==", 2**reduction_bits,
+    statement=f"Alice's strings with different rows of first labels, n = {reduction_bits}: she must send n bits.")
+claim("bigram.channel", int(slots["wrong"].sum()), "==", 0,
+    statement=f"Wrong answers of Bob about the layer of N slots, all pairs, n ≤ {channel_bits}.")
+claim("bigram.channel-error", channel["error / η"].max(), "<=", 1.0,
+    statement="Error of Bob's output relative to η, largest over all layers and pairs.")
+claim("bigram.channel-length", int((channel["bits sent"] != channel["of the formula"]).sum()), "==", 0,
+    statement=f"Layers for which Alice's messages are not as long as the formula says, of {len(channel)}.")
+claim("bigram.channel-bits", int((slots["bits sent"] - slots["n"]).min()), ">=", 0,
+    statement="Bits that the layer of slots sends, minus the n that any right protocol needs: the least difference.")
+# fmt: on
 
 # %% [markdown]
 # ## What this does not show

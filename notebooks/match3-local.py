@@ -81,21 +81,30 @@ largest_inputs: int = 3000  # all inputs are tried at every size with M^N up to 
 seed: int = 0  # of every random draw on this page
 
 # %% tags=["facts", "hide-input"]
-from attention_limits.hypotheses import intervals, ranges, require, require_matching, usual_ranges
+from attention_limits.hypotheses import ranges, require, require_matching, usual_ranges
 
 quick = {"largest_inputs": 300, "token_grid": [16, 64, 256], "num_inputs": 4}
 
 usual_ranges()
 require_matching(num_tokens, modulus)
 ranges(window=1)
-require(window <= 32, f"window K must be at most 32 (all pairs of a window are tried), got {window}")
+require(
+    window <= 32, f"window K must be at most 32 (all pairs of a window are tried), got {window}"
+)
 least = 2 * window + 1
-require(least <= num_tokens <= 1024, f"num_tokens N must lie in 2K + 1 = {least}…1024, got {num_tokens}")
+require(
+    least <= num_tokens <= 1024, f"num_tokens N must lie in 2K + 1 = {least}…1024, got {num_tokens}"
+)
 require(modulus <= 1000, f"modulus M must be at most 1000 (float32 at N = 1024), got {modulus}")
 for slots in slot_grid:
-    require(slots >= least, f"slot_grid's P must be at least 2K + 1 = {least} for K = {window}, got {slots}")
+    require(
+        slots >= least,
+        f"slot_grid's P must be at least 2K + 1 = {least} for K = {window}, got {slots}",
+    )
 for tokens in token_grid:
-    require(2 <= tokens <= 1024, f"token_grid's N must lie in 2…1024 (exact in float32), got {tokens}")
+    require(
+        2 <= tokens <= 1024, f"token_grid's N must lie in 2…1024 (exact in float32), got {tokens}"
+    )
 require(max(token_grid) > 2 * window, f"token_grid needs a length above 2K = {2 * window}")
 ranges(num_inputs=4, largest_inputs=(100, 10**5))
 
@@ -116,11 +125,8 @@ import torch
 from IPython.display import Markdown, display
 
 from attention_limits import figures
-from attention_limits.companion.claims import claim
-from attention_limits.constructions.match3_variants import (
-    local_bits,
-    match3_local_unit,
-)
+from attention_limits.companion.claims import claim, observed
+from attention_limits.constructions.match3_variants import local_bits, match3_local_unit
 from attention_limits.fixed_point import FixedPoint
 from attention_limits.problems.matching import Match3Local
 from attention_limits.runtime import progress
@@ -146,46 +152,35 @@ averages, attention = unit.attend(inputs)
 truth = problem.target(inputs)
 display(
     Markdown(
-        f"With $N={num_tokens}$, $M={modulus}$, $K={window}$ the unit has $P={unit.value_slots}$ slots, $m={unit.embed_dim}$ and "
-        f"$c={unit.scale:.4g}$. On {num_inputs} random inputs it mislabels {int(((unit(inputs) > 0.5) != truth).sum())} of "
-        f"{truth.numel():,} tokens, of which {truth.double().mean().item():.0%} have the answer 1; the residues that it reads are off by at most "
+        f"With $N={num_tokens}$, $M={modulus}$, $K={window}$ the unit has $P={unit.value_slots}$ slots, "
+        f"$m={unit.embed_dim}$ and "
+        f"$c={unit.scale:.4g}$. On {num_inputs} random inputs it mislabels "
+        f"{int(((unit(inputs) > 0.5) != truth).sum())} of "
+        f"{truth.numel():,} tokens, of which {truth.double().mean().item():.0%} have the answer 1; the residues that "
+        "it reads are off by at most "
         f"{residue_error(unit, averages, inputs):.3f} before they are rounded."
     )
 )
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-local-parabola", "caption": "A query is a tangent. Left: keys on the parabola, here with K = 2 and P = 5 slots, one colour a slot; the tangent at i touches key i, and the gap between key j and the tangent is (j − i)². The shaded strip is the window: five keys of different colours. Right: the weights that follow, on a logarithmic scale; a slot-mate has less weight than the window's token by at least the factor 8M + 1, M = 10."}, "image": {"alt": "Left: points on a parabola in five repeating colours with a tangent line at the middle one; a shaded strip holds five neighbouring points, each of another colour. Right: attention weights of the same keys, an upside-down parabola on a logarithmic scale, falling away from the middle on both sides."}}
 small_unit = match3_local_unit(Match3Local(15, 10, 2), value_slots=5).double()
-weights = (
-    small_unit.attend(torch.zeros(1, 15, dtype=torch.int64)).attention[0, 9].numpy()
-)
+weights = small_unit.attend(torch.zeros(1, 15, dtype=torch.int64)).attention[0, 9].numpy()
 position, here = np.arange(-7, 8), 2  # centred, as in the unit
-palette = np.array(
-    [figures.BLUE, figures.ORANGE, figures.GREEN, figures.PINK, figures.SKY]
-)
+palette = np.array([figures.BLUE, figures.ORANGE, figures.GREEN, figures.PINK, figures.SKY])
 fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.8))
 left.plot(position, position**2, color=figures.GREY, linewidth=0.8, zorder=1)
 tangent = 2 * here * position - here**2
 left.plot(position, tangent, "--", color=figures.GREY, linewidth=1.2, zorder=1)
-left.vlines(
-    position, tangent, position**2, color=figures.GREY, linewidth=0.8, alpha=0.6
-)
+left.vlines(position, tangent, position**2, color=figures.GREY, linewidth=0.8, alpha=0.6)
 left.scatter(position, position**2, color=palette[position % 5], s=40, zorder=2)
-left.annotate(
-    "tangent at $i$", (5.2, 12), color=figures.GREY, va="top", ha="left", rotation=0
-)
+left.annotate("tangent at $i$", (5.2, 12), color=figures.GREY, va="top", ha="left", rotation=0)
 left.set(xlabel="$j$", ylabel="$j^2$", title="keys $(j, j^2)$")
 right.scatter(position, weights, color=palette[position % 5], s=40, zorder=2)
-right.set(
-    xlabel="$j$",
-    ylabel="attention weight",
-    yscale="log",
-    title="weights of query $i$",
-)
+right.set(xlabel="$j$", ylabel="attention weight", yscale="log", title="weights of query $i$")
 for axes in (left, right):
     axes.axvspan(here - 2.5, here + 2.5, color=figures.GREY, alpha=0.13, linewidth=0)
     axes.set_xticks(
-        [here - 5, here - 2, here, here + 2, here + 5],
-        ["$i-5$", "$i-2$", "$i$", "$i+2$", "$i+5$"],
+        [here - 5, here - 2, here, here + 2, here + 5], ["$i-5$", "$i-2$", "$i$", "$i+2$", "$i+5$"]
     )
 plt.show()
 
@@ -199,10 +194,7 @@ plt.show()
 def columns(unit):
     """m as it was built: the columns of the widest matrix."""
     attention = unit.attention
-    return max(
-        matrix.shape[1]
-        for matrix in (attention.query, attention.key, attention.value)
-    )
+    return max(matrix.shape[1] for matrix in (attention.query, attention.key, attention.value))
 
 
 small = []
@@ -227,9 +219,7 @@ for tokens in range(1, 8):
                         "inputs": len(every),
                         "longer than the sequence": reach >= tokens,
                         "wrong": wrong,
-                        "error": residue_error(
-                            tried, tried.attend(every).output, every
-                        ),
+                        "error": residue_error(tried, tried.attend(every).output, every),
                     }
                 )
 small = pd.DataFrame(small)
@@ -271,19 +261,13 @@ trade = pd.DataFrame(trade)
 display(
     trade.style.hide()
     .format({"c": "{:.4f}", "wrong": "{:.0f}", "error read": "{:.3f}"}, na_rep="–")
-    .set_caption(
-        f"Slots against bits of an average, N = {num_tokens}, M = {modulus}, K = {window}"
-    )
+    .set_caption(f"Slots against bits of an average, N = {num_tokens}, M = {modulus}, K = {window}")
 )
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-local-bits", "caption": "Bits of an average that are enough, against the number of slots. To the left of 2K + 1 a window doesn't fit; the curve falls steeply and is flat from about 3K on. For comparison, the vertical dashed line stands at K log₂ N, the growth of the paper's dimension with its constant taken as 1."}, "image": {"alt": "A curve of bits against slots that starts high at two K plus one, falls to less than half within a few slots and levels off a little above log two of M. A dashed vertical line far to the right marks K log N."}}
 fig, axes = plt.subplots(figsize=(7.2, 3.6))
-axes.plot(
-    trade["P"], trade["bits"], "o-", color=figures.BLUE, label="parabola keys, $m=P$"
-)
-axes.axvspan(
-    2 * window - 4, 2 * window + 0.5, color=figures.GREY, alpha=0.13, linewidth=0
-)
+axes.plot(trade["P"], trade["bits"], "o-", color=figures.BLUE, label="parabola keys, $m=P$")
+axes.axvspan(2 * window - 4, 2 * window + 0.5, color=figures.GREY, alpha=0.13, linewidth=0)
 axes.annotate(
     "$P<2K+1$",
     (2 * window - 3.8, trade["bits"].max()),
@@ -294,26 +278,15 @@ axes.annotate(
 )
 axes.axhline(math.log2(modulus), color=figures.GREEN, linewidth=1, linestyle=":")
 axes.annotate(
-    r"$\log_2M$",
-    (max(slot_grid), math.log2(modulus)),
-    color=figures.GREEN,
-    va="bottom",
-    ha="right",
+    r"$\log_2M$", (max(slot_grid), math.log2(modulus)), color=figures.GREEN, va="bottom", ha="right"
 )
 growth = window * math.log2(num_tokens)
 axes.axvline(growth, color=figures.ORANGE, linestyle="--", linewidth=1.2)
 axes.annotate(
-    r"$K\log_2N$ ",
-    (growth, trade["bits"].max()),
-    color=figures.ORANGE,
-    ha="right",
-    va="top",
+    r"$K\log_2N$ ", (growth, trade["bits"].max()), color=figures.ORANGE, ha="right", va="top"
 )
 axes.set(
-    xlabel="slots $P$",
-    ylabel="bits of an average",
-    ylim=(0, None),
-    xlim=(2 * window - 4, None),
+    xlabel="slots $P$", ylabel="bits of an average", ylim=(0, None), xlim=(2 * window - 4, None)
 )
 axes.legend(loc="upper center")
 plt.show()
@@ -349,9 +322,7 @@ display(
 accepted = 0
 for slots in range(1, 2 * window + 1):
     try:
-        match3_local_unit(
-            Match3Local(4 * window + 4, modulus, window), value_slots=slots
-        )
+        match3_local_unit(Match3Local(4 * window + 4, modulus, window), value_slots=slots)
         accepted += 1
     except ValueError:
         pass
@@ -361,9 +332,7 @@ sample = break_task.sample(num_inputs, generator=generator)
 coarse = match3_local_unit(break_task, value_slots=9).double()
 integer, fraction = local_bits(break_task, 9)
 rounded = FixedPoint(integer, fraction - 6).round(coarse.attend(sample).output)
-wrong_when_coarse = int(
-    ((coarse.decide(rounded) > 0.5) != break_task.target(sample)).sum()
-)
+wrong_when_coarse = int(((coarse.decide(rounded) > 0.5) != break_task.target(sample)).sum())
 flat = match3_local_unit(break_task, value_slots=9).double()
 flat.scale /= 8  # the bell of more slots, on nine
 wrong_when_flat = int(((flat(sample) > 0.5) != break_task.target(sample)).sum())
@@ -419,58 +388,39 @@ display(
 # ## Checks
 
 # %% tags=["hide-input"]
-claim(
-    "local.small-inputs", int(small["wrong"].sum()), "==", 0,
-    statement=f"Wrong labels over all inputs with M^N ≤ {largest_inputs:,}, N ≤ 7, M ≤ 7, K from 0 to 9 and three numbers of slots: {int(small['inputs'].sum()):,} runs in float32 and as many in float64.",
-)  # fmt: skip
-claim(
-    "local.long-windows", int(small.loc[small["longer than the sequence"], "wrong"].sum()), "==", 0,
-    statement="Of these, wrong labels where the window is longer than the sequence.",
-)  # fmt: skip
-claim(
-    "local.residues", small["error"].max(), "<", 0.25, tolerance=1e-9, note="rounding of float64",
-    statement="Largest error of a residue that was read off the exact averages, on all small inputs.",
-)  # fmt: skip
-claim(
-    "local.dimension", int((small["m"] != small["P"].clip(lower=2)).sum()) + int((trade["m"] != trade["P"].clip(lower=2)).sum()), "==", 0,
-    statement="Units whose m is not max(P, 2).",
-)  # fmt: skip
-claim(
-    "local.any-length", int(lengths.loc[lengths["N"] > 2 * window, "m"].nunique()), "==", 1,
-    statement=f"Different embedding dimensions for lengths up to N = {max(token_grid)}, at one K.",
-)  # fmt: skip
-claim(
-    "local.random-inputs", int(lengths["wrong"].sum()), "==", 0,
-    statement=f"Wrong labels on random inputs up to N = {max(token_grid)}, in float32.",
-)  # fmt: skip
-claim(
-    "local.bits", int(trade["wrong"].sum()), "==", 0,
-    statement=f"Wrong labels with averages rounded to the bits counted, for {int(trade['wrong'].notna().sum())} numbers of slots.",
-)  # fmt: skip
-claim(
-    "local.rounded-residues", trade["error read"].max(), "<", 0.5,
-    statement="Largest error of a residue that was read off rounded averages: less than what rounding to integers forgives.",
-)  # fmt: skip
-claim(
-    "local.log-bits", bits_excess, "<=", 0,
-    statement="At P = 4K: bits minus (log₂ M + 3 + log₂(1 + 3K) + (17/128) log₂(8M + 1)), largest over 24 sizes with N ≤ 10,000, M ≤ 10⁶, K ≤ 64.",
-)  # fmt: skip
-claim(
-    "local.slots-needed", accepted, "==", 0,
-    statement="Numbers of slots below 2K + 1 that the construction accepts.",
-)  # fmt: skip
-claim(
-    "local.bits-needed", wrong_when_coarse, ">=", 1, empirical=True,
-    statement="Wrong labels with six bits fewer (N = 64, K = 4, P = 9, random inputs).",
-)  # fmt: skip
-claim(
-    "local.steepness-needed", wrong_when_flat, ">=", 1, empirical=True,
-    statement="Wrong labels with an eighth of the scale c, where slot-mates disturb (same sizes).",
-)  # fmt: skip
-claim(
-    "local.position", min(steps), ">", 0.0,
-    statement="Least step of the averaged position: a token can tell its place without a residual connection.",
-)  # fmt: skip
+# fmt: off
+claim("local.small-inputs", int(small["wrong"].sum()), "==", 0,
+    statement=f"Wrong labels over all inputs with M^N ≤ {largest_inputs:,}, N ≤ 7, M ≤ 7, K from 0 to 9 and three "
+    f"numbers of slots: {int(small['inputs'].sum()):,} runs in float32 and as many in float64.")
+claim("local.long-windows", int(small.loc[small["longer than the sequence"], "wrong"].sum()), "==", 0,
+    statement="Of these, wrong labels where the window is longer than the sequence.")
+claim("local.residues", small["error"].max(), "<", 0.25, tolerance=1e-9, note="rounding of float64",
+    statement="Largest error of a residue that was read off the exact averages, on all small inputs.")
+claim("local.dimension",
+    int((small["m"] != small["P"].clip(lower=2)).sum()) + int((trade["m"] != trade["P"].clip(lower=2)).sum()), "==", 0,
+    statement="Units whose m is not max(P, 2).")
+claim("local.any-length", int(lengths.loc[lengths["N"] > 2 * window, "m"].nunique()), "==", 1,
+    statement=f"Different embedding dimensions for lengths up to N = {max(token_grid)}, at one K.")
+claim("local.random-inputs", int(lengths["wrong"].sum()), "==", 0,
+    statement=f"Wrong labels on random inputs up to N = {max(token_grid)}, in float32.")
+claim("local.bits", int(trade["wrong"].sum()), "==", 0,
+    statement=f"Wrong labels with averages rounded to the bits counted, for {int(trade['wrong'].notna().sum())} "
+    "numbers of slots.")
+claim("local.rounded-residues", trade["error read"].max(), "<", 0.5,
+    statement="Largest error of a residue that was read off rounded averages: less than what rounding to integers "
+    "forgives.")
+claim("local.log-bits", bits_excess, "<=", 0,
+    statement="At P = 4K: bits minus (log₂ M + 3 + log₂(1 + 3K) + (17/128) log₂(8M + 1)), largest over 24 sizes with "
+    "N ≤ 10,000, M ≤ 10⁶, K ≤ 64.")
+claim("local.slots-needed", accepted, "==", 0,
+    statement="Numbers of slots below 2K + 1 that the construction accepts.")
+observed("local.bits-needed", wrong_when_coarse, ">=", 1,
+    statement="Wrong labels with six bits fewer (N = 64, K = 4, P = 9, random inputs).")
+observed("local.steepness-needed", wrong_when_flat, ">=", 1,
+    statement="Wrong labels with an eighth of the scale c, where slot-mates disturb (same sizes).")
+claim("local.position", min(steps), ">", 0.0,
+    statement="Least step of the averaged position: a token can tell its place without a residual connection.")
+# fmt: on
 
 # %% [markdown]
 # ## What this does not show

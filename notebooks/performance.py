@@ -52,9 +52,22 @@ num_planted: int = 3  # tokens of the long input that complete triples
 seed: int = 0  # of every random draw on this page
 
 # %% tags=["facts", "hide-input"]
-from attention_limits.hypotheses import distinct, intervals, ranges, require, require_matching, usual_ranges
+from attention_limits.hypotheses import (
+    distinct,
+    intervals,
+    ranges,
+    require,
+    require_matching,
+    usual_ranges,
+)
 
-quick = {"token_grid": [32, 64, 128], "seconds_each": 0.05, "memory_tokens": 256, "long_tokens": 100_000, "long_modulus": 400_000}
+quick = {
+    "token_grid": [32, 64, 128],
+    "seconds_each": 0.05,
+    "memory_tokens": 256,
+    "long_tokens": 100_000,
+    "long_modulus": 400_000,
+}
 
 usual_ranges()
 require_matching(long_tokens, long_modulus)
@@ -67,7 +80,9 @@ ranges(
 distinct("token_grid")
 require(len(token_grid) >= 3, f"token_grid needs three N for a growth exponent, got {token_grid}")
 intervals(token_grid=(8, 512, "N³ scores are held"))
-require(0 < seconds_each <= 60, f"seconds_each must lie above 0 and be at most 60, got {seconds_each}")
+require(
+    0 < seconds_each <= 60, f"seconds_each must lie above 0 and be at most 60, got {seconds_each}"
+)
 require(benchmarks != "", "benchmarks must name a file, got ''")
 
 # %% [markdown]
@@ -127,10 +142,7 @@ groups = {
     "evaluation": evaluation_contests(token_grid, seed),
     "long": [long_contest(long_tokens, long_modulus, num_planted, seed)],
     "training": ensemble_contests([(20, 64, 8)], 20),
-    "batches": [
-        certificate_contest(128, 4, 500, seed),
-        unit_contest(64, 4, 16, seed),
-    ],
+    "batches": [certificate_contest(128, 4, 500, seed), unit_contest(64, 4, 16, seed)],
     "check": [exhaustive_contest(3, 6)],
 }
 deviations = {
@@ -144,12 +156,8 @@ deviations = {
 pd.DataFrame(
     {
         "contests": {group: len(contests) for group, contests in groups.items()},
-        "results compared": {
-            group: len(found) for group, found in deviations.items()
-        },
-        "largest deviation": {
-            group: max(found) for group, found in deviations.items()
-        },
+        "results compared": {group: len(found) for group, found in deviations.items()},
+        "largest deviation": {group: max(found) for group, found in deviations.items()},
         "allowed": {
             group: max(contest.tolerance for contest in contests)
             for group, contests in groups.items()
@@ -192,14 +200,10 @@ source = (
     else f"There is no `{benchmarks}`, so that this page measured a few sizes itself; `make bench` measures more"
 )
 absent = {
-    way: reason
-    for contest in groups["third order"]
-    for way, reason in contest.missing.items()
+    way: reason for contest in groups["third order"] for way, reason in contest.missing.items()
 }
 left_out = (
-    ""
-    if from_file
-    else "".join(f" Without {way}: {reason}." for way, reason in absent.items())
+    "" if from_file else "".join(f" Without {way}: {reason}." for way, reason in absent.items())
 )
 outdated = (
     ""
@@ -256,9 +260,7 @@ look = {
 fig, grid = plt.subplots(2, len(cases), figsize=(7.2, 7), sharex=True, squeeze=False)
 for axes_row, passes in zip(grid, ("forward", "both"), strict=True):
     for axes, (m, d) in zip(axes_row, cases, strict=True):
-        rows = frame[
-            (frame["m"] == m) & (frame["d"] == d) & (frame["passes"] == passes)
-        ]
+        rows = frame[(frame["m"] == m) & (frame["d"] == d) & (frame["passes"] == passes)]
         for way, part in rows.groupby("way", sort=False):
             color, marker = look[way]
             axes.errorbar(
@@ -273,15 +275,9 @@ for axes_row, passes in zip(grid, ("forward", "both"), strict=True):
             )
         sizes = sorted(rows["N"].unique())
         if passes == "forward":
-            least = [
-                1e3 * floor(int(n), int(m), int(d), report.machine) for n in sizes
-            ]
+            least = [1e3 * floor(int(n), int(m), int(d), report.machine) for n in sizes]
             axes.plot(sizes, least, "--", color="black", linewidth=1, label="floor")
-        axes.set(
-            xscale="log",
-            yscale="log",
-            title=f"{passes}, $m={m}$, $d={d}$",
-        )
+        axes.set(xscale="log", yscale="log", title=f"{passes}, $m={m}$, $d={d}$")
         axes.set_xticks(sizes, [str(n) for n in sizes], minor=False)
         axes.minorticks_off()
 for axes in grid[-1]:
@@ -338,17 +334,12 @@ def exponents(topic, follow=()):
         f"{row['exponent']:.2f} ({row['low']:.2f}–{row['high']:.2f})"
         for row in table.to_dict("records")
     ]
-    table["N"] = [
-        f"{least}–{most}"
-        for least, most in zip(table["from"], table["to"], strict=True)
-    ]
+    table["N"] = [f"{least}–{most}" for least, most in zip(table["from"], table["to"], strict=True)]
     return table
 
 
 table = exponents("third-order attention")
-table["case"] = [
-    f"m={row['m']}, d={row['d']}, {row['passes']}" for row in table.to_dict("records")
-]
+table["case"] = [f"m={row['m']}, d={row['d']}, {row['passes']}" for row in table.to_dict("records")]
 by_way = table.pivot(index="way", columns="case", values="exponent")
 by_way = by_way.reindex(index=table["way"].unique(), columns=table["case"].unique())
 display(Markdown(f"Third-order attention, $N={table['N'].iloc[0]}$:"))
@@ -377,7 +368,8 @@ pd.concat(rest).reindex(columns=columns).fillna("").style.hide(axis="index")
 machine = report.machine
 display(
     Markdown(
-        f"$P={machine.flops / 1e9:.0f}$ GFLOP/s, $e={machine.exp_seconds * 1e9:.2f}$ ns, bandwidth {machine.bandwidth / 1e9:.1f} GB/s (read and written)."
+        f"$P={machine.flops / 1e9:.0f}$ GFLOP/s, $e={machine.exp_seconds * 1e9:.2f}$ ns, bandwidth "
+        f"{machine.bandwidth / 1e9:.1f} GB/s (read and written)."
     )
 )
 largest = frame[(frame["N"] == frame["N"].max()) & (frame["passes"] == "forward")]
@@ -399,12 +391,7 @@ for row in largest.to_dict("records"):
         }
     )
 pd.DataFrame(roof).style.hide(axis="index").format(
-    {
-        "ms": "{:.1f}",
-        "floor": "{:.1f}",
-        "share": "{:.0%}",
-        "passes through memory": "{:.1f}",
-    }
+    {"ms": "{:.1f}", "floor": "{:.1f}", "share": "{:.0%}", "passes through memory": "{:.1f}"}
 )
 
 # %% [markdown]
@@ -461,25 +448,18 @@ for topic in (
     letters = report.about(topic)[0].sizes
     sizes = ", ".join(f"{letter} = {top[letter].iloc[0]:,}" for letter in letters)
     display(Markdown(f"**{topic[0].upper() + topic[1:]}**, {sizes}:"))
-    names = {
-        "per second": "inputs per second",
-        "low": "lower quartile",
-        "high": "upper quartile",
-    }
-    chosen = top[["way", "per second", "times faster", "low", "high"]].rename(
-        columns=names
-    )
+    names = {"per second": "inputs per second", "low": "lower quartile", "high": "upper quartile"}
+    chosen = top[["way", "per second", "times faster", "low", "high"]].rename(columns=names)
     display(
         chosen.style.hide(axis="index")
         .format("{:.2f}", subset=["times faster", "lower quartile", "upper quartile"])
         .format("{:,.0f}", subset="inputs per second")
     )
-rival = next(
-    one for one in report.about("labels of a long input") if one.way == "convolution"
-)
+rival = next(one for one in report.about("labels of a long input") if one.way == "convolution")
 display(
     Markdown(
-        "A hash table of the $N^2$ sums of pairs, in plain Python, is a hard rival of the convolution at small $N$. For the long input it would have "
+        "A hash table of the $N^2$ sums of pairs, in plain Python, is a hard rival of the convolution at small $N$. "
+        "For the long input it would have "
         f"{rival.sizes['N'] ** 2:,} sums to try, where the convolution took {rival.spread.median:.2g} s."
     )
 )
@@ -515,8 +495,10 @@ spent = pd.DataFrame(
 ).sort_values("seconds", ascending=False)
 display(
     Markdown(
-        f"At the time of this run {len(spent)} of the {len(runs)} other pages had been run, in {spent['seconds'].sum():.0f} s together; pages run in parallel, and trained models are "
-        "read from the store where they are there. The [state of the runs](../book/status.md) has all pages of this print."
+        f"At the time of this run {len(spent)} of the {len(runs)} other pages had been run, in "
+        f"{spent['seconds'].sum():.0f} s together; pages run in parallel, and trained models are "
+        "read from the store where they are there. The [state of the runs](../book/status.md) has all pages of this "
+        "print."
     )
 )
 if len(spent):
@@ -528,7 +510,8 @@ if junit.exists():
     times = seconds_by_file(junit)
     display(
         Markdown(
-            f"The last `make test` took {times.seconds.sum():.0f} s for {times.tests.sum():,} tests, the sum of all its processes, after `make book` and the linters. These files took the most, some of it for "
+            f"The last `make test` took {times.seconds.sum():.0f} s for {times.tests.sum():,} tests, the sum of all "
+            "its processes, after `make book` and the linters. These files took the most, some of it for "
             "running pages in small, for a book of their own and for processes that are killed halfway:"
         )
     )
@@ -544,16 +527,10 @@ else:
 
 # %%
 planted = planted_triples(
-    long_tokens,
-    long_modulus,
-    num_planted,
-    generator=torch.Generator().manual_seed(seed),
+    long_tokens, long_modulus, num_planted, generator=torch.Generator().manual_seed(seed)
 )
 (long,) = groups["long"]
-long_wrong = {
-    name: int((way(planted) != planted.target).sum())
-    for name, way in long.ways.items()
-}
+long_wrong = {name: int((way(planted) != planted.target).sum()) for name, way in long.ways.items()}
 (check,) = groups["check"]
 small_wrong = int((~check.ways["in a batch"](check.draw())).sum())
 honest = groups["third order"][0]
@@ -567,55 +544,42 @@ except DisagreementError as error:
     display(Markdown(f"The spoilt contest ends with: *{error}*."))
 
 # %% tags=["hide-input"]
-claim(
-    "performance.attention", max(deviations["third order"]), "<=", 0.0, tolerance=1e-4, note="float32 sums of N² terms",
-    statement=f"Largest deviation of any way from the plain einsum, outputs and gradients relative to their largest entries, N = {token_grid}.",
-)  # fmt: skip
-claim(
-    "performance.threads", max(deviations["threads"]), "<=", 0.0, tolerance=1e-4, note="float32 sums of N² terms",
-    statement=f"Largest deviation of what all cores compute from what one thread does, outputs and gradients, N = {token_grid[-1]}.",
-)  # fmt: skip
-claim(
-    "performance.unit", max(deviations["unit"]), "<=", 0.0, tolerance=1e-4, note="float32 sums of up to N terms",
-    statement="Largest deviation of torch's attention from the unit, outputs and gradients of the tokens.",
-)  # fmt: skip
-claim(
-    "performance.labels", sum(deviation > 0 for deviation in deviations["labels"]), "==", 0,
-    statement="Ways to label Match2 and Match3 that differ anywhere from the loop over all tuples.",
-)  # fmt: skip
-claim(
-    "performance.evaluation", max(deviations["evaluation"]), "<=", 0.0, tolerance=max(c.tolerance for c in groups["evaluation"]),
-    note="the unit's own bound on the rounding of log-odds",
-    statement="Largest deviation of evaluation by counting from evaluation through all pairs.",
-)  # fmt: skip
-claim(
-    "performance.training", max(deviations["training"]), "<=", 0.0, tolerance=1e-3, note="float32, five steps of Adam",
-    statement="Largest deviation of an ensemble's first errors from those of models trained one by one.",
-)  # fmt: skip
-claim(
-    "performance.batches", max(deviations["batches"]), "<=", 0.0, tolerance=1e-5, note="float32 in the unit",
-    statement="Largest deviation of certificates and outputs in a batch from those one by one.",
-)  # fmt: skip
-claim(
-    "performance.long", sum(long_wrong.values()), "==", 0,
-    statement=f"Wrong labels at N = {long_tokens:,}, M = {long_modulus:,}, of the oracle and of the unit, against the labels known from planting.",
-)  # fmt: skip
-claim(
-    "performance.check", small_wrong + int(max(deviations["check"]) > 0), "==", 0,
-    statement=f"Inputs of {check.title.removeprefix('check of all inputs, ')} that the third-order unit labels wrongly, or the loop otherwise than the batch.",
-)  # fmt: skip
-claim(
-    "performance.refused", refused, "==", True,
-    statement="Whether a way whose output is 0.1 % too large is refused.",
-)  # fmt: skip
-claim(
-    "performance.memory", sum(g.num_bytes > 10e6 for g in small_memory if g.form == "streamed"), "==", 0,
-    statement=f"Streamed calls, forward or both, that raise the memory of a process by more than 10 MB at N = {memory_tokens}, m = 5, d = 1.",
-)  # fmt: skip
-claim(
-    "performance.memory-plain", sum(g.num_bytes < 4 * memory_tokens**3 for g in small_memory if g.form in ("plain einsum", "Khatri–Rao")), "==", 0,
-    statement=f"Calls of the plain and the Khatri–Rao form that take less than N³ numbers of 4 bytes there, {4e-6 * memory_tokens**3:,.0f} MB.",
-)  # fmt: skip
+# fmt: off
+claim("performance.attention", max(deviations["third order"]), "<=", 0.0, tolerance=1e-4,
+    note="float32 sums of N² terms",
+    statement="Largest deviation of any way from the plain einsum, outputs and gradients relative to their largest "
+    f"entries, N = {token_grid}.")
+claim("performance.threads", max(deviations["threads"]), "<=", 0.0, tolerance=1e-4, note="float32 sums of N² terms",
+    statement="Largest deviation of what all cores compute from what one thread does, outputs and gradients, N = "
+    f"{token_grid[-1]}.")
+claim("performance.unit", max(deviations["unit"]), "<=", 0.0, tolerance=1e-4, note="float32 sums of up to N terms",
+    statement="Largest deviation of torch's attention from the unit, outputs and gradients of the tokens.")
+claim("performance.labels", sum(deviation > 0 for deviation in deviations["labels"]), "==", 0,
+    statement="Ways to label Match2 and Match3 that differ anywhere from the loop over all tuples.")
+claim("performance.evaluation", max(deviations["evaluation"]), "<=", 0.0,
+    tolerance=max(c.tolerance for c in groups["evaluation"]), note="the unit's own bound on the rounding of log-odds",
+    statement="Largest deviation of evaluation by counting from evaluation through all pairs.")
+claim("performance.training", max(deviations["training"]), "<=", 0.0, tolerance=1e-3,
+    note="float32, five steps of Adam",
+    statement="Largest deviation of an ensemble's first errors from those of models trained one by one.")
+claim("performance.batches", max(deviations["batches"]), "<=", 0.0, tolerance=1e-5, note="float32 in the unit",
+    statement="Largest deviation of certificates and outputs in a batch from those one by one.")
+claim("performance.long", sum(long_wrong.values()), "==", 0,
+    statement=f"Wrong labels at N = {long_tokens:,}, M = {long_modulus:,}, of the oracle and of the unit, against the "
+    "labels known from planting.")
+claim("performance.check", small_wrong + int(max(deviations["check"]) > 0), "==", 0,
+    statement=f"Inputs of {check.title.removeprefix('check of all inputs, ')} that the third-order unit labels "
+    "wrongly, or the loop otherwise than the batch.")
+claim("performance.refused", refused, "==", True,
+    statement="Whether a way whose output is 0.1 % too large is refused.")
+claim("performance.memory", sum(g.num_bytes > 10e6 for g in small_memory if g.form == "streamed"), "==", 0,
+    statement="Streamed calls, forward or both, that raise the memory of a process by more than 10 MB at N = "
+    f"{memory_tokens}, m = 5, d = 1.")
+claim("performance.memory-plain",
+    sum(g.num_bytes < 4 * memory_tokens**3 for g in small_memory if g.form in ("plain einsum", "Khatri–Rao")), "==", 0,
+    statement="Calls of the plain and the Khatri–Rao form that take less than N³ numbers of 4 bytes there, "
+    f"{4e-6 * memory_tokens**3:,.0f} MB.")
+# fmt: on
 
 # %% [markdown]
 # ## What this does not show

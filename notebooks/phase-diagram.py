@@ -53,14 +53,10 @@ num_tokens: int = 32  # N, tokens
 value_dim: int = 4  # d', coordinates of a value
 sparsity_grid: list[int] = [1, 2, 4, 8]  # q of the first map
 embed_grid: list[int] = [8, 16, 32, 64, 128]  # m of the first map
-attention_rate: float = (
-    5e-3  # Adam's learning rate after the warm-up, in the first map
-)
+attention_rate: float = 5e-3  # Adam's learning rate after the warm-up, in the first map
 address_sparsity_grid: list[int] = [1, 2, 4, 8, 16]  # q of the second map
 address_embed_grid: list[int] = [1, 2, 4, 8, 16, 32]  # m of the second map
-address_rate: float = (
-    2e-2  # Adam's learning rate after the warm-up, in the second map
-)
+address_rate: float = 2e-2  # Adam's learning rate after the warm-up, in the second map
 step_grid: list[int] = [1200, 600]  # two budgets, in steps, the larger one first
 batch_size: int = 8  # samples of a step
 level: float = 0.25  # the share of uniform attention's error that is called learned
@@ -70,27 +66,56 @@ seed: int = 0  # of the first repetition
 # %% tags=["facts", "hide-input"]
 from attention_limits.hypotheses import intervals, positive, ranges, require, usual_ranges
 
-quick = {"num_tokens": 12, "sparsity_grid": [1, 2, 4], "embed_grid": [8, 16, 32, 64], "attention_rate": 0.008, "address_sparsity_grid": [1, 2, 4], "address_embed_grid": [1, 2, 4, 8], "step_grid": [400, 200], "level": 0.3, "num_seeds": 2}
+quick = {
+    "num_tokens": 12,
+    "sparsity_grid": [1, 2, 4],
+    "embed_grid": [8, 16, 32, 64],
+    "attention_rate": 0.008,
+    "address_sparsity_grid": [1, 2, 4],
+    "address_embed_grid": [1, 2, 4, 8],
+    "step_grid": [400, 200],
+    "level": 0.3,
+    "num_seeds": 2,
+}
 # 600 trials of 10,000 steps in all; at 1.2 ms a step (measured) two hours on one core.
-paper = {"sparsity_grid": [1, 2, 3, 4, 6, 8, 12, 16], "embed_grid": [2, 4, 8, 16, 32, 64, 128], "address_sparsity_grid": [1, 2, 3, 4, 6, 8, 12, 16], "address_embed_grid": [1, 2, 4, 8, 16, 32, 64, 128], "step_grid": [8000, 2000], "num_seeds": 5}
+paper = {
+    "sparsity_grid": [1, 2, 3, 4, 6, 8, 12, 16],
+    "embed_grid": [2, 4, 8, 16, 32, 64, 128],
+    "address_sparsity_grid": [1, 2, 3, 4, 6, 8, 12, 16],
+    "address_embed_grid": [1, 2, 4, 8, 16, 32, 64, 128],
+    "step_grid": [8000, 2000],
+    "num_seeds": 5,
+}
 study = "attention_limits.experiments.studies.phase_diagram:phase_diagram"
 
 usual_ranges()
 intervals(num_tokens=(3, 256, "each cell of a map is trained"))
 ranges(value_dim=1)
-for name, entries in dict(
-    sparsity_grid=sparsity_grid,
-    embed_grid=embed_grid,
-    address_sparsity_grid=address_sparsity_grid,
-    address_embed_grid=address_embed_grid,
-).items():
-    require(len(entries) >= 2, f"{name} needs at least two entries (it is an axis of a map), got {entries}")
+for name, entries in {
+    "sparsity_grid": sparsity_grid,
+    "embed_grid": embed_grid,
+    "address_sparsity_grid": address_sparsity_grid,
+    "address_embed_grid": address_embed_grid,
+}.items():
+    require(
+        len(entries) >= 2,
+        f"{name} needs at least two entries (it is an axis of a map), got {entries}",
+    )
     require(entries == sorted(set(entries)), f"{name}'s entries must rise, got {entries}")
 ranges(sparsity_grid=1, embed_grid=1, address_sparsity_grid=1, address_embed_grid=1)
-for name, most in (("sparsity_grid", sparsity_grid[-1]), ("address_sparsity_grid", address_sparsity_grid[-1])):
-    require(most < num_tokens, f"{name}'s q = {most} needs q < N = {num_tokens}: uniform attention is exact there")
+for name, most in (
+    ("sparsity_grid", sparsity_grid[-1]),
+    ("address_sparsity_grid", address_sparsity_grid[-1]),
+):
+    require(
+        most < num_tokens,
+        f"{name}'s q = {most} needs q < N = {num_tokens}: uniform attention is exact there",
+    )
 both = [q for q in sparsity_grid if q in address_sparsity_grid]
-require(any(q >= 2 for q in both), f"sparsity_grid and address_sparsity_grid must share a q ≥ 2, they share {both}")
+require(
+    any(q >= 2 for q in both),
+    f"sparsity_grid and address_sparsity_grid must share a q ≥ 2, they share {both}",
+)
 require(
     len(step_grid) == 2 and step_grid[0] > step_grid[1] >= 1,
     f"step_grid must be two budgets, the larger one first, each at least 1, got {step_grid}",
@@ -117,7 +142,7 @@ from matplotlib.colors import LogNorm
 from scipy.stats import spearmanr
 
 from attention_limits import figures
-from attention_limits.companion.claims import claim
+from attention_limits.companion.claims import observed
 from attention_limits.experiments.studies.phase_diagram import (
     over_seeds,
     phase_diagram,
@@ -143,6 +168,7 @@ frame = phase_diagram(
     seed=seed,
 )
 
+
 # %% tags=["hide-input"]
 def listed(entries):
     return ", ".join(map(str, entries))
@@ -150,11 +176,14 @@ def listed(entries):
 
 display(
     Markdown(
-        f"These are {len(frame)} trials, {frame['diverged'].sum()} of which diverged. The grid is a part of a larger one. The first map "
+        f"These are {len(frame)} trials, {frame['diverged'].sum()} of which diverged. The grid is a part of a larger "
+        "one. The first map "
         f"has $q\\in\\{{{listed(sparsity_grid)}\\}}$ and $m\\in\\{{{listed(embed_grid)}\\}}$ here, the second "
-        f"$q\\in\\{{{listed(address_sparsity_grid)}\\}}$ and $m\\in\\{{{listed(address_embed_grid)}\\}}$, each with {num_seeds} seeds. "
+        f"$q\\in\\{{{listed(address_sparsity_grid)}\\}}$ and $m\\in\\{{{listed(address_embed_grid)}\\}}$, each with "
+        f"{num_seeds} seeds. "
         f"The profile `paper`, for a cluster or a GPU, has $q\\in\\{{{listed(paper['sparsity_grid'])}\\}}$ and "
-        f"$m\\in\\{{{listed(paper['embed_grid'])}\\}}$ in the first, $m\\in\\{{{listed(paper['address_embed_grid'])}\\}}$ in the second, "
+        f"$m\\in\\{{{listed(paper['embed_grid'])}\\}}$ in the first, "
+        f"$m\\in\\{{{listed(paper['address_embed_grid'])}\\}}$ in the second, "
         f"{paper['num_seeds']} seeds and {listed(paper['step_grid'])} steps."
     )
 )
@@ -182,9 +211,7 @@ laws = {}
 for name in ("attention", "address"):
     for steps in step_grid:
         points = crossings(name, steps)["median"]
-        laws[name, steps] = power_law(
-            points.index.to_numpy(float), points.to_numpy(float)
-        )
+        laws[name, steps] = power_law(points.index.to_numpy(float), points.to_numpy(float))
 
 # %% tags=["hide-input"]
 large, small = step_grid
@@ -238,38 +265,20 @@ def phase_map(axes, name, steps):
     fine = np.linspace(*limits[0], 200)
     for label, (line, style) in lines_of(name).items():
         axes.plot(
-            fine,
-            np.log2(line(2**fine)),
-            linestyle=style,
-            color="white",
-            linewidth=3.2,
-            alpha=0.6,
+            fine, np.log2(line(2**fine)), linestyle=style, color="white", linewidth=3.2, alpha=0.6
         )
         axes.plot(
-            fine,
-            np.log2(line(2**fine)),
-            linestyle=style,
-            color="black",
-            linewidth=1.5,
-            label=label,
+            fine, np.log2(line(2**fine)), linestyle=style, color="black", linewidth=1.5, label=label
         )
     middle = crossings(name, steps)["median"]
     inside = middle[np.isfinite(middle) & (middle > 0)]
     style = {"color": figures.ORANGE, "markeredgecolor": "white", "markersize": 7}
-    axes.plot(
-        np.log2(inside.index),
-        np.log2(inside),
-        "o-",
-        label="transition $m^*(q)$",
-        **style,
-    )
+    axes.plot(np.log2(inside.index), np.log2(inside), "o-", label="transition $m^*(q)$", **style)
     for edge, marker, outside in (
         (limits[1][1] - 0.2, "^", middle[middle == np.inf]),
         (limits[1][0] + 0.2, "v", middle[middle == 0]),
     ):
-        axes.plot(
-            np.log2(outside.index), np.full(len(outside), edge), marker, **style
-        )
+        axes.plot(np.log2(outside.index), np.full(len(outside), edge), marker, **style)
     axes.set(xlim=limits[0], ylim=limits[1], xlabel="$q$", title=f"{steps:,} steps")
     axes.set_xticks(np.log2(q), [f"{value:.0f}" for value in q])
     axes.set_yticks(np.log2(m), [f"{value:.0f}" for value in m])
@@ -282,9 +291,7 @@ def both_budgets(name):
     for axes, steps in zip(panels, (small, large), strict=True):
         mesh = phase_map(axes, name, steps)
     panels[0].set_ylabel("$m$")
-    fig.colorbar(
-        mesh, ax=panels, fraction=0.03, label="share of uniform attention's error"
-    )
+    fig.colorbar(mesh, ax=panels, fraction=0.03, label="share of uniform attention's error")
     handles, labels = panels[0].get_legend_handles_labels()
     fig.legend(handles, labels, loc="outside lower center", ncols=5, fontsize="small")
     plt.show()
@@ -329,17 +336,9 @@ for axes, name in zip(panels, ("attention", "address"), strict=True):
             label=f"{steps:,} steps",
         )
         beyond = points[points["median"] == np.inf]
-        axes.plot(
-            beyond.index,
-            np.full(len(beyond), 1.15 * top),
-            "^",
-            color=color,
-            markersize=8,
-        )
+        axes.plot(beyond.index, np.full(len(beyond), 1.15 * top), "^", color=color, markersize=8)
         under = points[points["median"] == 0]
-        axes.plot(
-            under.index, np.full(len(under), 0.75), "v", color=color, markersize=8
-        )
+        axes.plot(under.index, np.full(len(under), 0.75), "v", color=color, markersize=8)
         if law.model is not None:
             fine = np.geomspace(inside.index.min(), inside.index.max(), 60)
             middle, low, high = law.band(fine)
@@ -348,17 +347,8 @@ for axes, name in zip(panels, ("attention", "address"), strict=True):
     ones = sorted({*sparsity_grid, *address_sparsity_grid})
     fine = np.geomspace(ones[0], ones[-1], 200)
     for label, (line, style) in lines_of(name).items():
-        axes.plot(
-            fine,
-            line(fine),
-            linestyle=style,
-            color="black",
-            linewidth=1.2,
-            label=label,
-        )
-    axes.set(
-        xscale="log", yscale="log", xlabel="$q$", title=name, ylim=(0.7, 2 * top)
-    )
+        axes.plot(fine, line(fine), linestyle=style, color="black", linewidth=1.2, label=label)
+    axes.set(xscale="log", yscale="log", xlabel="$q$", title=name, ylim=(0.7, 2 * top))
     axes.set_xticks(ones, ones)
     ticks = sorted({*embed_grid, *address_embed_grid})
     axes.set_yticks(ticks, ticks)
@@ -381,21 +371,11 @@ def shown(value):
 table = summary.copy()
 table["q"] = table["sparsity"]
 table["median of m*"] = table["median"].map(shown)
-table["over seeds"] = [
-    f"{shown(row.least)} … {shown(row.most)}" for row in table.itertuples()
-]
+table["over seeds"] = [f"{shown(row.least)} … {shown(row.most)}" for row in table.itertuples()]
 table["min(2q, N − 1)"] = np.minimum(2 * table["q"], num_tokens - 1)
 table["q ln N"] = (table["q"] * np.log(num_tokens)).round(1).astype(str)
 table = table.rename(columns={"num_steps": "steps"})
-columns = [
-    "map",
-    "steps",
-    "q",
-    "median of m*",
-    "over seeds",
-    "min(2q, N − 1)",
-    "q ln N",
-]
+columns = ["map", "steps", "q", "median of m*", "over seeds", "min(2q, N − 1)", "q ln N"]
 display(table[columns].style.hide(axis="index"))
 
 # %% [markdown]
@@ -406,9 +386,7 @@ rows = []
 for other in sorted({level, level / 2, 2 * level}):
     medians = over_seeds(transitions(frame, other))
     for (name, steps), points in medians.groupby(["map", "num_steps"]):
-        law = power_law(
-            points["sparsity"].to_numpy(float), points["median"].to_numpy(float)
-        )
+        law = power_law(points["sparsity"].to_numpy(float), points["median"].to_numpy(float))
         low, high = law.interval
         rows.append(
             {
@@ -434,7 +412,8 @@ by_budget = found.set_index(["map", "sparsity", "seed", "num_steps"])["transitio
 by_budget = by_budget.unstack("num_steps")
 tight = np.minimum(2 * np.array(address_sparsity_grid), num_tokens - 1)
 with np.errstate(divide="ignore"):
-    # Outside the map on both sides of a ratio: inf/inf or 0/0. That says nothing, it is nan, and min and max pass over it.
+    # Outside the map on both sides of a ratio: inf/inf or 0/0. That says nothing, it is nan, and min and max
+    # pass over it.
     moved = by_budget[small] / by_budget[large]
     middles = {
         name: crossings(name, small)["median"] / crossings(name, large)["median"]
@@ -450,11 +429,7 @@ with np.errstate(divide="ignore"):
 ranks = (
     frame[frame["sparsity"] >= 2]
     .groupby(["map", "num_steps", "sparsity", "seed"])[["embed_dim", "share"]]
-    .apply(
-        lambda cells: (
-            spearmanr(cells["embed_dim"], cells["share"].fillna(1)).statistic
-        )
-    )
+    .apply(lambda cells: spearmanr(cells["embed_dim"], cells["share"].fillna(1)).statistic)
     .rename("correlation")
     .reset_index()
 )
@@ -470,9 +445,12 @@ def span(numbers):
 
 display(
     Markdown(
-        f"From {large:,} to {small:,} steps $m^*$ grows by a factor of {span(middles['attention'])} for attention and of "
-        f"{span(middles['address'])} for the address (medians, range over the $q$ that stay inside the map). At {large:,} steps "
-        f"attention's $m^*$ is {span(above)} times the dimension $d'+2\\min(2q,N-1)$ from which on weights exist, and the address's is "
+        f"From {large:,} to {small:,} steps $m^*$ grows by a factor of {span(middles['attention'])} for attention and "
+        "of "
+        f"{span(middles['address'])} for the address (medians, range over the $q$ that stay inside the map). At "
+        f"{large:,} steps "
+        f"attention's $m^*$ is {span(above)} times the dimension $d'+2\\min(2q,N-1)$ from which on weights exist, and "
+        "the address's is "
         f"{span(address_crossings['median'] / tight)} times $\\min(2q,N-1)$."
     )
 )
@@ -487,62 +465,43 @@ display(
 # ## Checks
 
 # %% tags=["hide-input"]
+# fmt: off
 attention, address = (
     frame[(frame["map"] == name) & (frame["num_steps"] == large)]
     for name in ("attention", "address")
 )
 widest = attention[attention["embed_dim"] == max(embed_grid)]
-claim(
-    "phase.attention-wide", widest["share"].max(), "<=", level, empirical=True,
-    statement=f"Attention, {large:,} steps, the largest m: share of uniform attention's error, largest over q and seeds.",
-)  # fmt: skip
+observed("phase.attention-wide", widest["share"].max(), "<=", level,
+    statement=f"Attention, {large:,} steps, the largest m: share of uniform attention's error, largest over q and "
+    "seeds.")
 narrow = attention[attention["embed_dim"] <= 2 * attention["sparsity"]]
 if len(narrow):
-    claim(
-        "phase.attention-narrow", narrow["share"].min(), ">=", 0.6, empirical=True,
-        statement="Attention, m ≤ 2q: share of uniform attention's error, least over cells and seeds.",
-    )  # fmt: skip
+    observed("phase.attention-narrow", narrow["share"].min(), ">=", 0.6,
+        statement="Attention, m ≤ 2q: share of uniform attention's error, least over cells and seeds.")
 narrow = address[address["embed_dim"] <= address["sparsity"]]
 if len(narrow):
-    claim(
-        "phase.address-narrow", narrow["share"].min(), ">=", 0.4, empirical=True,
-        statement="Address, m ≤ q: share of uniform attention's error, least over cells and seeds.",
-    )  # fmt: skip
+    observed("phase.address-narrow", narrow["share"].min(), ">=", 0.4,
+        statement="Address, m ≤ q: share of uniform attention's error, least over cells and seeds.")
 enough = address["embed_dim"] >= np.minimum(4 * address["sparsity"], num_tokens)
 if enough.any():
-    claim(
-        "phase.address-wide", address.loc[enough, "share"].max(), "<=", level, empirical=True,
-        statement="Address, m ≥ min(4q, N): share of uniform attention's error, largest over cells and seeds.",
-    )  # fmt: skip
-claim(
-    "phase.address-below-attention", below, "<=", 0.6, empirical=True,
-    statement=f"m* of the address over m* of attention, {large:,} steps, worst seeds, largest over q.",
-)  # fmt: skip
-claim(
-    "phase.address-near-tight", distance, "<=", 2, empirical=True,
-    statement=f"Address, {large:,} steps: the factor between m* and min(2q, N − 1), largest over q and seeds.",
-)  # fmt: skip
-claim(
-    "phase.monotone", ranks["correlation"].max(), "<=", -0.75, empirical=True,
-    statement="Rank correlation of error and m, both maps and budgets, q ≥ 2: the least negative one over q and seeds.",
-)  # fmt: skip
-claim(
-    "phase.budget", moved.min(), ">=", 1, empirical=True,
-    statement=f"m* at {small:,} steps over m* at {large:,}, both maps: least over q and seeds.",
-)  # fmt: skip
-claim(
-    "phase.budget-attention", contrast, ">=", 1.1, empirical=True,
-    statement="How much more the smaller budget moves attention's m* than the address's, medians, least over q ≥ 2.",
-)  # fmt: skip
+    observed("phase.address-wide", address.loc[enough, "share"].max(), "<=", level,
+        statement="Address, m ≥ min(4q, N): share of uniform attention's error, largest over cells and seeds.")
+observed("phase.address-below-attention", below, "<=", 0.6,
+    statement=f"m* of the address over m* of attention, {large:,} steps, worst seeds, largest over q.")
+observed("phase.address-near-tight", distance, "<=", 2,
+    statement=f"Address, {large:,} steps: the factor between m* and min(2q, N − 1), largest over q and seeds.")
+observed("phase.monotone", ranks["correlation"].max(), "<=", -0.75,
+    statement="Rank correlation of error and m, both maps and budgets, q ≥ 2: the least negative one over q and seeds.")
+observed("phase.budget", moved.min(), ">=", 1,
+    statement=f"m* at {small:,} steps over m* at {large:,}, both maps: least over q and seeds.")
+observed("phase.budget-attention", contrast, ">=", 1.1,
+    statement="How much more the smaller budget moves attention's m* than the address's, medians, least over q ≥ 2.")
 for name, allowed in (("attention", 0.6), ("address", 0.5)):
-    claim(
-        f"phase.{name}-exponent", abs(laws[name, large].exponent - 1), "<=", allowed, empirical=True,
-        statement=f"Distance from 1 of the fitted exponent of m* in q, {name}, {large:,} steps.",
-    )  # fmt: skip
-claim(
-    "phase.diverged", int(frame["diverged"].sum()), "==", 0, empirical=True,
-    statement="Trials whose loss stopped being finite.",
-)  # fmt: skip
+    observed(f"phase.{name}-exponent", abs(laws[name, large].exponent - 1), "<=", allowed,
+        statement=f"Distance from 1 of the fitted exponent of m* in q, {name}, {large:,} steps.")
+observed("phase.diverged", int(frame["diverged"].sum()), "==", 0,
+    statement="Trials whose loss stopped being finite.")
+# fmt: on
 
 # %% [markdown]
 # ## What this does not show

@@ -92,23 +92,46 @@ seed: int = 0  # of the first one
 # %% tags=["facts", "hide-input"]
 from attention_limits.hypotheses import distinct, positive, ranges, require, usual_ranges
 
-quick = {"attention_tokens": [6, 12], "feedforward_tokens": [4, 6], "recurrent_tokens": [3, 6], "size_caps": [8, 128, 11], "num_steps": 600, "num_seeds": 2}
-# Five times the steps and twice the lengths of the book. An estimate from the cost of a step, not measured: 10 to 20 hours on
-# one core, most of them for the LSTM at N = 64 and the widest networks.
-paper = {"attention_tokens": [8, 16, 32, 64, 128], "feedforward_tokens": [4, 6, 8, 12, 16], "recurrent_tokens": [4, 8, 16, 32, 64], "size_caps": [64, 8192, 256], "num_steps": 5000, "num_seeds": 5}
+quick = {
+    "attention_tokens": [6, 12],
+    "feedforward_tokens": [4, 6],
+    "recurrent_tokens": [3, 6],
+    "size_caps": [8, 128, 11],
+    "num_steps": 600,
+    "num_seeds": 2,
+}
+# Five times the steps and twice the lengths of the book. An estimate from the cost of a step, not measured:
+# 10 to 20 hours on one core, most of them for the LSTM at N = 64 and the widest networks.
+paper = {
+    "attention_tokens": [8, 16, 32, 64, 128],
+    "feedforward_tokens": [4, 6, 8, 12, 16],
+    "recurrent_tokens": [4, 8, 16, 32, 64],
+    "size_caps": [64, 8192, 256],
+    "num_steps": 5000,
+    "num_seeds": 5,
+}
 study = "attention_limits.experiments.studies.size_against_length:size_against_length"
 
 usual_ranges()
 ranges(sparsity=1, value_dim=1)
 distinct("attention_tokens", "feedforward_tokens", "recurrent_tokens")
-for name, grid in dict(
-    attention_tokens=attention_tokens, feedforward_tokens=feedforward_tokens, recurrent_tokens=recurrent_tokens
-).items():
+for name, grid in {
+    "attention_tokens": attention_tokens,
+    "feedforward_tokens": feedforward_tokens,
+    "recurrent_tokens": recurrent_tokens,
+}.items():
     for tokens in grid:
-        require(tokens <= 256, f"{name}'s N must be at most 256 (N²d' gates are built), got {tokens}")
-        require(tokens > sparsity, f"{name}'s N must exceed the sparsity q = {sparsity}, got {tokens}")
-for name, entries in dict(size_caps=size_caps, peak_rates=peak_rates).items():
-    require(len(entries) == 3, f"{name} needs an entry for each of the three architectures, got {entries}")
+        require(
+            tokens <= 256, f"{name}'s N must be at most 256 (N²d' gates are built), got {tokens}"
+        )
+        require(
+            tokens > sparsity, f"{name}'s N must exceed the sparsity q = {sparsity}, got {tokens}"
+        )
+for name, entries in {"size_caps": size_caps, "peak_rates": peak_rates}.items():
+    require(
+        len(entries) == 3,
+        f"{name} needs an entry for each of the three architectures, got {entries}",
+    )
 ranges(size_caps=1)
 positive("peak_rates")
 require(
@@ -137,13 +160,9 @@ from IPython.display import Markdown, display
 from scipy import stats
 
 from attention_limits import figures
-from attention_limits.bounds.crossover import (
-    attention_dimension,
-    feedforward_width,
-    recurrent_bits,
-)
+from attention_limits.bounds.crossover import attention_dimension, feedforward_width, recurrent_bits
 from attention_limits.bounds.mean_error import least_mean_error, least_mean_width
-from attention_limits.companion.claims import claim
+from attention_limits.companion.claims import claim, observed
 from attention_limits.constructions.gates import gated_lstm, gated_network
 from attention_limits.experiments.studies.size_against_length import (
     ARCHITECTURES,
@@ -157,9 +176,7 @@ from attention_limits.experiments.sweeps import Sweep
 from attention_limits.problems.sparse_averaging import SparseAveraging
 
 figures.use_style()
-COLORS = dict(
-    zip(ARCHITECTURES, (figures.BLUE, figures.ORANGE, figures.GREEN), strict=True)
-)
+COLORS = dict(zip(ARCHITECTURES, (figures.BLUE, figures.ORANGE, figures.GREEN), strict=True))
 MARKERS = dict(zip(ARCHITECTURES, "oDs", strict=True))
 UNITS = dict(zip(ARCHITECTURES, ("$m$", "width", "hidden units"), strict=True))
 
@@ -259,9 +276,7 @@ handles = [
     plt.Line2D([], [], color=shades[n], marker="o", markersize=4, label=f"{n}")
     for n in every_length
 ]
-panels[-1].legend(
-    handles=handles, title="$N$", loc="center left", bbox_to_anchor=(1, 0.5)
-)
+panels[-1].legend(handles=handles, title="$N$", loc="center left", bbox_to_anchor=(1, 0.5))
 plt.show()
 
 # %% [markdown]
@@ -273,19 +288,13 @@ plt.show()
 
 # %%
 grids = dict(
-    zip(
-        ARCHITECTURES,
-        (attention_tokens, feedforward_tokens, recurrent_tokens),
-        strict=True,
-    )
+    zip(ARCHITECTURES, (attention_tokens, feedforward_tokens, recurrent_tokens), strict=True)
 )
 fits, unfitted = {}, []
 for architecture, own in found.groupby("architecture", sort=False):
     whole = own[~own["censored"]]
     if len(whole) >= 3 and whole["num_tokens"].nunique() >= 2:
-        fits[architecture] = fit_growth(
-            own["num_tokens"], own["failed"], own["reached"]
-        )
+        fits[architecture] = fit_growth(own["num_tokens"], own["failed"], own["reached"])
     else:
         unfitted.append(architecture)
 if unfitted:
@@ -300,17 +309,13 @@ def problem_of(tokens):
 # Sizes that theory names, as functions of N, by architecture.
 THEORY = {
     "attention": {
-        "construction, 4q ln N": lambda n: int(
-            attention_dimension(np.array([n]), sparsity)[0]
-        ),
+        "construction, 4q ln N": lambda n: int(attention_dimension(np.array([n]), sparsity)[0])
     },
     "feedforward": {
         "needed in the worst case, N d'": lambda n: (
             int(feedforward_width(np.array([n]))[0]) * value_dim
         ),
-        "needed for this mean error": lambda n: least_mean_width(
-            problem_of(n), target_error
-        ),
+        "needed for this mean error": lambda n: least_mean_width(problem_of(n), target_error),
         "enough, N² d'": lambda n: gated_network(problem_of(n)).width,
     },
     "bidirectional lstm": {
@@ -335,14 +340,21 @@ for axes, architecture in zip(panels, ARCHITECTURES, strict=True):
                 arrowprops={"arrowstyle": "->", "color": color, "linewidth": 1.6},
             )
             axes.plot(
-                x, row.failed, MARKERS[architecture], color=color,
-                markerfacecolor="white", markersize=5,
-            )  # fmt: skip
+                x,
+                row.failed,
+                MARKERS[architecture],
+                color=color,
+                markerfacecolor="white",
+                markersize=5,
+            )
         else:
             axes.plot(
-                [x, x], [max(row.failed, 0.5), row.reached],
-                color=color, linewidth=3, solid_capstyle="butt",
-            )  # fmt: skip
+                [x, x],
+                [max(row.failed, 0.5), row.reached],
+                color=color,
+                linewidth=3,
+                solid_capstyle="butt",
+            )
     lengths = np.array(sorted(set(grids[architecture])))
     if architecture in fits:
         fit = fits[architecture]
@@ -353,9 +365,7 @@ for axes, architecture in zip(panels, ARCHITECTURES, strict=True):
             linewidth=1.2,
             label=f"$N^{{{fit.exponent:.2f}}}$",
         )
-    for style, (name, size) in zip(
-        STYLES, THEORY[architecture].items(), strict=False
-    ):
+    for style, (name, size) in zip(STYLES, THEORY[architecture].items(), strict=False):
         axes.plot(
             lengths,
             [size(int(n)) for n in lengths],
@@ -366,9 +376,7 @@ for axes, architecture in zip(panels, ARCHITECTURES, strict=True):
         )
     axes.set_xscale("log", base=2)
     axes.set_yscale("log", base=2)
-    axes.set(
-        title=architecture, xlabel="$N$", ylabel=UNITS[architecture], xticks=lengths
-    )
+    axes.set(title=architecture, xlabel="$N$", ylabel=UNITS[architecture], xticks=lengths)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter("{x:g}")
     top = max(axes.get_ylim()[1], own["failed"].max() * 2)
@@ -390,9 +398,7 @@ def size_range(group):
 
 ranges = pd.DataFrame(
     {
-        architecture: {
-            tokens: size_range(group) for tokens, group in own.groupby("num_tokens")
-        }
+        architecture: {tokens: size_range(group) for tokens, group in own.groupby("num_tokens")}
         for architecture, own in found.groupby("architecture", sort=False)
     }
 )
@@ -415,32 +421,19 @@ rows = []
 for architecture in ARCHITECTURES:
     if architecture in fits:
         fit = fits[architecture]
-        rows.append(
-            (architecture, "trained", fit.exponent, fit.low, fit.high, fit.factor)
-        )
+        rows.append((architecture, "trained", fit.exponent, fit.low, fit.high, fit.factor))
     lengths = np.array(sorted(set(grids[architecture])))
     if len(lengths) >= 2:
         for name, size in THEORY[architecture].items():
-            line = stats.linregress(
-                np.log(lengths), np.log([size(int(n)) for n in lengths])
-            )
+            line = stats.linregress(np.log(lengths), np.log([size(int(n)) for n in lengths]))
             rows.append(
-                (
-                    architecture,
-                    name,
-                    line.slope,
-                    math.nan,
-                    math.nan,
-                    math.exp(line.intercept),
-                )
+                (architecture, name, line.slope, math.nan, math.nan, math.exp(line.intercept))
             )
-exponents = pd.DataFrame(
-    rows, columns=["architecture", "size", "exponent", "from", "to", "factor"]
-)
+exponents = pd.DataFrame(rows, columns=["architecture", "size", "exponent", "from", "to", "factor"])
 display(
-    exponents.style.format(
-        "{:.2f}", subset=["exponent", "from", "to", "factor"], na_rep=""
-    ).hide(axis="index")
+    exponents.style.format("{:.2f}", subset=["exponent", "from", "to", "factor"], na_rep="").hide(
+        axis="index"
+    )
 )
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-exponents", "caption": "Exponents of N: fitted to the trained models with their 95 % intervals (coloured), and of the sizes that theory names (grey)."}, "image": {"alt": "Points on one axis of exponents. Attention's interval lies lowest, the LSTM's higher, and the fully-connected network's is the highest. Grey marks show the exponents of bounds and constructions."}}
@@ -452,9 +445,13 @@ for place, row in enumerate(exponents.itertuples()):
         limits = np.clip([row[4], row[5]], -3, 6)
         axes.plot(limits, [place, place], color=color, linewidth=2)
     axes.plot(
-        row.exponent, place, MARKERS[row.architecture] if trained else "|",
-        color=color, markersize=8 if trained else 12, markeredgewidth=2,
-    )  # fmt: skip
+        row.exponent,
+        place,
+        MARKERS[row.architecture] if trained else "|",
+        color=color,
+        markersize=8 if trained else 12,
+        markeredgewidth=2,
+    )
 axes.set(xlabel=r"exponent $\beta$", yticks=range(len(exponents)))
 axes.set_yticklabels(
     [
@@ -477,14 +474,13 @@ if shared:
     at = found[found["num_tokens"] == shared[-1]].groupby("architecture")
     lines.append(
         f"At $N={shared[-1]}$, the largest $N$ that all three have, the brackets over seeds are: "
-        + "; ".join(
-            f"{name} {ranges.loc[shared[-1], name]}" for name in ARCHITECTURES
-        )
+        + "; ".join(f"{name} {ranges.loc[shared[-1], name]}" for name in ARCHITECTURES)
         + "."
     )
 for name, fit in fits.items():
     lines.append(
-        f"{name.capitalize()}: $\\beta={fit.exponent:.2f}$, from {fit.low:.2f} to {fit.high:.2f}, with {fit.bracketed} brackets and "
+        f"{name.capitalize()}: $\\beta={fit.exponent:.2f}$, from {fit.low:.2f} to {fit.high:.2f}, with {fit.bracketed} "
+        "brackets and "
         f"{fit.censored} censored searches."
     )
 closest = found[found["censored"]].groupby(["architecture", "num_tokens"])["best"]
@@ -516,17 +512,12 @@ for tokens in sorted({*feedforward_tokens, *recurrent_tokens}):
                 "network": type(model).__name__,
                 "N": tokens,
                 "size": size,
-                "relative error": difference.square().mean().item()
-                / task.target_variance,
+                "relative error": difference.square().mean().item() / task.target_variance,
                 "largest error": difference.abs().max().item(),
             }
         )
 built = pd.DataFrame(built).sort_values(["network", "N"])
-display(
-    built.style.format("{:.1e}", subset=["relative error", "largest error"]).hide(
-        axis="index"
-    )
-)
+display(built.style.format("{:.1e}", subset=["relative error", "largest error"]).hide(axis="index"))
 
 # %% [markdown]
 # ### A width that cannot do
@@ -548,14 +539,13 @@ controls["forced"] = [
     least_mean_error(problem_of(int(tokens)), int(width))
     for tokens, width in zip(controls["num_tokens"], controls["size"], strict=True)
 ]
-display(
-    controls.style.format("{:.3f}", subset=["error", "forced"]).hide(axis="index")
-)
+display(controls.style.format("{:.3f}", subset=["error", "forced"]).hide(axis="index"))
 
 # %% [markdown]
 # ## Checks
 
 # %% tags=["hide-input"]
+# fmt: off
 caps = dict(zip(ARCHITECTURES, size_caps, strict=True))
 
 
@@ -567,44 +557,32 @@ def is_whole(row):
     return rungs.index(int(row.reached)) == rungs.index(row.failed) + 1
 
 
-claim(
-    "size.brackets", sum(not is_whole(row) for row in found.itertuples()), "==", 0,
-    statement="Searches whose ends are not neighbours on the ladder of sizes, both trained, and not a cap that failed.",
-)  # fmt: skip
-claim(
-    "size.mean-error", float((controls["forced"] / controls["error"]).max()), "<=", 1.0, tolerance=0.1,
+claim("size.brackets", sum(not is_whole(row) for row in found.itertuples()), "==", 0,
+    statement="Searches whose ends are not neighbours on the ladder of sizes, both trained, and not a cap that failed.")
+claim("size.mean-error", float((controls["forced"] / controls["error"]).max()), "<=", 1.0, tolerance=0.1,
     note="sampling error of 1,000 test samples",
-    statement="Error that half the width N d' forces, over the error of a network of that width that was trained: largest over N.",
-)  # fmt: skip
-claim(
-    "size.narrow-fails", controls["error"].min(), ">", target_error,
-    statement="Error of the trained networks of half the width N d', smallest over N: none reaches the level.",
-)  # fmt: skip
+    statement="Error that half the width N d' forces, over the error of a network of that width that was trained: "
+    "largest over N.")
+claim("size.narrow-fails", controls["error"].min(), ">", target_error,
+    statement="Error of the trained networks of half the width N d', smallest over N: none reaches the level.")
 own = found[(found["architecture"] == "feedforward") & ~found["censored"]]
 if len(own):
     margin = min(
         row.reached / least_mean_width(problem_of(row.num_tokens), target_error)
         for row in own.itertuples()
     )
-    claim(
-        "size.least-width", margin, ">=", 1.0,
-        statement="Width at which training reached the error, over the least width that it needs: smallest of all searches.",
-    )  # fmt: skip
+    claim("size.least-width", margin, ">=", 1.0,
+        statement="Width at which training reached the error, over the least width that it needs: smallest of all "
+        "searches.")
 gates = built.groupby("network")[["relative error", "largest error"]].max()
-claim(
-    "size.gated-network", gates.loc["FeedForwardNetwork", "largest error"], "<=", 1e-5,
+claim("size.gated-network", gates.loc["FeedForwardNetwork", "largest error"], "<=", 1e-5,
     note="float32 sums of N terms", tolerance=1e-5,
-    statement="Error of one hidden layer of N²d' units that are gates, on random inputs: largest over N.",
-)  # fmt: skip
-claim(
-    "size.gated-lstm", gates.loc["LSTMModel", "relative error"], "<=", target_error,
-    statement="Relative error of a bidirectional LSTM of N d' hidden units that are gates: largest over N.",
-)  # fmt: skip
+    statement="Error of one hidden layer of N²d' units that are gates, on random inputs: largest over N.")
+claim("size.gated-lstm", gates.loc["LSTMModel", "relative error"], "<=", target_error,
+    statement="Relative error of a bidirectional LSTM of N d' hidden units that are gates: largest over N.")
 missed = found[found["architecture"] == "attention"]["censored"].sum()
-claim(
-    "size.attention-reaches", int(missed), "==", 0, empirical=True,
-    statement="Searches in which attention did not reach the error at its cap.",
-)  # fmt: skip
+observed("size.attention-reaches", int(missed), "==", 0,
+    statement="Searches in which attention did not reach the error at its cap.")
 for rival, least_tokens in (("feedforward", 1), ("bidirectional lstm", 12)):
     # Against the LSTM where both were trained on sequences of some length: on short ones they need alike.
     common = set(attention_tokens) & set(grids[rival])
@@ -612,31 +590,25 @@ for rival, least_tokens in (("feedforward", 1), ("bidirectional lstm", 12)):
     if len(last) and max(common) >= least_tokens:
         of_attention = last.loc[last["architecture"] == "attention", "reached"].max()
         of_rival = last.loc[last["architecture"] == rival, "failed"].min()
-        claim(
-            f"size.attention-below-{rival.replace(' ', '-')}", of_attention / of_rival, "<=", 1.0, empirical=True,
-            statement=f"Attention's largest size that reached the error, over the smallest {UNITS[rival]} of the {rival} that failed, "
-            f"at N = {max(common)}.",
-        )  # fmt: skip
+        observed(f"size.attention-below-{rival.replace(' ', '-')}", of_attention / of_rival, "<=", 1.0,
+            statement=f"Attention's largest size that reached the error, over the smallest {UNITS[rival]} of the "
+            f"{rival} that failed, at N = {max(common)}.")
 if len(fits) == len(ARCHITECTURES):
     slowest = min(fits[name].low for name in ARCHITECTURES[1:])
-    claim(
-        "size.attention-slowest", fits["attention"].high - slowest, "<", 0.0, empirical=True,
-        statement="Upper end of the interval for attention's exponent minus the lowest lower end of the others'.",
-    )  # fmt: skip
+    observed("size.attention-slowest", fits["attention"].high - slowest, "<", 0.0,
+        statement="Upper end of the interval for attention's exponent minus the lowest lower end of the others'.")
 if "feedforward" in fits:
-    claim(
-        "size.feedforward-faster", fits["feedforward"].low, ">=", 1.0, empirical=True,
-        statement="Lower end of the interval for the fully-connected network's exponent; a width N d' grows with exponent 1.",
-    )  # fmt: skip
+    observed("size.feedforward-faster", fits["feedforward"].low, ">=", 1.0,
+        statement="Lower end of the interval for the fully-connected network's exponent; a width N d' grows with "
+        "exponent 1.")
 spread = (
     found[~found["censored"]]
     .groupby(["architecture", "num_tokens"])["reached"]
     .agg(lambda sizes: sizes.max() / sizes.min())
 )
-claim(
-    "size.seeds", float(spread.max()), "<=", 3.0, empirical=True,
-    statement="Largest over smallest size that reached the error, over the seeds: largest of all architectures and N.",
-)  # fmt: skip
+observed("size.seeds", float(spread.max()), "<=", 3.0,
+    statement="Largest over smallest size that reached the error, over the seeds: largest of all architectures and N.")
+# fmt: on
 
 # %% [markdown]
 # ## What this does not show

@@ -128,7 +128,14 @@ seed: int = 0  # of every random draw on this page
 # %% tags=["facts", "hide-input"]
 from attention_limits.hypotheses import ranges, require_matching, usual_ranges
 
-quick = {"low_tokens": 64, "low_modulus": 2955, "long_tokens": 100_000, "long_modulus": 400_000, "num_draws": 20, "digraph_vertices": 3}
+quick = {
+    "low_tokens": 64,
+    "low_modulus": 2955,
+    "long_tokens": 100_000,
+    "long_modulus": 400_000,
+    "num_draws": 20,
+    "digraph_vertices": 3,
+}
 
 usual_ranges()
 require_matching(num_tokens, modulus)
@@ -166,7 +173,7 @@ import torch
 from IPython.display import Markdown, display
 
 from attention_limits import figures
-from attention_limits.companion.claims import claim
+from attention_limits.companion.claims import claim, observed
 from attention_limits.constructions.frequencies import (
     dirichlet_limit,
     frequency_gap,
@@ -181,10 +188,7 @@ from attention_limits.constructions.third_order import (
     match_tensor_unit,
     rotation_form,
 )
-from attention_limits.constructions.triangles import (
-    TriangleUnit,
-    directed_triangles,
-)
+from attention_limits.constructions.triangles import TriangleUnit, directed_triangles
 from attention_limits.models.tensor_attention import tensor_attention
 from attention_limits.problems.matching import Match3
 from attention_limits.problems.tuples import MatchTuple, planted_triples
@@ -213,9 +217,7 @@ def evaluate_unchecked(unit, inputs, dtype):
     keys = tuple(unit.keys(inputs, slot).to(dtype) for slot in (1, 2))
     value = torch.ones(*keys[0].shape[:2], 1, dtype=dtype)
     value[:, -1] = 0
-    return tensor_attention(unit.queries(inputs).to(dtype), keys, (value, value))[
-        ..., 0
-    ]
+    return tensor_attention(unit.queries(inputs).to(dtype), keys, (value, value))[..., 0]
 
 
 # %%
@@ -228,7 +230,8 @@ sample_wrong = wrong_labels(output, target)
 display(
     Markdown(
         f"With $N={num_tokens}$, $M={modulus}$ and $g=1+\\ln N={unit.log_odds:.2f}$ the unit has $m={unit.embed_dim}$, "
-        f"$c={unit.scale:.3g}$ and the blank's score {unit.blank_score:.6g}. On {len(inputs)} random inputs, of whose labels "
+        f"$c={unit.scale:.3g}$ and the blank's score {unit.blank_score:.6g}. On {len(inputs)} random inputs, of whose "
+        "labels "
         f"{target.double().mean():.0%} are 1, {sample_wrong} labels are wrong."
     )
 )
@@ -252,12 +255,7 @@ axes.plot(
     markeredgecolor="white",
     label="$x_i+x_j+x_k\\equiv0$",
 )
-axes.set(
-    xlabel="token $k$, by residue",
-    ylabel="token $j$, by residue",
-    xticks=[],
-    yticks=[],
-)
+axes.set(xlabel="token $k$, by residue", ylabel="token $j$, by residue", xticks=[], yticks=[])
 axes.grid(visible=False)
 axes.legend(loc="upper left", bbox_to_anchor=(0, 1.13))
 fig.colorbar(image, label=r"$\cos\theta(x_i+x_j+x_k)$")
@@ -301,11 +299,7 @@ for name, form in forms.items():
 small = pd.DataFrame(small)
 display(
     small.style.hide(axis="index").format(
-        {
-            "inputs": "{:,}",
-            "right side − σ(g)": "{:.1e}",
-            "distance to counting": "{:.1e}",
-        }
+        {"inputs": "{:,}", "right side − σ(g)": "{:.1e}", "distance to counting": "{:.1e}"}
     )
 )
 
@@ -330,7 +324,8 @@ unsigned_wrong = wrong_labels(
 )
 display(
     Markdown(
-        f"The token 0 matches itself. The plain scale answers {plain:.3f}, which is below one half; {{eq}}`eq-third-scale` "
+        f"The token 0 matches itself. The plain scale answers {plain:.3f}, which is below one half; "
+        f"{{eq}}`eq-third-scale` "
         f"answers {sound:.3f}. And without the signs $(-1)^k$ of {{eq}}`eq-rotations`, {unsigned_wrong} of the "
         f"{5**3 * 3} labels at $N=3$, $M=5$ are wrong."
     )
@@ -398,11 +393,7 @@ def determinant_logits(residues, base):
     n = len(residues)
     total = torch.zeros(n, n, n, dtype=torch.float64)
     for part in (slice(0, 3), slice(3, 6)):
-        rows = (
-            query[:, None, None, part],
-            first[None, :, None, part],
-            second[None, None, :, part],
-        )
+        rows = (query[:, None, None, part], first[None, :, None, part], second[None, None, :, part])
         matrices = torch.stack([row.expand(n, n, n, 3) for row in rows], dim=-2)
         total += torch.linalg.det(matrices)
     return total
@@ -411,14 +402,9 @@ def determinant_logits(residues, base):
 base = 24
 residues = torch.arange(base)
 whole = match3_tensor_unit(Match3(base, base)).double()
-vectors = (
-    whole.queries(residues[None]),
-    *(whole.keys(residues[None], slot) for slot in (1, 2)),
-)
+vectors = (whole.queries(residues[None]), *(whole.keys(residues[None], slot) for slot in (1, 2)))
 rotated = torch.einsum("im,jm,km->ijk", *(part[0, :base] for part in vectors))
-determinant_gap = (
-    (determinant_logits(residues, base) - rotated / whole.scale).abs().max().item()
-)
+determinant_gap = (determinant_logits(residues, base) - rotated / whole.scale).abs().max().item()
 display(
     Markdown(
         f"On all {base**3:,} triples of residues modulo {base} the two scores differ by at most "
@@ -496,9 +482,7 @@ palette = (figures.BLUE, figures.ORANGE, figures.GREEN, figures.PINK)
 for color, (count, row) in zip(palette, gaps.items(), strict=True):
     axes.plot(moduli, row, "o-", color=color, markersize=4, label=f"$F={count}$")
     limit = np.array([dirichlet_limit(count, base) for base in moduli])
-    axes.plot(
-        moduli, np.where(limit <= 2, limit, np.nan), "--", color=color, linewidth=1
-    )
+    axes.plot(moduli, np.where(limit <= 2, limit, np.nan), "--", color=color, linewidth=1)
 axes.set(xscale="log", yscale="log", xlabel="modulus $M$", ylabel="gap $\\delta$")
 axes.legend(loc="lower left", ncols=2)
 plt.show()
@@ -515,9 +499,7 @@ for count in (1, 8, num_frequencies):
     chosen_set = (
         torch.tensor([1])
         if count == 1
-        else random_frequencies(
-            low_modulus, count, generator=generator, num_draws=num_draws
-        )
+        else random_frequencies(low_modulus, count, generator=generator, num_draws=num_draws)
     )
     several = match3_tensor_unit(low, frequencies=chosen_set)
     for dtype in (torch.bfloat16, torch.float32):
@@ -552,9 +534,12 @@ several_wrong = int(bits16.loc[bits16["F"] > 1, "wrong"].sum())
 single_wrong = int(bits16.loc[bits16["F"] == 1, "wrong"].sum())
 display(
     Markdown(
-        f"At N = {low_tokens} and M = {low_modulus:,}, on a random input and one of near misses: one frequency in bfloat16 gets {single_wrong} of "
-        f"{low_target.numel()} labels wrong, several frequencies {several_wrong}. *Proved* says whether the format passes the "
-        "unit's check, and then no input at all is labelled wrong; a format that fails it may still be right on these inputs, which is then an observation."
+        f"At N = {low_tokens} and M = {low_modulus:,}, on a random input and one of near misses: one frequency in "
+        f"bfloat16 gets {single_wrong} of "
+        f"{low_target.numel()} labels wrong, several frequencies {several_wrong}. *Proved* says whether the format "
+        "passes the "
+        "unit's check, and then no input at all is labelled wrong; a format that fails it may still be right on these "
+        "inputs, which is then an observation."
     )
 )
 
@@ -632,9 +617,12 @@ near_count = int(planted.near_misses.sum())
 direct_gap = (output - unit.by_counts(inputs)).abs().max().item()
 display(
     Markdown(
-        f"At N = {long_tokens:,} and M = {long_modulus:,} the unit has $c={long_unit.scale:.3g}$. Evaluated by counting in "
-        f"**{seconds:.1f} s**, it gets {long_wrong} labels wrong. Of the right labels {planted.target.double().mean():.1%} are 1, and "
-        f"{near_count:,} tokens are near misses. A direct evaluation would need {float(long_tokens) ** 3:.0e} scores. Where "
+        f"At N = {long_tokens:,} and M = {long_modulus:,} the unit has $c={long_unit.scale:.3g}$. Evaluated by "
+        "counting in "
+        f"**{seconds:.1f} s**, it gets {long_wrong} labels wrong. Of the right labels "
+        f"{planted.target.double().mean():.1%} are 1, and "
+        f"{near_count:,} tokens are near misses. A direct evaluation would need {float(long_tokens) ** 3:.0e} scores. "
+        "Where "
         f"both can be run, at $N={num_tokens}$, they differ by {direct_gap:.1e}."
     )
 )
@@ -701,16 +689,13 @@ reduction_wrong, strings = 0, 0
 for length in range(1, 5):
     pairs = list(product(product((0, 1), repeat=length), repeat=2))
     edges = torch.tensor([reduction_edges(a, b) for a, b in pairs])
-    meets = torch.tensor(
-        [any(p and r for p, r in zip(a, b, strict=True)) for a, b in pairs]
-    )
-    reduction_wrong += wrong_labels(
-        TriangleUnit(2 * length + 1).double()(edges)[:, 0], meets
-    )
+    meets = torch.tensor([any(p and r for p, r in zip(a, b, strict=True)) for a, b in pairs])
+    reduction_wrong += wrong_labels(TriangleUnit(2 * length + 1).double()(edges)[:, 0], meets)
     strings += len(pairs)
 display(
     Markdown(
-        f"On all {digraphs:,} digraphs with 3 to {digraph_vertices} vertices {triangle_wrong} labels are wrong. On all {strings} "
+        f"On all {digraphs:,} digraphs with 3 to {digraph_vertices} vertices {triangle_wrong} labels are wrong. On all "
+        f"{strings} "
         f"pairs of strings of up to 4 bits {reduction_wrong} answers to disjointness are wrong."
     )
 )
@@ -719,108 +704,66 @@ display(
 # ## Checks
 
 # %% tags=["hide-input"]
-claim(
-    "third.exhaustive", int(small["wrong in float32"].sum()), "==", 0,
-    source="P~",
-    statement=f"Wrong labels on all {small['inputs'].iloc[0]:,} inputs with M ≤ 8, N ≤ 4, in float32: two forms, two g.",
-)  # fmt: skip
-claim(
-    "third.guarantee", small["right side − σ(g)"].min(), ">=", 0.0, tolerance=1e-9, note="float64 softmax",
-    statement="The right side's probability minus σ(g), least over the same inputs.",
-)  # fmt: skip
-claim(
-    "third.dimension", unit.queries(inputs).shape[-1], "==", 4,
-    statement="Coordinates of a query of the unit for Match3, the blank's included.",
-)  # fmt: skip
-claim(
-    "third.sample", sample_wrong, "==", 0, source="P~",
-    statement=f"Wrong labels on random inputs at N = {num_tokens}, M = {modulus}.",
-)  # fmt: skip
-claim(
-    "third.identity", orders["error of the identity"].max(), "<=", 0.0, tolerance=1e-12, note="float64 sums of up to 6 terms",
-    statement=f"The cosine of a sum against s rotated products, s ≤ {largest_order}, 2,000 random angles each.",
-)  # fmt: skip
-claim(
-    "third.orders", int(orders["wrong"].sum() + (orders["m by rotations"] - orders["s"] - 1).abs().sum()), "==", 0,
-    statement="Wrong labels of the units of each order, plus deviations of m from s + 1.",
-)  # fmt: skip
-claim(
-    "third.mixed-pairs", plain, "<", 0.5,
-    statement="With the scale of pairwise matching the unit misses the lone token 0 at M = 2, g = 1.",
-)  # fmt: skip
-claim(
-    "third.mixed-pairs-counted", sound, ">=", sigma(1.0), tolerance=1e-12, note="float64 softmax",
-    statement="With the mixed pairs counted it answers at least σ(1).",
-)  # fmt: skip
-claim(
-    "third.broken-signs", unsigned_wrong, ">", 0,
-    statement="Wrong labels without the signs of the rotations, of all at N = 3, M = 5.",
-)  # fmt: skip
-claim(
-    "third.determinants", determinant_gap, "<=", 0.0, tolerance=1e-12, note="float64 determinants",
-    statement="The score against Roy et al.'s determinants, on all triples of residues modulo 24.",
-)  # fmt: skip
+# fmt: off
+claim("third.exhaustive", int(small["wrong in float32"].sum()), "==", 0, source="P~",
+    statement=f"Wrong labels on all {small['inputs'].iloc[0]:,} inputs with M ≤ 8, N ≤ 4, in float32: two forms, two "
+    "g.")
+claim("third.guarantee", small["right side − σ(g)"].min(), ">=", 0.0, tolerance=1e-9, note="float64 softmax",
+    statement="The right side's probability minus σ(g), least over the same inputs.")
+claim("third.dimension", unit.queries(inputs).shape[-1], "==", 4,
+    statement="Coordinates of a query of the unit for Match3, the blank's included.")
+claim("third.sample", sample_wrong, "==", 0, source="P~",
+    statement=f"Wrong labels on random inputs at N = {num_tokens}, M = {modulus}.")
+claim("third.identity", orders["error of the identity"].max(), "<=", 0.0, tolerance=1e-12,
+    note="float64 sums of up to 6 terms",
+    statement=f"The cosine of a sum against s rotated products, s ≤ {largest_order}, 2,000 random angles each.")
+claim("third.orders", int(orders["wrong"].sum() + (orders["m by rotations"] - orders["s"] - 1).abs().sum()), "==", 0,
+    statement="Wrong labels of the units of each order, plus deviations of m from s + 1.")
+claim("third.mixed-pairs", plain, "<", 0.5,
+    statement="With the scale of pairwise matching the unit misses the lone token 0 at M = 2, g = 1.")
+claim("third.mixed-pairs-counted", sound, ">=", sigma(1.0), tolerance=1e-12, note="float64 softmax",
+    statement="With the mixed pairs counted it answers at least σ(1).")
+claim("third.broken-signs", unsigned_wrong, ">", 0,
+    statement="Wrong labels without the signs of the rotations, of all at N = 3, M = 5.")
+claim("third.determinants", determinant_gap, "<=", 0.0, tolerance=1e-12, note="float64 determinants",
+    statement="The score against Roy et al.'s determinants, on all triples of residues modulo 24.")
 histogram = torch.zeros(low_modulus, dtype=torch.float64)
-histogram.index_add_(
-    0, several.frequencies, torch.ones(num_frequencies, dtype=torch.float64)
-)
+histogram.index_add_(0, several.frequencies, torch.ones(num_frequencies, dtype=torch.float64))
 spectrum = torch.fft.fft(histogram).real / num_frequencies
-claim(
-    "third.certificate", (1 - spectrum - profile_gaps(several.frequencies, low_modulus)).abs().max().item(), "<=", 0.0,
-    tolerance=1e-11, note="rounding of the FFT",
-    statement="The profile of the frequencies by enumeration and by FFT, largest difference over all residues.",
-)  # fmt: skip
-claim(
-    "third.dirichlet", over_limit, "==", 0,
-    statement="Sets of frequencies whose gap exceeds Dirichlet's limit.",
-)  # fmt: skip
-claim(
-    "third.bfloat16", several_wrong, "==", 0, empirical=True,
-    statement=f"Wrong labels in bfloat16 with 8 and {num_frequencies} frequencies, N = {low_tokens}, M = {low_modulus}.",
-)  # fmt: skip
-claim(
-    "third.bfloat16-proved", int(bits16.loc[bits16["F"] == num_frequencies, "proved"].iloc[-1]), "==", 1, empirical=True,
+claim("third.certificate", (1 - spectrum - profile_gaps(several.frequencies, low_modulus)).abs().max().item(), "<=",
+    0.0, tolerance=1e-11, note="rounding of the FFT",
+    statement="The profile of the frequencies by enumeration and by FFT, largest difference over all residues.")
+claim("third.dirichlet", over_limit, "==", 0,
+    statement="Sets of frequencies whose gap exceeds Dirichlet's limit.")
+observed("third.bfloat16", several_wrong, "==", 0,
+    statement=f"Wrong labels in bfloat16 with 8 and {num_frequencies} frequencies, N = {low_tokens}, M = "
+    f"{low_modulus}.")
+observed("third.bfloat16-proved", int(bits16.loc[bits16["F"] == num_frequencies, "proved"].iloc[-1]), "==", 1,
     note="of the frequencies drawn",
-    statement=f"Whether bfloat16 passes the check of the unit with {num_frequencies} frequencies: then no input is labelled wrong.",
-)  # fmt: skip
+    statement=f"Whether bfloat16 passes the check of the unit with {num_frequencies} frequencies: then no input is "
+    "labelled wrong.")
 proved = precision[precision["proved"]]
-claim(
-    "third.formats", (proved["right side"] - proved["σ(g/2)"]).min(), ">=", 0.0, tolerance=2**-8, note="an output in bfloat16",
-    statement="Where the format passes the unit's check, the right side's probability minus σ(g/2), least.",
-)  # fmt: skip
-claim(
-    "third.accepted", accepted_wrong, "==", 0,
-    statement="Moduli that a format accepts with one frequency, and at which some label is wrong.",
-)  # fmt: skip
-claim(
-    "third.counting", max(small["distance to counting"].max(), direct_gap), "<=", 0.0, tolerance=unit.rounding(torch.float64) * unit.scale,
-    note="the unit's own bound on the rounding of log-odds",
-    statement="Direct evaluation against evaluation by counting, largest difference of outputs.",
-)  # fmt: skip
-claim(
-    "third.long", long_wrong, "==", 0, source="P~",
-    statement=f"Wrong labels at N = {long_tokens:,}, M = {long_modulus:,}, evaluated by counting.",
-)  # fmt: skip
-claim(
-    "third.long-guarantee", long_slack, ">=", 0.0, tolerance=1e-9, note="float64 sums",
-    statement="The right side's probability minus σ(g) there, least over all tokens.",
-)  # fmt: skip
-claim(
-    "third.near-misses", near_count, ">", 0, empirical=True,
-    statement="Tokens of the long input that lie in triples with the sum ±1, and in none with the sum 0.",
-)  # fmt: skip
-claim(
-    "third.triangles", triangle_wrong, "==", 0,
-    statement=f"Wrong labels of the triangle unit on all {digraphs:,} digraphs with 3 to {digraph_vertices} vertices.",
-)  # fmt: skip
-claim(
-    "third.triangles-guarantee", triangle_slack, ">=", 0.0, tolerance=1e-9, note="float64 softmax",
-    statement="The right side's probability minus σ(1) there, least.",
-)  # fmt: skip
-claim(
-    "third.triangles-disjointness", reduction_wrong, "==", 0,
-    statement=f"Wrong answers to disjointness through the triangle unit, all {strings} pairs of up to 4 bits.",
-)  # fmt: skip
+claim("third.formats", (proved["right side"] - proved["σ(g/2)"]).min(), ">=", 0.0, tolerance=2**-8,
+    note="an output in bfloat16",
+    statement="Where the format passes the unit's check, the right side's probability minus σ(g/2), least.")
+claim("third.accepted", accepted_wrong, "==", 0,
+    statement="Moduli that a format accepts with one frequency, and at which some label is wrong.")
+claim("third.counting", max(small["distance to counting"].max(), direct_gap), "<=", 0.0,
+    tolerance=unit.rounding(torch.float64) * unit.scale, note="the unit's own bound on the rounding of log-odds",
+    statement="Direct evaluation against evaluation by counting, largest difference of outputs.")
+claim("third.long", long_wrong, "==", 0, source="P~",
+    statement=f"Wrong labels at N = {long_tokens:,}, M = {long_modulus:,}, evaluated by counting.")
+claim("third.long-guarantee", long_slack, ">=", 0.0, tolerance=1e-9, note="float64 sums",
+    statement="The right side's probability minus σ(g) there, least over all tokens.")
+observed("third.near-misses", near_count, ">", 0,
+    statement="Tokens of the long input that lie in triples with the sum ±1, and in none with the sum 0.")
+claim("third.triangles", triangle_wrong, "==", 0,
+    statement=f"Wrong labels of the triangle unit on all {digraphs:,} digraphs with 3 to {digraph_vertices} vertices.")
+claim("third.triangles-guarantee", triangle_slack, ">=", 0.0, tolerance=1e-9, note="float64 softmax",
+    statement="The right side's probability minus σ(1) there, least.")
+claim("third.triangles-disjointness", reduction_wrong, "==", 0,
+    statement=f"Wrong answers to disjointness through the triangle unit, all {strings} pairs of up to 4 bits.")
+# fmt: on
 
 # %% [markdown]
 # ## What this does not show

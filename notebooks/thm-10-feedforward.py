@@ -91,10 +91,20 @@ num_steps: int = 1000  # of training each, on fresh samples
 # %% tags=["facts", "hide-input"]
 from attention_limits.hypotheses import ranges, require, usual_ranges
 
-quick = {"num_layers": 20, "largest_program": 7, "largest_rank": 16, "largest_integer_width": 2, "num_seeds": 2, "num_steps": 200}
+quick = {
+    "num_layers": 20,
+    "largest_program": 7,
+    "largest_rank": 16,
+    "largest_integer_width": 2,
+    "num_seeds": 2,
+    "num_steps": 200,
+}
 
 usual_ranges()
-require(sparsity < num_tokens, f"sparsity q = {sparsity} makes all tokens ask for one mean: the bound needs q < N = {num_tokens}")
+require(
+    sparsity < num_tokens,
+    f"sparsity q = {sparsity} makes all tokens ask for one mean: the bound needs q < N = {num_tokens}",
+)
 numbers = num_tokens * value_dim
 require(numbers >= 3, f"N d' = {numbers} leaves no width below N d'/2: it must be at least 3")
 ranges(num_tokens=(1, 32, "N digits beside a value in float64"))
@@ -142,7 +152,7 @@ from attention_limits.bounds.rank import (
     hardest_rows,
     least_forced_error,
 )
-from attention_limits.companion.claims import claim
+from attention_limits.companion.claims import claim, observed
 from attention_limits.constructions.feedforward import (
     exact_network,
     fixed_pointer_network,
@@ -150,10 +160,7 @@ from attention_limits.constructions.feedforward import (
 )
 from attention_limits.experiments.training import Schedule, fresh_batches, train
 from attention_limits.models.feedforward import feedforward_network
-from attention_limits.problems.sparse_averaging import (
-    SparseAveraging,
-    SparseAveragingInputs,
-)
+from attention_limits.problems.sparse_averaging import SparseAveraging, SparseAveragingInputs
 from attention_limits.runtime import progress, select_device
 
 figures.use_style()
@@ -168,9 +175,12 @@ layer = torch.randint(-9, 10, (size - 1, size), generator=generator)
 collision = find_collision(problem, layer)
 display(
     Markdown(
-        f"A first layer of width $Nd'-1={size - 1}$ with random digits as weights. Its kernel vector in coprime integers has entries of "
-        f"up to {len(str(max(abs(x.numerator) for row in collision.values for x in row)))} digits, and $W_zz$ is 0 exactly. When all tokens "
-        f"point to the {sparsity} tokens {', '.join(str(j + 1) for j in collision.subset)}, the collision forces an error of "
+        f"A first layer of width $Nd'-1={size - 1}$ with random digits as weights. Its kernel vector in coprime "
+        "integers has entries of "
+        f"up to {len(str(max(abs(x.numerator) for row in collision.values for x in row)))} digits, and $W_zz$ is 0 "
+        "exactly. When all tokens "
+        f"point to the {sparsity} tokens {', '.join(str(j + 1) for j in collision.subset)}, the collision forces an "
+        "error of "
         f"{collision.forced_error:.3f}; the theorem promises $1/(2q-1)={float(threshold):.3f}$."
     )
 )
@@ -179,18 +189,12 @@ display(
 longest = max(collision.values, key=lambda row: sum(x * x for x in row))
 components = np.array(
     [
-        float(
-            sum(a * b for a, b in zip(row, longest, strict=True))
-            / collision.radius_squared
-        )
+        float(sum(a * b for a, b in zip(row, longest, strict=True)) / collision.radius_squared)
         for row in collision.values
     ]
 )
 fig, panels = plt.subplots(1, 2, figsize=(9, 3.2), sharey=True)
-colors = [
-    figures.ORANGE if j in collision.subset else figures.BLUE
-    for j in range(num_tokens)
-]
+colors = [figures.ORANGE if j in collision.subset else figures.BLUE for j in range(num_tokens)]
 for axes, sign, name in ((panels[0], 1, "$z$"), (panels[1], -1, "$-z$")):
     axes.bar(range(1, num_tokens + 1), sign * components, color=colors)
     mean = sign * components[list(collision.subset)].mean()
@@ -213,9 +217,7 @@ plt.show()
 
 # %%
 random_rows, widths = [], sorted({max(1, math.ceil(size / 2) - 1), size - 1})
-for width, ones in progress(
-    list(itertools.product(widths, range(1, num_tokens))), "random layers"
-):
+for width, ones in progress(list(itertools.product(widths, range(1, num_tokens))), "random layers"):
     task = SparseAveraging(num_tokens, ones, value_dim)
     for number in range(num_layers):
         weights = torch.randn(width, size, generator=generator, dtype=torch.float64)
@@ -240,29 +242,19 @@ for tokens, dim in itertools.product(range(2, largest_sharp + 1), (1, 2, 3)):
     for ones in range(1, tokens):
         task = SparseAveraging(tokens, ones, dim)
         found = find_collision(task, hardest_rows(task))
-        hardest[tokens, ones, dim] = (
-            found.holds
-            and found.forced_error_squared == Fraction(1, (2 * ones - 1) ** 2)
+        hardest[tokens, ones, dim] = found.holds and found.forced_error_squared == Fraction(
+            1, (2 * ones - 1) ** 2
         )
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-forced-error", "caption": "The error that a collision forces, against q: random first layers of two widths, median and whole range, and the layers whose collisions force least. The line is 1/(2q−1)."}, "image": {"alt": "Two bands that fall as q grows, the one of the narrower layers and the one of width one below N d', overlap and lie above a falling line 1/(2q−1); diamonds lie on the line."}}
 fig, axes = plt.subplots(figsize=(7.2, 3.8))
 asked = np.arange(1, num_tokens)
-for width, color in zip(
-    widths, (figures.GREEN, figures.BLUE)[-len(widths) :], strict=True
-):
+for width, color in zip(widths, (figures.GREEN, figures.BLUE)[-len(widths) :], strict=True):
     curves = random_layers[random_layers["width"] == width].pivot(
         index="layer", columns="q", values="forced error"
     )
     figures.band(axes, asked, curves.to_numpy(), color, f"random, width {width}")
-axes.plot(
-    asked,
-    1 / (2 * asked - 1),
-    "--",
-    color=figures.GREY,
-    linewidth=1,
-    label="$1/(2q-1)$",
-)
+axes.plot(asked, 1 / (2 * asked - 1), "--", color=figures.GREY, linewidth=1, label="$1/(2q-1)$")
 axes.plot(
     asked,
     1 / (2 * asked - 1),
@@ -288,10 +280,7 @@ for tokens in progress(range(2, largest_program + 1), "linear programs"):
         programs[tokens, ones] = least_error(
             list(itertools.combinations(range(tokens), ones)), tokens
         )
-met = sum(
-    low == high == Fraction(1, 2 * ones - 1)
-    for (_, ones), (low, high) in programs.items()
-)
+met = sum(low == high == Fraction(1, 2 * ones - 1) for (_, ones), (low, high) in programs.items())
 
 # %% [markdown]
 # At the smallest sizes every first layer with entries $-1$, $0$ and $1$ can be tried, of every width up to $N$. A layer of full
@@ -301,9 +290,9 @@ met = sum(
 integer_rows = []
 for tokens in (2, 3):
     for width in range(1, min(tokens, largest_integer_width) + 1):
-        every = torch.cartesian_prod(
-            *[torch.tensor([-1, 0, 1])] * (width * tokens)
-        ).view(-1, width, tokens)
+        every = torch.cartesian_prod(*[torch.tensor([-1, 0, 1])] * (width * tokens)).view(
+            -1, width, tokens
+        )
         full_rank = (
             torch.linalg.det(every.double()).abs() > 0.5
             if width == tokens
@@ -311,14 +300,10 @@ for tokens in (2, 3):
         )
         for ones in range(1, tokens):
             task, collisions, refused = SparseAveraging(tokens, ones, 1), 0, 0
-            for rows, has_full_rank in zip(
-                every.tolist(), full_rank.tolist(), strict=True
-            ):
+            for rows, has_full_rank in zip(every.tolist(), full_rank.tolist(), strict=True):
                 try:
                     found = find_collision(task, rows)
-                    collisions += (
-                        found.holds and found.difference == 0 and not has_full_rank
-                    )
+                    collisions += found.holds and found.difference == 0 and not has_full_rank
                 except ValueError:
                     refused += has_full_rank
             integer_rows.append(
@@ -346,19 +331,14 @@ for tokens, ones in [(2, 1), (3, 1), (3, 2), (4, 1), (4, 2), (4, 3)]:
     task = SparseAveraging(tokens, ones, 1)
     choices = torch.cartesian_prod(*[torch.arange(math.comb(tokens, ones))] * tokens)
     pointers = task.subsets()[choices]
-    values = torch.cartesian_prod(
-        *[torch.tensor([-1.0, 0.0, 1.0], dtype=torch.float64)] * tokens
-    )
+    values = torch.cartesian_prod(*[torch.tensor([-1.0, 0.0, 1.0], dtype=torch.float64)] * tokens)
     inputs = SparseAveragingInputs(
         values.repeat(len(pointers), 1).unsqueeze(-1).to(device),
         pointers.repeat_interleave(len(values), 0).to(device),
     )
     encoded, target = task.encode(inputs), task.target(inputs)
     row = {"N": tokens, "q": ones, "d'": 1, "inputs": len(encoded)}
-    for name, network in (
-        ("N d'", exact_network(task)),
-        ("N d' − 1", narrow_network(task)),
-    ):
+    for name, network in (("N d'", exact_network(task)), ("N d' − 1", narrow_network(task))):
         answers = network.double().to(device)(encoded)
         row[f"error, width {name}"] = (answers - target).norm(dim=-1).max().item()
         row[f"rounding, {name}"] = network.later.rounding_error(torch.float64)
@@ -374,13 +354,12 @@ display(
 # %%
 exact = exact_network(problem).double().to(device)
 sample = problem.sample(500, generator=generator, device=device, dtype=torch.float64)
-exact_error = (
-    (exact(problem.encode(sample)) - problem.target(sample)).norm(dim=-1).max().item()
-)
+exact_error = (exact(problem.encode(sample)) - problem.target(sample)).norm(dim=-1).max().item()
 exact_rounding = exact.later.rounding_error(torch.float64)
 display(
     Markdown(
-        f"At $N={num_tokens}$, $q={sparsity}$, $d'={value_dim}$ the network of width {exact.width} is off by at most {exact_error:.1e} on "
+        f"At $N={num_tokens}$, $q={sparsity}$, $d'={value_dim}$ the network of width {exact.width} is off by at most "
+        f"{exact_error:.1e} on "
         f"{len(sample.values)} random inputs, all of it rounding."
     )
 )
@@ -439,8 +418,7 @@ ranks = {
     for ones in range(1, tokens + 1)
 }
 ranks_right = sum(
-    rank == tokens - math.gcd(tokens, ones) + 1
-    for (tokens, ones), rank in ranks.items()
+    rank == tokens - math.gcd(tokens, ones) + 1 for (tokens, ones), rank in ranks.items()
 )
 
 fixed_rows = []
@@ -453,8 +431,7 @@ for ones, tokens in itertools.combinations(range(1, largest_rank + 1), 2):
                 "N": tokens,
                 "q": ones,
                 "blocks": blocks,
-                "determinant": abs(int(pointer_matrix(pointers, tokens).det()))
-                == ones**blocks,
+                "determinant": abs(int(pointer_matrix(pointers, tokens).det())) == ones**blocks,
                 "forced": fixed_forced_error(pointers, tokens)
                 == Fraction(1, 2 * ones - 1 if covered else 4 * ones - 3),
             }
@@ -501,11 +478,7 @@ for name, (build, color, marker) in series.items():
     right.plot(lengths, forced, marker, color=color, markersize=5, label=name)
 right.axhline(1 / (2 * sparsity - 1), color=figures.GREY, linestyle="--", linewidth=1)
 right.annotate(
-    "$1/(2q-1)$",
-    (lengths[-1], 1 / (2 * sparsity - 1)),
-    color=figures.GREY,
-    va="bottom",
-    ha="right",
+    "$1/(2q-1)$", (lengths[-1], 1 / (2 * sparsity - 1)), color=figures.GREY, va="bottom", ha="right"
 )
 right.set(
     xlabel="$N$",
@@ -519,23 +492,14 @@ plt.show()
 named = {
     "consecutive": consecutive_pointers(num_tokens, sparsity),
     "one block": block_pointers(num_tokens, sparsity, 1),
-    "as many blocks as fit": block_pointers(
-        num_tokens, sparsity, num_tokens // (sparsity + 1)
-    ),
+    "as many blocks as fit": block_pointers(num_tokens, sparsity, num_tokens // (sparsity + 1)),
 }
 width_rows, fixed_error = [], 0.0
 for name, pointers in named.items():
     chosen = torch.tensor(pointers)
     network = fixed_pointer_network(problem, chosen).double().to(device)
-    inputs = sample._replace(
-        pointers=chosen.expand(len(sample.values), -1, -1).to(device)
-    )
-    error = (
-        (network(problem.encode(inputs)) - problem.target(inputs))
-        .norm(dim=-1)
-        .max()
-        .item()
-    )
+    inputs = sample._replace(pointers=chosen.expand(len(sample.values), -1, -1).to(device))
+    error = (network(problem.encode(inputs)) - problem.target(inputs)).norm(dim=-1).max().item()
     fixed_error = max(fixed_error, error)
     rank = pointer_matrix(pointers, num_tokens).rank()
     width_rows.append(
@@ -563,9 +527,7 @@ display(
     built.drop(columns="d' · rank")
     .set_index("pointers")
     .style.format("{:.1e}", subset=["its error"])
-    .set_caption(
-        "Least widths, and the error forced on a first layer of lower rank than Nd'"
-    )
+    .set_caption("Least widths, and the error forced on a first layer of lower rank than Nd'")
 )
 
 # %% [markdown]
@@ -580,9 +542,7 @@ schedule = Schedule(num_steps, peak=2e-3, warmup_steps=min(100, num_steps // 2))
 trained_rows, trained_pairs = [], []
 for number in range(seed, seed + num_seeds):
     draws = torch.Generator().manual_seed(number)
-    network = feedforward_network(problem, size - 1, (128, 128), generator=draws).to(
-        device
-    )
+    network = feedforward_network(problem, size - 1, (128, 128), generator=draws).to(device)
     batches = fresh_batches(problem, 64, generator=draws, device=device)
     train(
         network,
@@ -597,10 +557,7 @@ for number in range(seed, seed + num_seeds):
     with torch.no_grad():
         answers, targets = network(problem.encode(pair)), problem.target(pair)
         test_error = (
-            (network(problem.encode(sample)) - problem.target(sample))
-            .square()
-            .mean()
-            .item()
+            (network(problem.encode(sample)) - problem.target(sample)).square().mean().item()
         )
     trained_pairs.append((found, answers.cpu(), targets.cpu()))
     trained_rows.append(
@@ -618,15 +575,10 @@ trained = pd.DataFrame(trained_rows)
 display(
     trained.drop(columns="holds")
     .set_index("seed")
-    .style.format(
-        "{:.3f}",
-        subset=["test error", "forced error", "pair's error"],
-    )
+    .style.format("{:.3f}", subset=["test error", "forced error", "pair's error"])
     .format("{:.1e}", subset=["answers differ"])
     .format("{:g}", subset=["units differ"])
-    .set_caption(
-        "Relative test error, then the pair: differences, forced error, larger error"
-    )
+    .set_caption("Relative test error, then the pair: differences, forced error, larger error")
 )
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-trained", "caption": "A trained network on its own failing pair, along the direction of the right answer. Circles: its answers to z; crosses: its answers to −z. The lines are the right answers; every circle is covered by a cross."}, "image": {"alt": "For each token a circle with a cross in it, somewhere between two horizontal lines at plus and minus the forced error. No token's mark can be near both lines."}}
@@ -687,93 +639,67 @@ except ValueError as refusal:
 # ## Checks
 
 # %% tags=["hide-input"]
-claim(
-    "thm-10.exact-collision", collision.difference, "<=", 0,
-    statement="Pre-activations of the first collision: how far z and −z lie apart, from exact inner products.",
-)  # fmt: skip
+# fmt: off
+claim("thm-10.exact-collision", collision.difference, "<=", 0,
+    statement="Pre-activations of the first collision: how far z and −z lie apart, from exact inner products.")
 narrow_layers = random_layers[
     (random_layers["width"] < size / 2) & (random_layers["q"] <= num_tokens / 2)
 ]
-claim(
-    "thm-10.paper-width", int(narrow_layers["holds"].sum()), "==", len(narrow_layers), source="P",
-    statement="Random first layers of width below N d'/2, q ≤ N/2: all have a collision.",
-)  # fmt: skip
-claim(
-    "thm-10.random-layers", int(random_layers["holds"].sum()), "==", num_layers * len(widths) * (num_tokens - 1),
-    statement=f"Random first layers, width up to N d' − 1 and every q < N = {num_tokens}: each has a collision whose forced error, "
-    "compared in fractions, is at least 1/(2q−1).",
-)  # fmt: skip
-claim(
-    "thm-10.forced-error", random_layers["over the threshold"].min(), ">=", 1.0, tolerance=1e-12, note="rounding of a square root",
-    statement="Least forced error of these layers over 1/(2q−1).",
-)  # fmt: skip
-claim(
-    "thm-10.same-pre-activations", random_layers["difference"].max(), "<=", 1.0,
-    statement="Largest difference of the two pre-activations in these layers, over what rounding to float64 may do.",
-)  # fmt: skip
-claim(
-    "thm-10.hardest-layer", find_collision(problem, hardest_rows(problem)).forced_error_squared, "==", threshold**2,
-    statement="The hardest layer of width N d' − 1 forces 1/(2q−1), no more: the squares, as fractions.",
-)  # fmt: skip
-claim(
-    "thm-10.sharp", sum(hardest.values()), "==", 3 * math.comb(largest_sharp, 2),
-    statement=f"The same for every q < N ≤ {largest_sharp} and d' = 1, 2, 3.",
-)  # fmt: skip
-claim(
-    "thm-10.linear-programs", met, "==", math.comb(largest_program, 2),
-    statement=f"Pairs q < N ≤ {largest_program} for which the linear program over all subsets gives 1/(2q−1): both bounds, as fractions.",
-)  # fmt: skip
-claim(
-    "thm-10.every-small-layer", int((every_layer["collisions"] + every_layer["refused"]).sum()), "==", int(every_layer["layers"].sum()),
-    statement="First layers with entries −1, 0, 1 for N = 2, 3, widths up to N and every q < N: a collision below full rank, a refusal at it.",
-)  # fmt: skip
-claim(
-    "thm-10.width-enough", max((sufficient["error, width N d'"] / sufficient["rounding, N d'"]).max(), exact_error / exact_rounding), "<=", 1.0,
-    statement="Largest error of the network of width N d' over its rounding bound: all pointers and values in {−1, 0, 1} for N ≤ 4, random "
-    f"inputs for N = {num_tokens}.",
-)  # fmt: skip
+claim("thm-10.paper-width", int(narrow_layers["holds"].sum()), "==", len(narrow_layers), source="P",
+    statement="Random first layers of width below N d'/2, q ≤ N/2: all have a collision.")
+claim("thm-10.random-layers", int(random_layers["holds"].sum()), "==", num_layers * len(widths) * (num_tokens - 1),
+    statement=f"Random first layers, width up to N d' − 1 and every q < N = {num_tokens}: each has a collision whose "
+    "forced error, compared in fractions, is at least 1/(2q−1).")
+claim("thm-10.forced-error", random_layers["over the threshold"].min(), ">=", 1.0, tolerance=1e-12,
+    note="rounding of a square root",
+    statement="Least forced error of these layers over 1/(2q−1).")
+claim("thm-10.same-pre-activations", random_layers["difference"].max(), "<=", 1.0,
+    statement="Largest difference of the two pre-activations in these layers, over what rounding to float64 may do.")
+claim("thm-10.hardest-layer", find_collision(problem, hardest_rows(problem)).forced_error_squared, "==", threshold**2,
+    statement="The hardest layer of width N d' − 1 forces 1/(2q−1), no more: the squares, as fractions.")
+claim("thm-10.sharp", sum(hardest.values()), "==", 3 * math.comb(largest_sharp, 2),
+    statement=f"The same for every q < N ≤ {largest_sharp} and d' = 1, 2, 3.")
+claim("thm-10.linear-programs", met, "==", math.comb(largest_program, 2),
+    statement=f"Pairs q < N ≤ {largest_program} for which the linear program over all subsets gives 1/(2q−1): both "
+    "bounds, as fractions.")
+claim("thm-10.every-small-layer", int((every_layer["collisions"] + every_layer["refused"]).sum()), "==",
+    int(every_layer["layers"].sum()),
+    statement="First layers with entries −1, 0, 1 for N = 2, 3, widths up to N and every q < N: a collision below "
+    "full rank, a refusal at it.")
+claim("thm-10.width-enough",
+    max((sufficient["error, width N d'"] / sufficient["rounding, N d'"]).max(), exact_error / exact_rounding), "<=",
+    1.0,
+    statement=f"Largest error of the network of width N d' over its rounding bound: all pointers and values in {{−1, "
+    f"0, 1}} for N ≤ 4, random inputs for N = {num_tokens}.")
 narrow_rounding = (sufficient["rounding, N d' − 1"] * (2 * sufficient["q"] - 1)).max()
-claim(
-    "thm-10.narrow-error", (sufficient["error, width N d' − 1"] * (2 * sufficient["q"] - 1)).max(), "<=", 1.0,
+claim("thm-10.narrow-error", (sufficient["error, width N d' − 1"] * (2 * sufficient["q"] - 1)).max(), "<=", 1.0,
     tolerance=narrow_rounding, note="rounding of the decoded values",
-    statement="Largest error of the network of width N d' − 1 over 1/(2q−1), same inputs with N ≤ 4: no more than the forced error.",
-)  # fmt: skip
-claim(
-    "thm-10.consecutive-rank", ranks_right, "==", math.comb(largest_rank + 1, 2),
-    statement=f"Pairs q ≤ N ≤ {largest_rank} whose consecutive pointers have rank N − gcd(N, q) + 1, exactly.",
-)  # fmt: skip
-claim(
-    "thm-10.determinant", int(fixed["determinant"].sum()), "==", len(fixed),
-    statement=f"Block pointers with determinant ±q^b: every q < N ≤ {largest_rank}, one block and as many as fit.",
-)  # fmt: skip
-claim(
-    "thm-10.fixed-pointers", int(fixed["forced"].sum()), "==", len(fixed),
-    statement="The same pointers force 1/(2q−1) where the blocks cover all tokens, 1/(4q−3) elsewhere: fractions from the exact inverse.",
-)  # fmt: skip
-claim(
-    "thm-10.blocks-not-best", fixed_forced_error(consecutive_pointers(5, 3), 5), ">", fixed_forced_error(block_pointers(5, 3, 1), 5),
-    statement="For N = 5, q = 3 consecutive pointers force more than blocks.",
-)  # fmt: skip
-claim(
-    "thm-10.fixed-width", int((built["width built"] == built["d' · rank"]).sum()), "==", len(built),
-    statement="The networks of the table have the width d' · rank A.",
-)  # fmt: skip
-claim(
-    "thm-10.fixed-error", fixed_error, "<=", 0.0, tolerance=1e-12, note="float64 sums of at most N terms of size 1",
-    statement="Those for fixed pointers are right on random values.",
-)  # fmt: skip
-claim(
-    "thm-10.trained-collision", int(trained["holds"].sum()), "==", len(trained),
-    statement="Trained networks of width N d' − 1 whose weights, read as fractions, collide exactly and force at least 1/(2q−1).",
-)  # fmt: skip
-claim(
-    "thm-10.trained-answers", trained["answers differ"].max(), "<=", 1e-9, empirical=True, note="float64 rounding through three layers",
-    statement="Largest difference of a trained network's answers to the two inputs.",
-)  # fmt: skip
-claim(
-    "thm-10.trained-error", trained["pair's error"].min(), ">=", threshold, tolerance=1e-9, note="half the difference of the answers",
-    statement="Larger error of the pair, least over trained networks and output tokens.",
-)  # fmt: skip
+    statement="Largest error of the network of width N d' − 1 over 1/(2q−1), same inputs with N ≤ 4: no more than the "
+    "forced error.")
+claim("thm-10.consecutive-rank", ranks_right, "==", math.comb(largest_rank + 1, 2),
+    statement=f"Pairs q ≤ N ≤ {largest_rank} whose consecutive pointers have rank N − gcd(N, q) + 1, exactly.")
+claim("thm-10.determinant", int(fixed["determinant"].sum()), "==", len(fixed),
+    statement=f"Block pointers with determinant ±q^b: every q < N ≤ {largest_rank}, one block and as many as fit.")
+claim("thm-10.fixed-pointers", int(fixed["forced"].sum()), "==", len(fixed),
+    statement="The same pointers force 1/(2q−1) where the blocks cover all tokens, 1/(4q−3) elsewhere: fractions from "
+    "the exact inverse.")
+claim("thm-10.blocks-not-best", fixed_forced_error(consecutive_pointers(5, 3), 5), ">",
+    fixed_forced_error(block_pointers(5, 3, 1), 5),
+    statement="For N = 5, q = 3 consecutive pointers force more than blocks.")
+claim("thm-10.fixed-width", int((built["width built"] == built["d' · rank"]).sum()), "==", len(built),
+    statement="The networks of the table have the width d' · rank A.")
+claim("thm-10.fixed-error", fixed_error, "<=", 0.0, tolerance=1e-12, note="float64 sums of at most N terms of size 1",
+    statement="Those for fixed pointers are right on random values.")
+claim("thm-10.trained-collision", int(trained["holds"].sum()), "==", len(trained),
+    statement="Trained networks of width N d' − 1 whose weights, read as fractions, collide exactly and force at "
+    "least 1/(2q−1).")
+observed("thm-10.trained-answers", trained["answers differ"].max(), "<=", 1e-9,
+    note="float64 rounding through three layers",
+    statement="Largest difference of a trained network's answers to the two inputs.")
+claim("thm-10.trained-error", trained["pair's error"].min(), ">=", threshold, tolerance=1e-9,
+    note="half the difference of the answers",
+    statement="Larger error of the pair, least over trained networks and output tokens.")
+# fmt: on
 
 # %% [markdown]
 # ## What this does not show

@@ -108,26 +108,10 @@
 # %% tags=["parameters"]
 num_tokens: int = 8  # N: residual functions are counted up to it; the LSTM's task
 literal_tokens: int = 4  # N up to which all inputs are listed
-token_grid: list[int] = [
-    4,
-    8,
-    16,
-    32,
-    64,
-    128,
-    256,
-    512,
-    1024,
-]  # N of the curves of memory
+token_grid: list[int] = [4, 8, 16, 32, 64, 128, 256, 512, 1024]  # N of the curves of memory
 sparsity: int = 1  # q, the LSTM's task
 value_dim: int = 1  # d', the LSTM's task
-hidden_grid: list[int] = [
-    2,
-    4,
-    8,
-    16,
-    32,
-]  # h, hidden units of an LSTM in each direction
+hidden_grid: list[int] = [2, 4, 8, 16, 32]  # h, hidden units of an LSTM in each direction
 num_steps: int = 800  # of training, each on fresh samples
 batch_size: int = 64  # samples of a step
 peak_rate: float = 2e-2  # Adam's learning rate after the warm-up
@@ -137,10 +121,19 @@ seed: int = 0  # of the first training
 # %% tags=["facts", "hide-input"]
 from attention_limits.hypotheses import distinct, intervals, ranges, require, usual_ranges
 
-quick = {"num_tokens": 7, "token_grid": [4, 8, 16, 32, 64, 128], "hidden_grid": [4, 32], "num_steps": 500, "num_seeds": 1}
+quick = {
+    "num_tokens": 7,
+    "token_grid": [4, 8, 16, 32, 64, 128],
+    "hidden_grid": [4, 32],
+    "num_steps": 500,
+    "num_seeds": 1,
+}
 
 usual_ranges()
-require(sparsity < num_tokens, f"sparsity q = {sparsity} needs q < N = {num_tokens}: for q = N memory is not what is short")
+require(
+    sparsity < num_tokens,
+    f"sparsity q = {sparsity} needs q < N = {num_tokens}: for q = N memory is not what is short",
+)
 intervals(num_tokens=(3, 10, "tables of 2^N rows"), literal_tokens=(2, 4, "all inputs are listed"))
 distinct("token_grid")
 intervals(token_grid=(3, 2048))
@@ -167,7 +160,7 @@ from attention_limits.bounds.residuals import (
     residual_formula,
     undetermined_outputs,
 )
-from attention_limits.companion.claims import claim
+from attention_limits.companion.claims import claim, observed
 from attention_limits.experiments.training import Schedule, fresh_batches, train
 from attention_limits.models.recurrent import LSTMModel, ValueStore, value_store
 from attention_limits.problems.sparse_averaging import SparseAveraging
@@ -184,9 +177,7 @@ cut, asked = 5, {6: 2, 7: 5, 8: 1}
 for j in range(1, 9):
     color = figures.BLUE if j <= cut else figures.ORANGE
     axes.add_patch(
-        plt.Rectangle(
-            (j - 0.36, 0), 0.72, 0.72, facecolor=color, alpha=0.18, edgecolor=color
-        )
+        plt.Rectangle((j - 0.36, 0), 0.72, 0.72, facecolor=color, alpha=0.18, edgecolor=color)
     )
     axes.annotate(f"$z_{j}$", (j, 0.36), ha="center", va="center")
 for i, j in asked.items():
@@ -205,9 +196,7 @@ axes.annotate(
     arrowprops={"arrowstyle": "-|>", "color": "black", "linewidth": 2.5},
 )
 axes.annotate("state: one of $2^5$", (cut - 0.55, -0.5), ha="right", va="center")
-axes.annotate(
-    "pointers $y_6, y_7, y_8$", (7.6, 2.1), ha="center", color=figures.ORANGE
-)
+axes.annotate("pointers $y_6, y_7, y_8$", (7.6, 2.1), ha="center", color=figures.ORANGE)
 axes.annotate("cut $c=5$", (cut + 0.58, -0.98), color=figures.GREY)
 axes.set(xlim=(0.4, 8.7), ylim=(-1.1, 2.6), aspect="equal")
 axes.axis("off")
@@ -277,9 +266,7 @@ display(
     .pivot(index=["q", "machine"], columns="cut", values="literal")
     .reindex([machine.value for machine in Machine], level="machine")
     .style.format("{:,}")
-    .set_caption(
-        f"Residual functions at each cut, over all inputs, N = {literal_tokens}"
-    )
+    .set_caption(f"Residual functions at each cut, over all inputs, N = {literal_tokens}")
 )
 
 # %% [markdown]
@@ -319,12 +306,7 @@ display(
 # that each state holds a share of them: that is the second half of part 4.
 
 # %%
-machine_wrong, state_mismatches, least_wrong_when_dropped, inputs_run = (
-    0,
-    0,
-    math.inf,
-    0,
-)
+machine_wrong, state_mismatches, least_wrong_when_dropped, inputs_run = (0, 0, math.inf, 0)
 for tokens in range(2, literal_tokens + 1):
     for ones in range(1, tokens):
         problem = SparseAveraging(tokens, ones, 1)
@@ -336,21 +318,18 @@ for tokens in range(2, literal_tokens + 1):
             machine_wrong += int((run.sums != expected).sum())
             state_mismatches += run.bits != -(-(tokens - 1) // layers)
             if layers == 1:
-                state_mismatches += run.distinct_forward_states(0) != [
-                    2**c for c in range(tokens)
-                ]
+                state_mismatches += run.distinct_forward_states(0) != [2**c for c in range(tokens)]
         for dropped in range(tokens):
-            forgetful = ValueStore(
-                problem, [[j for j in range(tokens) if j != dropped]]
-            )
+            forgetful = ValueStore(problem, [[j for j in range(tokens) if j != dropped]])
             least_wrong_when_dropped = min(
-                least_wrong_when_dropped,
-                int((forgetful.run(inputs).sums != expected).sum()),
+                least_wrong_when_dropped, int((forgetful.run(inputs).sums != expected).sum())
             )
 display(
     Markdown(
-        f"On all {inputs_run:,} inputs of signs with $N\\le{literal_tokens}$ and $q<N$, machines of one, two and three layers "
-        f"gave {machine_wrong} wrong outputs. Without one of the positions, a machine of one layer is wrong at least {least_wrong_when_dropped} times."
+        f"On all {inputs_run:,} inputs of signs with $N\\le{literal_tokens}$ and $q<N$, machines of one, two and three "
+        "layers "
+        f"gave {machine_wrong} wrong outputs. Without one of the positions, a machine of one layer is wrong at least "
+        f"{least_wrong_when_dropped} times."
     )
 )
 
@@ -391,25 +370,17 @@ for tokens in range(2, num_tokens + 1):
                     continue  # part 4 has its own check for all q
                 row = {"machine": machine, "N": tokens, "q": ones, "cut": cut}
                 row["count"] = reduced_residuals(machine, tokens, ones, cut)
-                proved = (
-                    machine is not Machine.STRICT_LOOK_BACK or ones <= tokens - 2
-                ) and (
+                proved = (machine is not Machine.STRICT_LOOK_BACK or ones <= tokens - 2) and (
                     machine is not Machine.STACKED or ones == 1 or 2 * cut <= tokens
                 )
-                row["formula"] = (
-                    residual_formula(machine, tokens, ones, cut) if proved else None
-                )
+                row["formula"] = residual_formula(machine, tokens, ones, cut) if proved else None
                 counts.append(row)
 compared = [row for row in counts if row["formula"] is not None]
 
 
 def mismatches(*machines):
     """Counts of these machines that are not what the formula says."""
-    return sum(
-        row["count"] != row["formula"]
-        for row in compared
-        if row["machine"] in machines
-    )
+    return sum(row["count"] != row["formula"] for row in compared if row["machine"] in machines)
 
 
 # What the largest cut needs, beside the paper's number.
@@ -419,14 +390,11 @@ for row in counts:
         case = row["machine"], row["N"], row["q"]
         largest[case] = max(row["count"], largest.get(case, 1))
 least_over_paper = min(
-    least_bits(count) - Fraction(tokens - 1, 2)
-    for (_, tokens, _), count in largest.items()
+    least_bits(count) - Fraction(tokens - 1, 2) for (_, tokens, _), count in largest.items()
 )
 
 only_the_sum = sum(
-    reduced_residuals(
-        machine, tokens, tokens - (machine is Machine.STRICT_LOOK_BACK), cut
-    )
+    reduced_residuals(machine, tokens, tokens - (machine is Machine.STRICT_LOOK_BACK), cut)
     != cut + 1
     for tokens in range(2, num_tokens + 1)
     for cut in range(tokens)
@@ -468,9 +436,7 @@ for axes, ones in zip(panels, (1, 2), strict=True):
             color=color,
             linewidth=1,
         )
-    axes.axhline(
-        (num_tokens - 1) / 2, color=figures.GREY, linestyle="--", linewidth=1
-    )
+    axes.axhline((num_tokens - 1) / 2, color=figures.GREY, linestyle="--", linewidth=1)
     axes.set(title=f"$q={ones}$", xlabel="cut $c$", xticks=range(num_tokens + 1))
 panels[0].annotate(
     "$(N-1)/2$",
@@ -524,9 +490,7 @@ for tokens in range(2, 2 * num_tokens + 1):
         pointers = half_cut_pointers(tokens, ones)
         designs += 1
         half_mismatches += not (pointers.sum(axis=1) == ones).all()
-        half_mismatches += fixed_pointer_outputs(pointers, tokens // 2) != 2 ** (
-            tokens // 2
-        )
+        half_mismatches += fixed_pointer_outputs(pointers, tokens // 2) != 2 ** (tokens // 2)
 stacks = []
 for tokens in token_grid[:6:2]:
     for layers in (1, 2, 4):
@@ -534,9 +498,7 @@ for tokens in token_grid[:6:2]:
         inputs = problem.sample(50, generator=torch.Generator().manual_seed(seed))
         inputs = inputs._replace(values=torch.where(inputs.values < 0, -1.0, 1.0))
         run = value_store(problem, layers).run(inputs)
-        machine_wrong += int(
-            (run.sums != problem.target(inputs)[..., 0].long()).sum()
-        )
+        machine_wrong += int((run.sums != problem.target(inputs)[..., 0].long()).sum())
         least = tokens - 1 if layers == 1 else -(-(tokens // 2) // layers)
         stacks.append(
             {
@@ -566,12 +528,7 @@ for tokens in progress(token_grid, "curves"):
             (2 * math.comb(tokens, ones)) ** tokens,
         )
         memory.append(
-            {
-                "N": tokens,
-                "q": ones,
-                "bits": least_bits(best),
-                "inside": lower <= best <= upper,
-            }
+            {"N": tokens, "q": ones, "bits": least_bits(best), "inside": lower <= best <= upper}
         )
 memory = pd.DataFrame(memory)
 bits = memory.pivot(index="N", columns="q", values="bits")
@@ -677,12 +634,10 @@ for bidirectional in (False, True):
     for hidden in hidden_grid:
         for number in range(seed, seed + num_seeds):
             generator = torch.Generator().manual_seed(number)
-            model = LSTMModel(
-                problem, hidden, bidirectional=bidirectional, generator=generator
-            ).to(device)
-            batches = fresh_batches(
-                problem, batch_size, generator=generator, device=device
+            model = LSTMModel(problem, hidden, bidirectional=bidirectional, generator=generator).to(
+                device
             )
+            batches = fresh_batches(problem, batch_size, generator=generator, device=device)
             train(
                 model,
                 batches,
@@ -716,13 +671,7 @@ for directions, color, marker, label in (
 ):
     rows = trained[trained["directions"] == directions]
     axes.plot(
-        rows["numbers"],
-        rows["error"],
-        marker,
-        color=color,
-        markersize=6,
-        alpha=0.7,
-        label=label,
+        rows["numbers"], rows["error"], marker, color=color, markersize=6, alpha=0.7, label=label
     )
     axes.plot(errors.index, errors[directions], color=color, linewidth=1)
 axes.axhline(floor, color=figures.GREY, linestyle="--", linewidth=1)
@@ -749,71 +698,53 @@ plt.show()
 # ## Checks
 
 # %% tags=["hide-input"]
-claim(
-    "thm-11.literal", literal_mismatches, "==", 0,
-    statement=f"Counts over all inputs that differ from those of the reduction, of {len(cases)}: every model, "
-    f"N = 2 … {literal_tokens}, every q < N, every cut.",
-)  # fmt: skip
-claim(
-    "thm-11.forward-states", mismatches(Machine.BIDIRECTIONAL), "==", 0,
-    statement=f"One bidirectional layer: cuts with other than 2^c residual functions (N ≤ {num_tokens}, every q < N; none but one is left at c = N).",
-)  # fmt: skip
-claim(
-    "thm-11.deferred", mismatches(Machine.DEFERRED), "==", 0,
-    statement=f"Read all, then write all: cuts whose count is not the formula's (N ≤ {num_tokens}, every q < N, every cut).",
-)  # fmt: skip
-claim(
-    "thm-11.n-log-n", int((~memory["inside"]).sum()), "==", 0,
-    statement=f"Read all, then write all: sizes up to N = {max(token_grid)} with a largest count outside "
-    "C(⌈N/2⌉, q)^⌊N/2⌋ … (2 C(N, q))^N.",
-)  # fmt: skip
-claim(
-    "thm-11.in-step", sum(count != n - 1 for (n, _), count in undetermined.items()), "==", 0,
-    statement=f"One direction, in step: sizes where not all of the outputs 1 … N − 1 depend on tokens to come (N ≤ {literal_tokens}, all inputs).",
-)  # fmt: skip
-claim(
-    "thm-11.look-back", mismatches(Machine.LOOK_BACK, Machine.STRICT_LOOK_BACK), "==", 0,
-    statement=f"Pointers that look back: cuts with other than 2^c residual functions (N ≤ {num_tokens}; strictly back for q ≤ N − 2).",
-)  # fmt: skip
-claim(
-    "thm-11.only-the-sum", only_the_sum, "==", 0,
-    statement="Where everything visible is asked for, q = N or strictly back with q = N − 1: cuts with other than c + 1.",
-)  # fmt: skip
-claim(
-    "thm-11.half-cut", half_mismatches, "==", 0,
-    statement=f"Stacks: of {designs} choices of the suffix's pointers (N ≤ {2 * num_tokens}, every q < N), those that are no q-sets or "
-    "do not give 2^⌊N/2⌋ different outputs.",
-)  # fmt: skip
-claim(
-    "thm-11.fixed-pointers", mismatches(Machine.STACKED), "==", 0,
-    statement=f"Stacks, N ≤ {num_tokens}: cuts where the best fixed pointers give other than 2^min(c, N − c) outputs (q = 1), or "
-    "other than 2^c up to the half cut (q = 2).",
-)  # fmt: skip
-claim(
-    "thm-11.machine", machine_wrong, "==", 0,
-    statement=f"Wrong outputs of the machine that stores signs, with up to four layers: all {inputs_run:,} inputs at small N, random ones at larger N.",
-)  # fmt: skip
-claim(
-    "thm-11.machine-bits", state_mismatches, "==", 0,
-    statement="Its states have ⌈(N − 1)/L⌉ bits, and with one layer exactly 2^c forward states occur at cut c: exceptions.",
-)  # fmt: skip
-claim(
-    "thm-11.dropped-bit", least_wrong_when_dropped, ">=", 1,
-    statement="Without any one of its positions the machine errs: least number of wrong outputs over positions and sizes.",
-)  # fmt: skip
-claim(
-    "thm-11.memory", least_over_paper, ">=", 0, source="P",
-    statement=f"Bits for the largest count over all cuts, minus (N − 1)/2: least over our models, N = 2 … {num_tokens} and the q that they cover.",
-)  # fmt: skip
-claim(
-    "thm-11.one-direction", trained.loc[trained["directions"] == 1, "error"].min(), ">=", floor, empirical=True,
-    tolerance=0.03, note="sampling error of 2000 test samples; the floor itself is the proposition's",
-    statement="Illustration: no LSTM of one direction gets below (N − 1)/(2N).",
-)  # fmt: skip
-claim(
-    "thm-11.lstm", errors[2].iloc[-1] / errors[2].iloc[0], "<=", 0.5, empirical=True,
-    statement="Illustration: the bidirectional LSTM's error at the largest state over that at the smallest, medians over seeds.",
-)  # fmt: skip
+# fmt: off
+claim("thm-11.literal", literal_mismatches, "==", 0,
+    statement=f"Counts over all inputs that differ from those of the reduction, of {len(cases)}: every model, N = 2 … "
+    f"{literal_tokens}, every q < N, every cut.")
+claim("thm-11.forward-states", mismatches(Machine.BIDIRECTIONAL), "==", 0,
+    statement=f"One bidirectional layer: cuts with other than 2^c residual functions (N ≤ {num_tokens}, every q < N; "
+    "none but one is left at c = N).")
+claim("thm-11.deferred", mismatches(Machine.DEFERRED), "==", 0,
+    statement=f"Read all, then write all: cuts whose count is not the formula's (N ≤ {num_tokens}, every q < N, every "
+    "cut).")
+claim("thm-11.n-log-n", int((~memory["inside"]).sum()), "==", 0,
+    statement=f"Read all, then write all: sizes up to N = {max(token_grid)} with a largest count outside C(⌈N/2⌉, "
+    "q)^⌊N/2⌋ … (2 C(N, q))^N.")
+claim("thm-11.in-step", sum(count != n - 1 for (n, _), count in undetermined.items()), "==", 0,
+    statement="One direction, in step: sizes where not all of the outputs 1 … N − 1 depend on tokens to come (N ≤ "
+    f"{literal_tokens}, all inputs).")
+claim("thm-11.look-back", mismatches(Machine.LOOK_BACK, Machine.STRICT_LOOK_BACK), "==", 0,
+    statement=f"Pointers that look back: cuts with other than 2^c residual functions (N ≤ {num_tokens}; strictly back "
+    "for q ≤ N − 2).")
+claim("thm-11.only-the-sum", only_the_sum, "==", 0,
+    statement="Where everything visible is asked for, q = N or strictly back with q = N − 1: cuts with other than c + "
+    "1.")
+claim("thm-11.half-cut", half_mismatches, "==", 0,
+    statement=f"Stacks: of {designs} choices of the suffix's pointers (N ≤ {2 * num_tokens}, every q < N), those that "
+    "are no q-sets or do not give 2^⌊N/2⌋ different outputs.")
+claim("thm-11.fixed-pointers", mismatches(Machine.STACKED), "==", 0,
+    statement=f"Stacks, N ≤ {num_tokens}: cuts where the best fixed pointers give other than 2^min(c, N − c) outputs "
+    "(q = 1), or other than 2^c up to the half cut (q = 2).")
+claim("thm-11.machine", machine_wrong, "==", 0,
+    statement=f"Wrong outputs of the machine that stores signs, with up to four layers: all {inputs_run:,} inputs at "
+    "small N, random ones at larger N.")
+claim("thm-11.machine-bits", state_mismatches, "==", 0,
+    statement="Its states have ⌈(N − 1)/L⌉ bits, and with one layer exactly 2^c forward states occur at cut c: "
+    "exceptions.")
+claim("thm-11.dropped-bit", least_wrong_when_dropped, ">=", 1,
+    statement="Without any one of its positions the machine errs: least number of wrong outputs over positions and "
+    "sizes.")
+claim("thm-11.memory", least_over_paper, ">=", 0, source="P",
+    statement="Bits for the largest count over all cuts, minus (N − 1)/2: least over our models, N = 2 … "
+    f"{num_tokens} and the q that they cover.")
+observed("thm-11.one-direction", trained.loc[trained["directions"] == 1, "error"].min(), ">=", floor, tolerance=0.03,
+    note="sampling error of 2000 test samples; the floor itself is the proposition's",
+    statement="Illustration: no LSTM of one direction gets below (N − 1)/(2N).")
+observed("thm-11.lstm", errors[2].iloc[-1] / errors[2].iloc[0], "<=", 0.5,
+    statement="Illustration: the bidirectional LSTM's error at the largest state over that at the smallest, medians "
+    "over seeds.")
+# fmt: on
 
 # %% [markdown]
 # ## What this does not show

@@ -98,18 +98,27 @@ from attention_limits.hypotheses import distinct, ranges, require, require_accur
 quick = {"token_grid": [16, 32, 64, 256, 1024], "largest_exhaustive": 10, "num_subsets": 100}
 
 usual_ranges()
-require(sparsity < num_tokens, f"sparsity q = {sparsity} leaves no token outside the subset: the page needs q < N = {num_tokens}")
+require(
+    sparsity < num_tokens,
+    f"sparsity q = {sparsity} leaves no token outside the subset: the page needs q < N = {num_tokens}",
+)
 ranges(num_subsets=4, largest_exhaustive=4, exhaustive_sparsity=1, sparsity_grid=1)
 require(
     (2 * largest_exhaustive) ** (2 * exhaustive_sparsity) < 2**63 and largest_exhaustive <= 24,
     f"integers of (2N)^(2q) must stay below 2^63 and N ≤ 24: got largest_exhaustive N = {largest_exhaustive}, "
     f"exhaustive_sparsity q = {exhaustive_sparsity}",
 )
-require(accuracy >= 1e-6, f"formats are simulated in float64 here: accuracy ε must be at least 1e-06, got {accuracy}")
+require(
+    accuracy >= 1e-6,
+    f"formats are simulated in float64 here: accuracy ε must be at least 1e-06, got {accuracy}",
+)
 distinct("token_grid", "sparsity_grid", "accuracy_grid")
 least = 2 * min(sparsity_grid) + 2
 for tokens in token_grid:
-    require(tokens >= least, f"token_grid's N = {tokens} is too small for sparsity_grid: it needs N ≥ {least}")
+    require(
+        tokens >= least,
+        f"token_grid's N = {tokens} is too small for sparsity_grid: it needs N ≥ {least}",
+    )
 for error in accuracy_grid:
     require_accuracy(error)
 
@@ -127,7 +136,7 @@ import torch
 from IPython.display import Markdown, display
 
 from attention_limits import figures
-from attention_limits.companion.claims import claim
+from attention_limits.companion.claims import claim, observed
 from attention_limits.constructions.curve_precision import (
     chebyshev_nodes,
     largest_error,
@@ -161,9 +170,7 @@ from attention_limits.constructions.sparse_averaging import (
     sufficient_format,
 )
 from attention_limits.fixed_point import FixedPoint
-from attention_limits.problems.sparse_averaging import (
-    SparseAveraging,
-)
+from attention_limits.problems.sparse_averaging import SparseAveraging
 from attention_limits.runtime import progress, select_device
 
 figures.use_style()
@@ -176,10 +183,7 @@ picked, nodes = 5, np.linspace(-1, 1, 8)
 fine = np.linspace(-1.12, 1.12, 200)
 parabola.plot(fine, fine**2, color=figures.GREY, linewidth=1)
 parabola.plot(
-    fine,
-    2 * nodes[picked] * fine - nodes[picked] ** 2,
-    color=figures.ORANGE,
-    linewidth=1.5,
+    fine, 2 * nodes[picked] * fine - nodes[picked] ** 2, color=figures.ORANGE, linewidth=1.5
 )
 parabola.plot(nodes, nodes**2, "o", color=figures.BLUE, markersize=5)
 touched = (nodes[picked], nodes[picked] ** 2)
@@ -192,11 +196,7 @@ parabola.annotate(
     arrowprops={"arrowstyle": "->", "color": figures.ORANGE, "linewidth": 1.5},
 )
 parabola.set(
-    title="parabola, $q=1$",
-    xlabel="$t$",
-    ylabel="$t^2$",
-    ylim=(-0.75, 1.3),
-    aspect="equal",
+    title="parabola, $q=1$", xlabel="$t$", ylabel="$t^2$", ylim=(-0.75, 1.3), aspect="equal"
 )
 angles = 2 * np.pi * np.arange(12) / 12
 turn = np.linspace(0, 2 * np.pi, 200)
@@ -226,37 +226,16 @@ circle.set(
 chosen, turn = angles[[3, 8]], np.linspace(-0.15, 2 * np.pi - 0.35, 300)
 polynomial.axhline(0, color=figures.ORANGE, linewidth=1.5)
 polynomial.plot(
-    turn,
-    -np.prod(1 - np.cos(turn[:, None] - chosen), axis=1),
-    color=figures.GREY,
-    linewidth=1,
+    turn, -np.prod(1 - np.cos(turn[:, None] - chosen), axis=1), color=figures.GREY, linewidth=1
 )
-heights, off = (
-    -np.prod(1 - np.cos(angles[:, None] - chosen), axis=1),
-    ~np.isin(angles, chosen),
+heights, off = (-np.prod(1 - np.cos(angles[:, None] - chosen), axis=1), ~np.isin(angles, chosen))
+polynomial.plot(
+    angles[off], heights[off], "o", color=figures.BLUE, markersize=5, label="off the subset"
 )
 polynomial.plot(
-    angles[off],
-    heights[off],
-    "o",
-    color=figures.BLUE,
-    markersize=5,
-    label="off the subset",
+    angles[~off], heights[~off], "D", color=figures.ORANGE, markersize=7, label="on the subset"
 )
-polynomial.plot(
-    angles[~off],
-    heights[~off],
-    "D",
-    color=figures.ORANGE,
-    markersize=7,
-    label="on the subset",
-)
-polynomial.set(
-    title="circle, $q=2$",
-    xlabel=r"angle $\theta_j$",
-    ylabel="score",
-    ylim=(-2.7, 0.3),
-)
+polynomial.set(title="circle, $q=2$", xlabel=r"angle $\theta_j$", ylabel="score", ylim=(-2.7, 0.3))
 polynomial.set(xticks=[0, np.pi, 2 * np.pi], xticklabels=["0", r"$\pi$", r"$2\pi$"])
 polynomial.legend(loc="lower center", fontsize="small")
 plt.show()
@@ -284,9 +263,11 @@ inputs = problem.sample(2, generator=generator, device=device, dtype=torch.float
 output_error = (unit(inputs) - problem.target(inputs)).norm(dim=-1).max().item()
 display(
     Markdown(
-        f"With $N={num_tokens}$, $q={sparsity}$ and $\\varepsilon={accuracy}$ the unit has {unit.embed_dim} key dimensions, where "
+        f"With $N={num_tokens}$, $q={sparsity}$ and $\\varepsilon={accuracy}$ the unit has {unit.embed_dim} key "
+        "dimensions, where "
         f"Theorem 2's has {default_embed_dim(num_tokens, sparsity)}; a token stores {unit.model_dim} numbers, and "
-        f"$\\alpha={unit.scale:.2f}$. On a first random input the largest error of any output is {output_error:.1e}. The largest "
+        f"$\\alpha={unit.scale:.2f}$. On a first random input the largest error of any output is {output_error:.1e}. "
+        "The largest "
         f"entry of a query there is {unit.queries(inputs.pointers).abs().max().item():.3g}; keep an eye on that number."
     )
 )
@@ -312,10 +293,7 @@ sizes = [
     for ones in range(1, min(exhaustive_sparsity, tokens - 1) + 1)
 ]
 for tokens, ones in progress(sizes, "exact checks"):
-    subsets, places = (
-        SparseAveraging(tokens, ones, 1).subsets(),
-        torch.arange(1, tokens + 1),
-    )
+    subsets, places = (SparseAveraging(tokens, ones, 1).subsets(), torch.arange(1, tokens + 1))
     spread, margins = separation(
         moment_keys(places, ones), moment_queries(places, subsets), subsets
     )
@@ -338,11 +316,7 @@ exact_count = int(exact["subsets"].sum())
 circle_ratio = (exact["proved margin"] / exact["circle formula"]).agg(["min", "max"])
 
 # %%
-largest = (
-    exact[exact["N"] == largest_exhaustive]
-    .drop(columns=["N", "spread"])
-    .set_index("q")
-)
+largest = exact[exact["N"] == largest_exhaustive].drop(columns=["N", "spread"]).set_index("q")
 display(
     largest.rename(
         columns={
@@ -411,20 +385,16 @@ for curve, tokens in product(
         worst = small.worst_inputs(task.subsets().to(device))
         error = (small(worst) - task.target(worst)).abs().max().item()
         float_rows.append(
-            {
-                "curve": curve,
-                "N": tokens,
-                "q": ones,
-                "subsets": len(worst.pointers),
-                "error": error,
-            }
+            {"curve": curve, "N": tokens, "q": ones, "subsets": len(worst.pointers), "error": error}
         )
 float_rows = pd.DataFrame(float_rows)
 float_errors = float_rows.groupby("curve")["error"].max()
 display(
     Markdown(
-        f"{float_rows['subsets'].sum() // 2} subsets with $1\\le q\\le N\\le{float_rows['N'].max()}$: the largest error is "
-        f"{float_errors['trigonometric']:.2g} on the trigonometric curve and {float_errors['moment']:.2g} on the moment curve, "
+        f"{float_rows['subsets'].sum() // 2} subsets with $1\\le q\\le N\\le{float_rows['N'].max()}$: the largest "
+        "error is "
+        f"{float_errors['trigonometric']:.2g} on the trigonometric curve and {float_errors['moment']:.2g} on the "
+        "moment curve, "
         f"allowed is $\\varepsilon={accuracy}$."
     )
 )
@@ -458,17 +428,11 @@ bits = pd.DataFrame(bits)
 everywhere = []  # bits over all subsets, less those over the blocks
 for tokens, ones in sizes:
     if tokens > 2 * ones + 1:
-        subsets, blocks = (
-            SparseAveraging(tokens, ones, 1).subsets(),
-            holed_blocks(tokens, ones),
-        )
+        subsets, blocks = (SparseAveraging(tokens, ones, 1).subsets(), holed_blocks(tokens, ones))
         for place in (equispaced_nodes(tokens), chebyshev_nodes(tokens)):
-            everywhere.append(
-                moment_entry_bits(place, subsets) - moment_entry_bits(place, blocks)
-            )
+            everywhere.append(moment_entry_bits(place, subsets) - moment_entry_bits(place, blocks))
         everywhere.append(
-            trigonometric_entry_bits(tokens, subsets)
-            - trigonometric_entry_bits(tokens, blocks)
+            trigonometric_entry_bits(tokens, subsets) - trigonometric_entry_bits(tokens, blocks)
         )
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-query-bits", "caption": "Bits before the point: log₂ of the largest query entry at unit margin, keys of coordinates at most 1. Left: on the circle (markers), with 2q log₂(N/q) (dashed). Right: three sets of keys for one q; the horizontal lines are the digits of float32 and float64."}, "image": {"alt": "Two plots of bits against the number of tokens on a logarithmic axis. Left: for each q the bits rise along a straight line of slope 2q, next to the dashed line two q log N over q. Right: circle, equispaced and Chebyshev nodes rise ever more steeply; all pass the lines at 24 and 53 bits, Chebyshev nodes first."}}
@@ -481,14 +445,7 @@ palette = dict(
     )
 )
 for ones, rows in bits.groupby("q"):
-    left.plot(
-        rows["N"],
-        rows["circle"],
-        "o",
-        color=palette[ones],
-        markersize=5,
-        label=f"{ones}",
-    )
+    left.plot(rows["N"], rows["circle"], "o", color=palette[ones], markersize=5, label=f"{ones}")
     left.plot(rows["N"], rows["2q log₂(N/q)"], "--", color=palette[ones], linewidth=1)
 left.set(xscale="log", xlabel="$N$", ylabel="bits before the point")
 left.legend(title="$q$", loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
@@ -499,9 +456,7 @@ for name, color, marker in (
     ("equispaced", figures.GREEN, "s"),
     ("circle", figures.BLUE, "o"),
 ):
-    right.plot(
-        rows["N"], rows[name], marker + "-", color=color, markersize=5, label=name
-    )
+    right.plot(rows["N"], rows[name], marker + "-", color=color, markersize=5, label=name)
 for digits, name in ((24, "float32"), (53, "float64")):
     right.axhline(digits, color=figures.GREY, linestyle=":", linewidth=1)
     right.annotate(
@@ -517,9 +472,7 @@ right.legend(fontsize="small")
 plt.show()
 
 # %%
-table = bits[
-    bits["N"].isin([token_grid[0], token_grid[len(token_grid) // 2], token_grid[-1]])
-]
+table = bits[bits["N"].isin([token_grid[0], token_grid[len(token_grid) // 2], token_grid[-1]])]
 display(
     table.set_index(["q", "N"])
     .sort_index()
@@ -568,22 +521,12 @@ for tokens, ones in [(8, 1), (8, 3), (12, 2), (12, 4), (16, 3), (24, 2), (40, 2)
     if form.bits > 52:  # beyond float64, in which the formats are simulated
         continue
     scale = softmax_scale(tokens, ones, accuracy, score_error=accuracy / 2)
-    keys = FixedPoint(1, form.key_fraction_bits).round(
-        trigonometric_keys(tokens, ones)
-    )
+    keys = FixedPoint(1, form.key_fraction_bits).round(trigonometric_keys(tokens, ones))
     queries = scale * trigonometric_queries(tokens, subsets)
-    queries = FixedPoint(form.query_integer_bits, form.query_fraction_bits).round(
-        queries
-    )
+    queries = FixedPoint(form.query_integer_bits, form.query_fraction_bits).round(queries)
     error = largest_error(keys, queries, subsets)
     rounded_rows.append(
-        {
-            "N": tokens,
-            "q": ones,
-            "p": form.bits,
-            "subsets": len(subsets),
-            "worst error": error,
-        }
+        {"N": tokens, "q": ones, "p": form.bits, "subsets": len(subsets), "worst error": error}
     )
 rounded_rows = pd.DataFrame(rounded_rows)
 display(
@@ -595,14 +538,11 @@ display(
 # %%
 FLOATS = {"float16": 11, "float32": 24, "float64": 53, "float128": 113}
 digits_rows = []
-for tokens, ones, target in product(
-    [16, 64, 256, 1024], [1, 2, 3, 4, 8], accuracy_grid
-):
+for tokens, ones, target in product([16, 64, 256, 1024], [1, 2, 3, 4, 8], accuracy_grid):
     if tokens > 2 * ones + 1:
         digits = significand_bits(tokens, ones, target)
         name = next(
-            (name for name, available in FLOATS.items() if digits <= available),
-            "none of these",
+            (name for name, available in FLOATS.items() if digits <= available), "none of these"
         )
         scale = softmax_scale(tokens, ones, target, score_error=target / 2)
         digits_rows.append(
@@ -617,15 +557,10 @@ for tokens, ones, target in product(
         )
 digits_rows = pd.DataFrame(digits_rows)
 labelled = digits_rows.assign(
-    cell=[
-        f"{row['bits enough']} ({row['float type']})"
-        for _, row in digits_rows.iterrows()
-    ]
+    cell=[f"{row['bits enough']} ({row['float type']})" for _, row in digits_rows.iterrows()]
 )
 scales = digits_rows.pivot_table(index=["N", "q"], columns="ε", values="α")
-cells = labelled.pivot_table(
-    index=["N", "q"], columns="ε", values="cell", aggfunc="first"
-)
+cells = labelled.pivot_table(index=["N", "q"], columns="ε", values="cell", aggfunc="first")
 display(
     pd.concat({"α": scales, "significand bits that are enough": cells}, axis=1)
     .style.format("{:.1f}", subset=["α"])
@@ -641,9 +576,7 @@ display(
 
 # %%
 limits = []
-for tokens, ones in progress(
-    list(product(token_grid, sparsity_grid)), "float limits"
-):
+for tokens, ones in progress(list(product(token_grid, sparsity_grid)), "float limits"):
     if tokens <= 2 * ones + 1:
         continue
     scale = softmax_scale(tokens, ones, accuracy, score_error=accuracy / 2)
@@ -671,10 +604,7 @@ enough = [
     for error in limits.loc[limits["digits"] <= FLOATS[name], f"{name}, hardest"]
 ]
 hidden = int(
-    (
-        (limits["float64, hardest"] > accuracy)
-        & (limits["float64, random"] <= accuracy)
-    ).sum()
+    ((limits["float64, hardest"] > accuracy) & (limits["float64, random"] <= accuracy)).sum()
 )
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-float-limits", "caption": "The worst error of the unit in float64 against N. Left: the hardest subset, a block with one hole. Right: the largest over random subsets. The line is ε. Random subsets stay right where the hardest one has long been wrong."}, "image": {"alt": "Two logarithmic plots of error against the number of tokens, one line for each q. In both, lines fall slowly and then rise abruptly to two once float64 runs out of digits. On the left this happens at much smaller N than on the right."}}
@@ -697,16 +627,10 @@ for axes, kind in zip(panels, ("hardest", "random"), strict=True):
         title=f"{kind} subset{'s' if kind == 'random' else ''}",
     )
 panels[0].annotate(
-    r"$\varepsilon$",
-    (token_grid[0], accuracy),
-    color=figures.GREY,
-    va="bottom",
-    ha="left",
+    r"$\varepsilon$", (token_grid[0], accuracy), color=figures.GREY, va="bottom", ha="left"
 )
 panels[0].set(ylabel="worst error")
-panels[1].legend(
-    title="$q$", loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small"
-)
+panels[1].legend(title="$q$", loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
 plt.show()
 
 
@@ -746,9 +670,7 @@ display(
 
 # %%
 verdicts = {"answered": 0, "refused": 0, "wrong": 0}
-for tokens, ones in progress(
-    [(32, 1), (32, 2), (32, 3), (64, 2), (64, 3)], "float32"
-):
+for tokens, ones in progress([(32, 1), (32, 2), (32, 3), (64, 2), (64, 3)], "float32"):
     task = SparseAveraging(tokens, ones, 1)
     single = infinite_precision_unit(task, accuracy).to(device)
     turns = torch.arange(0, tokens, tokens // 8).unsqueeze(1)
@@ -797,23 +719,19 @@ for tokens, ones in product([64, 256, 1024, 4096], [1, 4, 16, 64]):
             }
         )
 costs = pd.DataFrame(costs).set_index([("", "N"), ("", "q")])
-costs.index.names, costs.columns = (
-    ["N", "q"],
-    pd.MultiIndex.from_tuples(costs.columns),
-)
+costs.index.names, costs.columns = (["N", "q"], pd.MultiIndex.from_tuples(costs.columns))
 display(
     costs.style.set_caption(
         f"A query's dimensions and bits that are proved to be enough, ε = {accuracy:g}"
     )
 )
-ratio = (costs[("Theorem 2", "product")] / costs[("Theorem 3", "product")]).xs(
-    4096, level="N"
-)
+ratio = (costs[("Theorem 2", "product")] / costs[("Theorem 3", "product")]).xs(4096, level="N")
 display(
     Markdown(
         f"At $N=4096$ Theorem 2's query takes {ratio.iloc[0]:.0f} times as many bits for $q={ratio.index[0]}$, and "
         f"{ratio.iloc[-1]:.1f} times as many for $q={ratio.index[-1]}$: the advantage melts as $q$ grows. With "
-        "$k=\\lceil4\\,q\\ln N\\rceil$ and maximum margin Theorem 2 would pay about $4/13$ of this, and its keys cost one "
+        "$k=\\lceil4\\,q\\ln N\\rceil$ and maximum margin Theorem 2 would pay about $4/13$ of this, and its keys cost "
+        "one "
         "bit a coordinate, where here a key costs as much as a query."
     )
 )
@@ -822,88 +740,54 @@ display(
 # ## Checks
 
 # %% tags=["hide-input"]
-claim(
-    "thm-3.dimension", unit.embed_dim, "==", 2 * sparsity, source="P",
-    statement=f"Key dimensions of the unit for N = {num_tokens} tokens: 2q, whatever N.",
-)  # fmt: skip
-claim(
-    "thm-3.subsets-checked", exact_count, "==", sum(math.comb(tokens, ones) for tokens, ones in sizes),
-    statement=f"Subsets checked in integer arithmetic: all with N ≤ {largest_exhaustive}, q ≤ {exhaustive_sparsity}, q < N.",
-)  # fmt: skip
-claim(
-    "thm-3.moment-zero", int(exact["spread"].max()), "==", 0, source="P",
-    statement="Moment curve, integer nodes: the scores on each subset differ by exactly this, at most.",
-)  # fmt: skip
-claim(
-    "thm-3.moment-margin", int((exact["margin"] - exact["formula"]).abs().max()), "==", 0,
-    statement="Its least margin minus (⌊q/2⌋! ⌈q/2⌉!)², at every size.",
-)  # fmt: skip
-claim(
-    "thm-3.circle-zero", int(exact["zeros"].sum()), "==", exact_count, source="P",
-    statement="Circle: subsets on which the polynomial is exactly 0.",
-)  # fmt: skip
-claim(
-    "thm-3.circle-margin", circle_ratio["min"], ">=", 1.0, tolerance=1e-9,
+# fmt: off
+claim("thm-3.dimension", unit.embed_dim, "==", 2 * sparsity, source="P",
+    statement=f"Key dimensions of the unit for N = {num_tokens} tokens: 2q, whatever N.")
+claim("thm-3.subsets-checked", exact_count, "==", sum(math.comb(tokens, ones) for tokens, ones in sizes),
+    statement=f"Subsets checked in integer arithmetic: all with N ≤ {largest_exhaustive}, q ≤ {exhaustive_sparsity}, "
+    "q < N.")
+claim("thm-3.moment-zero", int(exact["spread"].max()), "==", 0, source="P",
+    statement="Moment curve, integer nodes: the scores on each subset differ by exactly this, at most.")
+claim("thm-3.moment-margin", int((exact["margin"] - exact["formula"]).abs().max()), "==", 0,
+    statement="Its least margin minus (⌊q/2⌋! ⌈q/2⌉!)², at every size.")
+claim("thm-3.circle-zero", int(exact["zeros"].sum()), "==", exact_count, source="P",
+    statement="Circle: subsets on which the polynomial is exactly 0.")
+claim("thm-3.circle-margin", circle_ratio["min"], ">=", 1.0, tolerance=1e-9,
     note="float64's rounding is subtracted from the margin",
-    statement="Its least margin, proved from below, over γ(N, q): at least 1 at every size, so no subset has a smaller one.",
-)  # fmt: skip
-claim(
-    "thm-3.circle-margin-attained", circle_ratio["max"], "<=", 1.0, tolerance=1e-9, note="float64 rounding",
-    statement="The same ratio, at most 1: a block with one hole has that margin.",
-)  # fmt: skip
-claim(
-    "thm-3.error", output_error, "<=", accuracy, source="P",
-    statement="The unit's output is within ε of sparse averaging on a random input.",
-)  # fmt: skip
-claim(
-    "thm-3.accuracy", float_rows["error"].max() / accuracy, "<=", 1.0, source="P",
-    statement=f"The error over ε for the worst values, every subset with 1 ≤ q ≤ N ≤ {float_rows['N'].max()} in float64, on both curves.",
-)  # fmt: skip
-claim(
-    "thm-3.longest-query", max(everywhere), "<=", 0.0, tolerance=1e-6, note="float64, coefficients of sums of both signs",
-    empirical=True,
-    statement="Bits of the longest query over all subsets, minus those over blocks with one hole, on three sets of keys.",
-)  # fmt: skip
-claim(
-    "thm-3.query-bound", (bits["circle"] - bits["log₂ M"]).max(), "<=", 0.0,
-    statement="Bits of the longest query on the circle minus log₂ M(N, q), largest over the grid.",
-)  # fmt: skip
-claim(
-    "thm-3.closed-form", (bits["log₂ M"] - bits["2q log₂(eN/q)"]).max(), "<=", 0.0,
-    statement="log₂ M(N, q) minus 2q log₂(eN/q), largest over the grid.",
-)  # fmt: skip
-claim(
-    "thm-3.circle-is-best", (bits["equispaced"] - bits["circle"]).min(), ">", 0.0, empirical=True,
-    statement="Bits that equispaced nodes on the moment curve need more than the circle, least over the grid.",
-)  # fmt: skip
-claim(
-    "thm-3.chebyshev-is-worst", (bits["Chebyshev"] - bits["equispaced"]).min(), ">", 0.0, empirical=True,
-    statement="Bits that Chebyshev nodes need more than equispaced ones, least over the grid.",
-)  # fmt: skip
-claim(
-    "thm-3.proved-bits", rounded_rows["worst error"].max() / accuracy, "<=", 1.0,
-    statement="Rounded to the proved fixed-point formats: worst error over ε, every subset at several sizes.",
-)  # fmt: skip
-claim(
-    "thm-3.float-digits", max(enough, default=0.0), "<=", 1.0, empirical=True,
-    statement="Where float64 or float32 has the digits that are enough: worst error over ε on the hardest subset.",
-)  # fmt: skip
-claim(
-    "thm-3.floats-end", limits["float64, hardest"].max(), ">", accuracy, empirical=True,
-    statement="float64 breaks within the grid: the largest error on a hardest subset passes ε.",
-)  # fmt: skip
-claim(
-    "thm-3.random-hides", hidden, ">=", 1, empirical=True,
-    statement=f"Sizes of the grid where float64 is wrong on the hardest subset and right on {num_subsets} random ones.",
-)  # fmt: skip
-claim(
-    "thm-3.never-wrong", verdicts["wrong"], "==", 0,
-    statement=f"Wrong answers of float32 units, of {sum(verdicts.values()) - verdicts['wrong']} calls.",
-)  # fmt: skip
-claim(
-    "thm-3.refused", verdicts["refused"], ">=", 1, empirical=True,
-    statement="Calls that these units refused, as float32 was too small.",
-)  # fmt: skip
+    statement="Its least margin, proved from below, over γ(N, q): at least 1 at every size, so no subset has a "
+    "smaller one.")
+claim("thm-3.circle-margin-attained", circle_ratio["max"], "<=", 1.0, tolerance=1e-9, note="float64 rounding",
+    statement="The same ratio, at most 1: a block with one hole has that margin.")
+claim("thm-3.error", output_error, "<=", accuracy, source="P",
+    statement="The unit's output is within ε of sparse averaging on a random input.")
+claim("thm-3.accuracy", float_rows["error"].max() / accuracy, "<=", 1.0, source="P",
+    statement=f"The error over ε for the worst values, every subset with 1 ≤ q ≤ N ≤ {float_rows['N'].max()} in "
+    "float64, on both curves.")
+observed("thm-3.longest-query", max(everywhere), "<=", 0.0, tolerance=1e-6,
+    note="float64, coefficients of sums of both signs",
+    statement="Bits of the longest query over all subsets, minus those over blocks with one hole, on three sets of "
+    "keys.")
+claim("thm-3.query-bound", (bits["circle"] - bits["log₂ M"]).max(), "<=", 0.0,
+    statement="Bits of the longest query on the circle minus log₂ M(N, q), largest over the grid.")
+claim("thm-3.closed-form", (bits["log₂ M"] - bits["2q log₂(eN/q)"]).max(), "<=", 0.0,
+    statement="log₂ M(N, q) minus 2q log₂(eN/q), largest over the grid.")
+observed("thm-3.circle-is-best", (bits["equispaced"] - bits["circle"]).min(), ">", 0.0,
+    statement="Bits that equispaced nodes on the moment curve need more than the circle, least over the grid.")
+observed("thm-3.chebyshev-is-worst", (bits["Chebyshev"] - bits["equispaced"]).min(), ">", 0.0,
+    statement="Bits that Chebyshev nodes need more than equispaced ones, least over the grid.")
+claim("thm-3.proved-bits", rounded_rows["worst error"].max() / accuracy, "<=", 1.0,
+    statement="Rounded to the proved fixed-point formats: worst error over ε, every subset at several sizes.")
+observed("thm-3.float-digits", max(enough, default=0.0), "<=", 1.0,
+    statement="Where float64 or float32 has the digits that are enough: worst error over ε on the hardest subset.")
+observed("thm-3.floats-end", limits["float64, hardest"].max(), ">", accuracy,
+    statement="float64 breaks within the grid: the largest error on a hardest subset passes ε.")
+observed("thm-3.random-hides", hidden, ">=", 1,
+    statement=f"Sizes of the grid where float64 is wrong on the hardest subset and right on {num_subsets} random ones.")
+claim("thm-3.never-wrong", verdicts["wrong"], "==", 0,
+    statement=f"Wrong answers of float32 units, of {sum(verdicts.values()) - verdicts['wrong']} calls.")
+observed("thm-3.refused", verdicts["refused"], ">=", 1,
+    statement="Calls that these units refused, as float32 was too small.")
+# fmt: on
 
 # %% [markdown]
 # ## What this does not show

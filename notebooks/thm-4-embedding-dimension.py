@@ -174,7 +174,16 @@ from attention_limits.hypotheses import (
     usual_ranges,
 )
 
-quick = {"num_tokens": 15, "sparsity": 6, "all_subsets_sparsity": 4, "sparsity_grid": [16, 32], "num_inputs": 16, "matrix_bits": 8, "rank_bits": 6, "num_draws": 2}
+quick = {
+    "num_tokens": 15,
+    "sparsity": 6,
+    "all_subsets_sparsity": 4,
+    "sparsity_grid": [16, 32],
+    "num_inputs": 16,
+    "matrix_bits": 8,
+    "rank_bits": 6,
+    "num_draws": 2,
+}
 
 require_disjointness_reduction(num_tokens, sparsity)
 usual_ranges()
@@ -188,7 +197,10 @@ ranges(
     num_draws=1,
     sparsity_grid=(1, 128, "units are built for them"),
 )
-require(rank_bits <= matrix_bits, f"rank_bits = {rank_bits} must be at most matrix_bits = {matrix_bits}: both stand in one table")
+require(
+    rank_bits <= matrix_bits,
+    f"rank_bits = {rank_bits} must be at most matrix_bits = {matrix_bits}: both stand in one table",
+)
 
 # %% [markdown]
 # ## The construction
@@ -232,24 +244,15 @@ from attention_limits.bounds.counting import (
     required_bits,
     separating_values,
 )
-from attention_limits.bounds.disjointness import (
-    Blocks,
-    OneWay,
-    all_pairs,
-    run_on_pairs,
-)
-from attention_limits.bounds.protocols import (
-    Bits,
-    different_transcripts,
-    pack_numbers,
-)
+from attention_limits.bounds.disjointness import Blocks, OneWay, all_pairs, run_on_pairs
+from attention_limits.bounds.protocols import Bits, different_transcripts, pack_numbers
 from attention_limits.bounds.sparse_averaging import (
     DisjointnessReduction,
     fixed_precision_protocol,
     run_on_all,
     sign_protocol,
 )
-from attention_limits.companion.claims import claim
+from attention_limits.companion.claims import claim, observed
 from attention_limits.constructions.sizes import smallest_unit
 from attention_limits.constructions.sparse_averaging import (
     default_embed_dim,
@@ -292,18 +295,11 @@ for element, (chosen, held) in enumerate(zip(a_bits, b_bits, strict=True)):
     for slot in (0, 1):
         x, plus = 3 * element + 1.1 * slot + 0.6, slot == held == 1
         color = figures.ORANGE if plus else "#e4e4e4"
-        axes.add_patch(
-            plt.Rectangle((x - 0.4, -0.3), 0.8, 0.8, fc=color, ec=figures.GREY)
-        )
+        axes.add_patch(plt.Rectangle((x - 0.4, -0.3), 0.8, 0.8, fc=color, ec=figures.GREY))
         axes.text(x, 0.1, "$+$" if plus else "$-$", fontsize=14, **centred)
         axes.text(x, -0.5, f"slot {slot}", fontsize=8, color=figures.GREY, **centred)
         if slot == chosen:
-            arrow = {
-                "arrowstyle": "-|>",
-                "color": figures.BLUE,
-                "lw": 1.6,
-                "shrinkA": 17,
-            }
+            arrow = {"arrowstyle": "-|>", "color": figures.BLUE, "lw": 1.6, "shrinkA": 17}
             axes.annotate("", (x, 0.5), middle, arrowprops=arrow)
     x = 3 * element + 1.15
     axes.text(x, -0.8, f"$b_{element + 1}={held}$", color=figures.ORANGE, **centred)
@@ -330,9 +326,7 @@ facts = pd.DataFrame({"n": range(1, matrix_bits + 1)})
 tasks = [Disjointness(n) for n in facts["n"]]
 facts["2ⁿ"] = [2**task.num_bits for task in tasks]
 facts["different rows"] = [task.num_different_rows() for task in tasks]
-facts["rank of 1 − DISJ"] = pd.Series(
-    [task.complement_rank() for task in tasks[:rank_bits]]
-)
+facts["rank of 1 − DISJ"] = pd.Series([task.complement_rank() for task in tasks[:rank_bits]])
 facts["fooling set"] = [
     len(pairs.alice) if task.is_fooling_set(pairs) else 0
     for task in tasks
@@ -358,9 +352,7 @@ for protocol, label, color in (
     right.step(range(1, len(costs) + 1), costs, color=color, label=label)
 right.set(xlabel="pairs of strings", ylabel="bits", ylim=(0, 5.5))
 right.axhline(short.num_bits, color=figures.GREY, linestyle="--", linewidth=1)
-right.text(
-    len(costs), short.num_bits, "$n$", color=figures.GREY, va="bottom", ha="right"
-)
+right.text(len(costs), short.num_bits, "$n$", color=figures.GREY, va="bottom", ha="right")
 right.legend(loc="lower left")
 plt.show()
 
@@ -411,9 +403,7 @@ display(
 # %%
 reduction = DisjointnessReduction(sparsity, num_tokens, value_dim)
 problem, strings = Disjointness(sparsity), Disjointness(sparsity).strings()
-unit = proved_unit(
-    reduction.problem, accuracy, default_embed_dim(num_tokens, sparsity)
-)
+unit = proved_unit(reduction.problem, accuracy, default_embed_dim(num_tokens, sparsity))
 protocol = fixed_precision_protocol(reduction, unit, strings)
 outcome = run_on_all(protocol, strings, strings)
 overlap = strings.long() @ strings.long().T
@@ -442,24 +432,28 @@ outputs = outcome.outputs.numpy()
 fig, axes = plt.subplots(figsize=(7.2, 3.6))
 jitter = np.random.default_rng(seed).uniform(-0.28, 0.28, outputs.shape)
 axes.plot(
-    (overlap.numpy() + jitter).ravel(), outputs.ravel(), "o",
-    color=figures.BLUE, markersize=1.5, markeredgewidth=0, rasterized=True,
-)  # fmt: skip
+    (overlap.numpy() + jitter).ravel(),
+    outputs.ravel(),
+    "o",
+    color=figures.BLUE,
+    markersize=1.5,
+    markeredgewidth=0,
+    rasterized=True,
+)
 common = np.arange(sparsity + 1)
 axes.bar(
-    common, 2 * accuracy, 0.8, bottom=-1 + 2 * common / sparsity - accuracy,
-    color=figures.GREY, alpha=0.2, linewidth=0,
-)  # fmt: skip
+    common,
+    2 * accuracy,
+    0.8,
+    bottom=-1 + 2 * common / sparsity - accuracy,
+    color=figures.GREY,
+    alpha=0.2,
+    linewidth=0,
+)
 edge = float(reduction.threshold)
 axes.axhline(edge, color=figures.ORANGE, linestyle="--", linewidth=1)
-axes.text(
-    sparsity + 0.4, edge, "threshold $-1+1/q$", color=figures.ORANGE, va="bottom", ha="right"
-)  # fmt: skip
-axes.set(
-    xlabel=r"common ones $|a\wedge b|$",
-    ylabel="output of token $2q+1$",
-    xticks=common,
-)
+axes.text(sparsity + 0.4, edge, "threshold $-1+1/q$", color=figures.ORANGE, va="bottom", ha="right")
+axes.set(xlabel=r"common ones $|a\wedge b|$", ylabel="output of token $2q+1$", xticks=common)
 plt.show()
 
 # %% [markdown]
@@ -490,11 +484,7 @@ def all_units(ones):
     signs, threshold = small.signs(strings).double().T, float(small.threshold)
     meets = Disjointness(ones).communication_matrix()
     search = partial(
-        smallest_unit,
-        small.problem,
-        target,
-        small.pointers(strings),
-        generator=generator,
+        smallest_unit, small.problem, target, small.pointers(strings), generator=generator
     )
     narrow, tried = narrow_embed_dim(tokens, ones), sizes_to_try(tokens, ones)
     units = {
@@ -509,17 +499,20 @@ def all_units(ones):
         ),
     }
     protocols = {
-        name: fixed_precision_protocol(small, unit, strings)
-        for name, unit in units.items()
+        name: fixed_precision_protocol(small, unit, strings) for name, unit in units.items()
     }
     protocols[SIGNS] = sign_protocol(small, target)
     for name, talk in protocols.items():
         done, k = run_on_all(talk, strings, strings), talk.keys.shape[1]
         yield {
-            "q": ones, "unit": name, "k": k, "p": talk.message_bits // k,
-            "bits": done.num_bits, "wrong": done.wrong,
+            "q": ones,
+            "unit": name,
+            "k": k,
+            "p": talk.message_bits // k,
+            "bits": done.num_bits,
+            "wrong": done.wrong,
             "error/ε": talk.worst_error(strings) / target,
-        }  # fmt: skip
+        }
 
 
 asked = progress(range(1, sparsity + 1), "bits against q")
@@ -556,26 +549,34 @@ for ones in progress(range(1, all_subsets_sparsity + 1), "all subsets"):
     task, target = SparseAveraging(2 * ones + 1, ones, 1), 1 / (2 * ones)
     subsets = task.subsets()
     small_unit = smallest_unit(
-        task, target, subsets, generator=generator,
-        embed_dims=sizes_to_try(2 * ones + 1, ones), num_draws=num_draws,
-    )  # fmt: skip
+        task,
+        target,
+        subsets,
+        generator=generator,
+        embed_dims=sizes_to_try(2 * ones + 1, ones),
+        num_draws=num_draws,
+    )
     queries = small_unit.queries(subsets.unsqueeze(1))[:, 0]
     messages = {pack_numbers(query, small_unit.format) for query in queries}
     served.append(
         {
-            "q": ones, "unit": EVERY, "k": small_unit.embed_dim, "p": small_unit.format.bits,
+            "q": ones,
+            "unit": EVERY,
+            "k": small_unit.embed_dim,
+            "p": small_unit.format.bits,
             "bits": small_unit.embed_dim * small_unit.format.bits,
-            "messages": len(messages), "subsets": len(subsets),
+            "messages": len(messages),
+            "subsets": len(subsets),
         }
-    )  # fmt: skip
+    )
     # One bit fewer than ⌈log₂ C(N, q)⌉: subsets 2s and 2s + 1 share a message, and
     # Bob's best answer to both is half-way.
     attention = torch.softmax(queries @ small_unit.keys.T, dim=-1)
     for first in range(0, len(subsets) - 1, 2):
         pair = subsets[first : first + 2]
-        values = separating_values(
-            *pair.tolist(), num_tokens=2 * ones + 1, own_token=2 * ones
-        )[:, 0]
+        values = separating_values(*pair.tolist(), num_tokens=2 * ones + 1, own_token=2 * ones)[
+            :, 0
+        ]
         answer = attention[first : first + 2].mean(dim=0) @ values
         error = (answer - values[pair].mean(dim=1)).abs().max().item()
         differing = len(set(pair[0].tolist()) - set(pair[1].tolist()))
@@ -587,10 +588,7 @@ fig, (left, right) = plt.subplots(1, 2, figsize=(9.6, 4.2), width_ratios=[1.25, 
 curve = np.array(sorted({*range(1, sparsity + 1), *sparsity_grid}))
 needed = pd.Series({q: log2(math.comb(2 * q + 1, q)) for q in curve.tolist()})
 proved = {}
-for embed_dim, label, line in (
-    (default_embed_dim, DEFAULT, "-"),
-    (narrow_embed_dim, NARROW, "--"),
-):
+for embed_dim, label, line in ((default_embed_dim, DEFAULT, "-"), (narrow_embed_dim, NARROW, "--")):
     dims = [embed_dim(2 * q + 1, q) for q in curve.tolist()]
     proved[label] = pd.Series(
         [
@@ -708,11 +706,7 @@ coarse = pd.DataFrame(
         for tokens, ones in [(1024, 4), (1024, 16), (1024, 64), (65536, 16)]
     }
 ).T.rename_axis(index=["N", "q"], columns="ε")
-display(
-    coarse.style.format("{:.1f}").set_caption(
-        "log₂ of the packing that is guaranteed"
-    )
-)
+display(coarse.style.format("{:.1f}").set_caption("log₂ of the packing that is guaranteed"))
 
 packings = []
 coarse_targets = [Fraction(n, 20) for n in (4, 5, 8, 10, 15)]
@@ -720,15 +714,17 @@ for tokens, ones in [(6, 3), (8, 4), (9, 4), (10, 5), (12, 4)]:
     every_subset = SparseAveraging(tokens, ones, 1).subsets().tolist()
     for target in coarse_targets:
         found = greedy_packing(every_subset, target)
-        closest = min(
-            (len(y - other) for y, other in combinations(found, 2)), default=ones
-        )
+        closest = min((len(y - other) for y, other in combinations(found, 2)), default=ones)
         packings.append(
             {
-                "N": tokens, "q": ones, "ε": float(target), "far": closest > target * ones,
-                "guaranteed": guaranteed_packing(tokens, ones, target), "greedy": len(found),
+                "N": tokens,
+                "q": ones,
+                "ε": float(target),
+                "far": closest > target * ones,
+                "guaranteed": guaranteed_packing(tokens, ones, target),
+                "greedy": len(found),
             }
-        )  # fmt: skip
+        )
 packings = pd.DataFrame(packings)
 shown = packings.assign(
     sizes=packings["guaranteed"].astype(str) + " → " + packings["greedy"].astype(str)
@@ -750,9 +746,7 @@ display(
 few = min(3, sparsity)
 small = DisjointnessReduction(few, 2 * few + 1)
 strings = Disjointness(few).strings()
-small_unit = proved_unit(
-    small.problem, 1 / (2 * few), narrow_embed_dim(2 * few + 1, few)
-)
+small_unit = proved_unit(small.problem, 1 / (2 * few), narrow_embed_dim(2 * few + 1, few))
 sound = {
     SIGNS: sign_protocol(small, 1 / (2 * few)),
     NARROW: fixed_precision_protocol(small, small_unit, strings),
@@ -762,8 +756,7 @@ sound = {
 def tampered(protocol, mask):
     """The same protocol over a channel that inverts the bits of ``mask``."""
     return replace(
-        protocol,
-        read=lambda message: protocol.read(Bits(message.value ^ mask, message.width)),
+        protocol, read=lambda message: protocol.read(Bits(message.value ^ mask, message.width))
     )
 
 
@@ -780,9 +773,11 @@ broken = run_on_all(tampered(sound[NARROW], all_signs), strings, strings).wrong
 harmful = sum(count > 0 for count in flips[NARROW])
 display(
     Markdown(
-        f"At $q={few}$, of {4**few} answers: with all signs inverted {broken} are wrong. In the message of signs each of its "
+        f"At $q={few}$, of {4**few} answers: with all signs inverted {broken} are wrong. In the message of signs each "
+        "of its "
         f"{len(flips[SIGNS])} bits matters; if one is flipped, {flips[SIGNS][0]} answers are wrong. In the "
-        f"{len(flips[NARROW]):,} bits that Theorem 2's unit sends, {harmful} matter by themselves: its message is redundant, "
+        f"{len(flips[NARROW]):,} bits that Theorem 2's unit sends, {harmful} matter by themselves: its message is "
+        "redundant, "
         "and the price of that stands in the plot above."
     )
 )
@@ -791,105 +786,68 @@ display(
 # ## Checks
 
 # %% tags=["hide-input"]
+# fmt: off
 wide, signs = (sizes[sizes["unit"] == name] for name in (DEFAULT, SIGNS))
-claim(
-    "thm-4.reduction", reduction_misses, "==", 0, source="P",
-    statement=f"Pairs (a, b), of all {4**sparsity:,}, for which q times the average is not 2|a ∧ b| − q, in integers.",
-)  # fmt: skip
-claim(
-    "thm-4.rows", int((facts["different rows"] != facts["2ⁿ"]).sum()), "==", 0,
-    statement=f"Sizes n = 1 … {matrix_bits} at which the table of DISJ has not 2^n different rows.",
-)  # fmt: skip
-claim(
-    "thm-4.rank", int((facts["rank of 1 − DISJ"] == facts["2ⁿ"]).sum()), "==", rank_bits,
-    statement=f"Sizes n = 1 … {rank_bits} at which 1 − DISJ has the rank 2^n over the rationals, by exact elimination.",
-)  # fmt: skip
-claim(
-    "thm-4.fooling-set", int((facts["fooling set"] != facts["2ⁿ"]).sum()), "==", 0,
-    statement=f"Sizes n = 1 … {matrix_bits} at which the 2^n pairs (a, ā) are not a fooling set.",
-)  # fmt: skip
-claim(
-    "thm-4.two-way", int((right_talks["transcripts"] != 2 ** right_talks["n"]).sum() + right_talks["wrong"].sum()), "==", 0,
-    statement="Right protocols, one-way and two-way, with a wrong answer or with two pairs of the fooling set that share a transcript.",
-)  # fmt: skip
-claim(
-    "thm-4.two-way-bits", int((right_talks["worst bits"] != right_talks["formula"]).sum()), "==", 0,
-    statement="Protocols whose bits on the worst input, counted by the channel, differ from the formula.",
-)  # fmt: skip
-claim(
-    "thm-4.one-bit-fewer", int((short_talks["wrong"] - 3 ** (short_talks["n"] - 1)).abs().sum()), "==", 0,
-    statement="If Alice leaves out one of n bits, exactly 3^(n−1) answers are wrong: sum of the deviations, n = 1 … 5.",
-)  # fmt: skip
-claim(
-    "thm-4.protocol", outcome.wrong, "==", 0,
-    statement=f"Wrong answers of Theorem 2's unit as a protocol on all {4**sparsity:,} pairs (N = {num_tokens}).",
-)  # fmt: skip
-claim(
-    "thm-4.bits-counted", outcome.num_bits, "==", unit.embed_dim * unit.format.bits,
-    statement="The bits that the channel counted are k p.",
-)  # fmt: skip
-claim(
-    "thm-4.messages", outcome.num_messages, "==", 2**sparsity,
-    statement="Alice sends a different message for each of her strings, as she must.",
-)  # fmt: skip
-claim(
-    "thm-4.same-output", channel_gap, "<=", 0.0, tolerance=1e-9, note="float64 softmax, summed in another order",
-    statement="Bob's output differs from the unit's on the whole input by at most this, 64 random pairs.",
-)  # fmt: skip
-claim(
-    "thm-4.every-q", int(sizes["wrong"].sum()), "==", 0,
-    statement=f"Wrong answers on all 4^q pairs, q = 1 … {sparsity}, of all units in the table together.",
-)  # fmt: skip
-claim(
-    "thm-4.large-q", int(random_runs["wrong"].sum()), "==", 0,
-    statement=f"Wrong answers on {int(random_runs['pairs'].sum()):,} hard random pairs, q up to {max(sparsity_grid)}.",
-)  # fmt: skip
-claim(
-    "thm-4.approximates", max(wide["error/ε"].max(), random_runs["error/ε"].max()), "<=", 1.0,
-    statement="Worst error of the default unit over ε = 1/(2q): over all values for small q, on the random pairs beyond.",
-)  # fmt: skip
-claim(
-    "thm-4.injective", int((served["messages"] != [math.comb(2 * q + 1, q) for q in served["q"]]).sum()), "==", 0,
-    statement=f"Sizes q = 1 … {all_subsets_sparsity} at which a unit serves all C(2q+1, q) subsets, but sends fewer different messages.",
-)  # fmt: skip
-claim(
-    "thm-4.counting-bound", min(int(bits) - required_bits(2 * q + 1, q, Fraction(1, 2 * q)) for q, bits in zip(served["q"], served["bits"], strict=True)), ">=", 0,
-    statement="Bits of the smallest unit found for all subsets minus ⌈log₂ C(2q+1, q)⌉, least over q.",
-)  # fmt: skip
-claim(
-    "thm-4.forced-error", min(forced), ">=", 1.0, tolerance=1e-9, note="float64 sums",
-    statement="With one bit fewer than ⌈log₂ C(2q+1, q)⌉ subsets share messages: error over |y ∖ y'|/q, least over all such pairs.",
-)  # fmt: skip
+claim("thm-4.reduction", reduction_misses, "==", 0, source="P",
+    statement=f"Pairs (a, b), of all {4**sparsity:,}, for which q times the average is not 2|a ∧ b| − q, in integers.")
+claim("thm-4.rows", int((facts["different rows"] != facts["2ⁿ"]).sum()), "==", 0,
+    statement=f"Sizes n = 1 … {matrix_bits} at which the table of DISJ has not 2^n different rows.")
+claim("thm-4.rank", int((facts["rank of 1 − DISJ"] == facts["2ⁿ"]).sum()), "==", rank_bits,
+    statement=f"Sizes n = 1 … {rank_bits} at which 1 − DISJ has the rank 2^n over the rationals, by exact elimination.")
+claim("thm-4.fooling-set", int((facts["fooling set"] != facts["2ⁿ"]).sum()), "==", 0,
+    statement=f"Sizes n = 1 … {matrix_bits} at which the 2^n pairs (a, ā) are not a fooling set.")
+claim("thm-4.two-way", int((right_talks["transcripts"] != 2 ** right_talks["n"]).sum() + right_talks["wrong"].sum()),
+    "==", 0,
+    statement="Right protocols, one-way and two-way, with a wrong answer or with two pairs of the fooling set that "
+    "share a transcript.")
+claim("thm-4.two-way-bits", int((right_talks["worst bits"] != right_talks["formula"]).sum()), "==", 0,
+    statement="Protocols whose bits on the worst input, counted by the channel, differ from the formula.")
+claim("thm-4.one-bit-fewer", int((short_talks["wrong"] - 3 ** (short_talks["n"] - 1)).abs().sum()), "==", 0,
+    statement="If Alice leaves out one of n bits, exactly 3^(n−1) answers are wrong: sum of the deviations, n = 1 … 5.")
+claim("thm-4.protocol", outcome.wrong, "==", 0,
+    statement=f"Wrong answers of Theorem 2's unit as a protocol on all {4**sparsity:,} pairs (N = {num_tokens}).")
+claim("thm-4.bits-counted", outcome.num_bits, "==", unit.embed_dim * unit.format.bits,
+    statement="The bits that the channel counted are k p.")
+claim("thm-4.messages", outcome.num_messages, "==", 2**sparsity,
+    statement="Alice sends a different message for each of her strings, as she must.")
+claim("thm-4.same-output", channel_gap, "<=", 0.0, tolerance=1e-9, note="float64 softmax, summed in another order",
+    statement="Bob's output differs from the unit's on the whole input by at most this, 64 random pairs.")
+claim("thm-4.every-q", int(sizes["wrong"].sum()), "==", 0,
+    statement=f"Wrong answers on all 4^q pairs, q = 1 … {sparsity}, of all units in the table together.")
+claim("thm-4.large-q", int(random_runs["wrong"].sum()), "==", 0,
+    statement=f"Wrong answers on {int(random_runs['pairs'].sum()):,} hard random pairs, q up to {max(sparsity_grid)}.")
+claim("thm-4.approximates", max(wide["error/ε"].max(), random_runs["error/ε"].max()), "<=", 1.0,
+    statement="Worst error of the default unit over ε = 1/(2q): over all values for small q, on the random pairs "
+    "beyond.")
+claim("thm-4.injective", int((served["messages"] != [math.comb(2 * q + 1, q) for q in served["q"]]).sum()), "==", 0,
+    statement=f"Sizes q = 1 … {all_subsets_sparsity} at which a unit serves all C(2q+1, q) subsets, but sends fewer "
+    "different messages.")
+claim("thm-4.counting-bound",
+    min(int(bits) - required_bits(2 * q + 1, q, Fraction(1, 2 * q))
+        for q, bits in zip(served["q"], served["bits"], strict=True)),
+    ">=", 0,
+    statement="Bits of the smallest unit found for all subsets minus ⌈log₂ C(2q+1, q)⌉, least over q.")
+claim("thm-4.forced-error", min(forced), ">=", 1.0, tolerance=1e-9, note="float64 sums",
+    statement="With one bit fewer than ⌈log₂ C(2q+1, q)⌉ subsets share messages: error over |y ∖ y'|/q, least over "
+    "all such pairs.")
 exponents = range(1, 2001)
 quotients = [math.comb(2 * q + 1, q) for q in exponents]
-claim(
-    "thm-4.constant", min(count - 3**q for q, count in zip(exponents, quotients, strict=True)), ">=", 0,
-    statement=f"C(2q+1, q) − 3^q, least over q = 1 … {len(quotients)}.",
-)  # fmt: skip
-claim(
-    "thm-4.constant-step", min(Fraction(after, before) for before, after in pairwise([1, *quotients])), ">=", 3,
-    statement="C(2q+1, q) over C(2q−1, q−1), least over the same q: the step of the induction.",
-)  # fmt: skip
-claim(
-    "thm-4.decides-with-q-bits", int((signs["bits"] - signs["q"]).abs().sum()), "==", 0,
-    statement="The unit with one-bit queries decides with exactly q bits: sum of the deviations.",
-)  # fmt: skip
-claim(
-    "thm-4.signs-approximate", signs["error/ε"].max(), "<=", 1.0, tolerance=1e-9,
-    note="float64 softmax", statement="Its worst error over all values, on the reduction's subsets, over ε.",
-)  # fmt: skip
-claim(
-    "thm-4.packing", int(((packings["greedy"] < packings["guaranteed"]) | ~packings["far"]).sum()), "==", 0,
-    statement=f"Greedy packings, of {len(packings)}, that are smaller than guaranteed, or not packings.",
-)  # fmt: skip
-claim(
-    "thm-4.flipped-bit", sum(abs(count - 2 * 3 ** (few - 1)) for count in flips[SIGNS]), "==", 0,
-    statement=f"A flipped bit among the q signs makes exactly 2·3^(q−1) answers wrong: sum of the deviations, q = {few}.",
-)  # fmt: skip
-claim(
-    "thm-4.broken-message", broken, ">", 0, empirical=True,
-    statement=f"Wrong answers of Theorem 2's unit when all signs of the message are inverted, of {4**few}.",
-)  # fmt: skip
+claim("thm-4.constant", min(count - 3**q for q, count in zip(exponents, quotients, strict=True)), ">=", 0,
+    statement=f"C(2q+1, q) − 3^q, least over q = 1 … {len(quotients)}.")
+claim("thm-4.constant-step", min(Fraction(after, before) for before, after in pairwise([1, *quotients])), ">=", 3,
+    statement="C(2q+1, q) over C(2q−1, q−1), least over the same q: the step of the induction.")
+claim("thm-4.decides-with-q-bits", int((signs["bits"] - signs["q"]).abs().sum()), "==", 0,
+    statement="The unit with one-bit queries decides with exactly q bits: sum of the deviations.")
+claim("thm-4.signs-approximate", signs["error/ε"].max(), "<=", 1.0, tolerance=1e-9, note="float64 softmax",
+    statement="Its worst error over all values, on the reduction's subsets, over ε.")
+claim("thm-4.packing", int(((packings["greedy"] < packings["guaranteed"]) | ~packings["far"]).sum()), "==", 0,
+    statement=f"Greedy packings, of {len(packings)}, that are smaller than guaranteed, or not packings.")
+claim("thm-4.flipped-bit", sum(abs(count - 2 * 3 ** (few - 1)) for count in flips[SIGNS]), "==", 0,
+    statement="A flipped bit among the q signs makes exactly 2·3^(q−1) answers wrong: sum of the deviations, q = "
+    f"{few}.")
+observed("thm-4.broken-message", broken, ">", 0,
+    statement=f"Wrong answers of Theorem 2's unit when all signs of the message are inverted, of {4**few}.")
+# fmt: on
 
 # %% [markdown]
 # ## What this does not show

@@ -114,9 +114,15 @@ ranges(
     bit_tokens=(3, 256),
 )
 require(modulus % 2 == 1, f"modulus must be odd (the picture), got {modulus}")
-require(len(set(modulus_grid)) >= 3, f"modulus_grid needs three different M for a slope, got {modulus_grid}")
+require(
+    len(set(modulus_grid)) >= 3,
+    f"modulus_grid needs three different M for a slope, got {modulus_grid}",
+)
 ranges(modulus_grid=4)
-require(max(modulus_grid) <= 2**20, f"modulus_grid's entries must be at most 2^20 (52 bits), got {max(modulus_grid)}")
+require(
+    max(modulus_grid) <= 2**20,
+    f"modulus_grid's entries must be at most 2^20 (52 bits), got {max(modulus_grid)}",
+)
 
 # %% [markdown]
 # ## The construction
@@ -131,7 +137,7 @@ import torch
 from IPython.display import Markdown, display
 
 from attention_limits import figures
-from attention_limits.companion.claims import claim
+from attention_limits.companion.claims import claim, observed
 from attention_limits.constructions.matching import (
     PrecisionError,
     gap,
@@ -183,11 +189,7 @@ for residue, a in enumerate(angle):
     )
     circle.plot(np.cos(a), np.sin(a), "o", color=color, markersize=9)
     circle.annotate(
-        str(residue),
-        (1.2 * np.cos(a), 1.2 * np.sin(a)),
-        ha="center",
-        va="center",
-        fontsize=9,
+        str(residue), (1.2 * np.cos(a), 1.2 * np.sin(a)), ha="center", va="center", fontsize=9
     )
 a = angle[shown_token]
 circle.annotate(
@@ -196,29 +198,20 @@ circle.annotate(
     (np.cos(a), np.sin(a) - 0.06),
     arrowprops={"arrowstyle": "-|>", "color": figures.BLUE},
 )
-circle.annotate(
-    f"$x={shown_token}$ asks for $-x={wanted}$", (-0.3, 0.12), ha="center"
-)
+circle.annotate(f"$x={shown_token}$ asks for $-x={wanted}$", (-0.3, 0.12), ha="center")
 circle.set(xlim=(-1.35, 1.35), ylim=(-1.35, 1.35), aspect="equal")
 circle.axis("off")
 offset = np.arange(-(modulus // 2), modulus // 2 + 1)
 height = shown_unit.scale * np.cos(2 * np.pi * offset / modulus)
 fine = np.linspace(offset[0], offset[-1], 400)
-scores.plot(
-    fine, shown_unit.scale * np.cos(2 * np.pi * fine / modulus), color="#c8c8c8"
-)
+scores.plot(fine, shown_unit.scale * np.cos(2 * np.pi * fine / modulus), color="#c8c8c8")
 palette = [
-    figures.GREEN if r == 0 else figures.ORANGE if abs(r) == 1 else "#b0b0b0"
-    for r in offset
+    figures.GREEN if r == 0 else figures.ORANGE if abs(r) == 1 else "#b0b0b0" for r in offset
 ]
 scores.scatter(offset, height, c=palette, zorder=3)
 scores.axhline(shown_unit.blank_score, color=figures.PINK)
 scores.annotate(
-    "blank",
-    (offset[-1], shown_unit.blank_score),
-    ha="right",
-    va="bottom",
-    color=figures.PINK,
+    "blank", (offset[-1], shown_unit.blank_score), ha="right", va="bottom", color=figures.PINK
 )
 scores.set(xlabel="$x_i+x_j$, nearest to 0", ylabel="score")
 plt.show()
@@ -244,28 +237,20 @@ for tokens in range(1, exhaustive_tokens + 1):
     for size in range(2, exhaustive_modulus + 1):
         problem = Match2(tokens, size)
         inputs = problem.all_inputs()
-        oracle_misses += int(
-            (problem.target(inputs) != problem.brute_force(inputs)).sum()
-        )
+        oracle_misses += int((problem.target(inputs) != problem.brute_force(inputs)).sum())
         for name, build in kinds.items():
             unit = build(problem, margin=1.0).double()
             wrong, least = wrong_labels(unit, inputs)
             single, _ = wrong_labels(build(problem, margin=1.0), inputs)
             # The residual unit promises what was asked for, the others what c gives.
             promised = sigmoid(1.0 if "residual" in name else unit.margin)
-            small.append(
-                (name, tokens, size, inputs.numel(), wrong, single, least - promised)
-            )
+            small.append((name, tokens, size, inputs.numel(), wrong, single, least - promised))
         others = Match2Others(tokens, size)
         unit = match2_others_unit(others).double()
         wrong, least = wrong_labels(unit, inputs)
         single, _ = wrong_labels(match2_others_unit(others), inputs)
-        small.append(
-            ("j ≠ i", tokens, size, inputs.numel(), wrong, single, least - 0.5)
-        )
-small = pd.DataFrame(
-    small, columns=["unit", "N", "M", "labels", "float64", "float32", "spare"]
-)
+        small.append(("j ≠ i", tokens, size, inputs.numel(), wrong, single, least - 0.5))
+small = pd.DataFrame(small, columns=["unit", "N", "M", "labels", "float64", "float32", "spare"])
 table = small.groupby("unit", sort=False).agg(
     {"labels": "sum", "float64": "sum", "float32": "sum", "spare": "min"}
 )
@@ -316,15 +301,7 @@ runs = []
 for (name, dtype), limit in limits.items():
     for factor in factors:
         size = int(limit * factor)
-        runs.append(
-            (
-                name,
-                str(dtype)[6:],
-                limit,
-                factor,
-                beyond_limit(kinds[name], size, dtype),
-            )
-        )
+        runs.append((name, str(dtype)[6:], limit, factor, beyond_limit(kinds[name], size, dtype)))
 runs = pd.DataFrame(runs, columns=["unit", "type", "accepted M", "factor", "wrong"])
 display(
     runs.pivot(index=["unit", "type", "accepted M"], columns="factor", values="wrong")
@@ -346,8 +323,10 @@ for (name, dtype), limit in limits.items():
 cancelled = 1 - math.cos(2 * math.pi / 10**9)
 display(
     Markdown(
-        f"Nothing fails at or below the limit. For $M=10^9$ the difference $1-\\cos\\theta$ in float64 is {cancelled:g}, while $2\\sin^2(\\pi/M)$ is "
-        f"{gap(10**9):.3g}. In float32 it would be lost from about $M\\approx2\\pi/\\sqrt{{u}}={2 * math.pi / math.sqrt(2**-24):,.0f}$ on."
+        "Nothing fails at or below the limit. For $M=10^9$ the difference $1-\\cos\\theta$ in float64 is "
+        f"{cancelled:g}, while $2\\sin^2(\\pi/M)$ is "
+        f"{gap(10**9):.3g}. In float32 it would be lost from about "
+        f"$M\\approx2\\pi/\\sqrt{{u}}={2 * math.pi / math.sqrt(2**-24):,.0f}$ on."
     )
 )
 
@@ -409,9 +388,7 @@ for size in modulus_grid:
         smaller := FixedPoint(form.integer_bits, fewest.fraction_bits - 1), size
     ):
         fewest = smaller
-    bits.append(
-        (size, math.log2(size), form.bits, fewest.bits, right_with(form, size))
-    )
+    bits.append((size, math.log2(size), form.bits, fewest.bits, right_with(form, size)))
 bits = pd.DataFrame(bits, columns=["M", "log2 M", "proved", "measured", "right"])
 slopes = {
     column: float(np.polyfit(bits["log2 M"], bits[column], 1)[0])
@@ -421,13 +398,7 @@ intercept = (bits["proved"] - 2 * bits["log2 M"]).max()
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-match2-bits", "caption": "Bits of a number in fixed point: proved to be enough, and fewest found without a wrong label. The dotted line has slope 2."}, "image": {"alt": "Bits against the base-two logarithm of M. Both curves rise in steps along a dotted line of slope two; the measured one lies a few bits below the proved one."}}
 fig, axes = plt.subplots()
-axes.plot(
-    bits["log2 M"],
-    bits["proved"],
-    "o-",
-    color=figures.BLUE,
-    label="proved to be enough",
-)
+axes.plot(bits["log2 M"], bits["proved"], "o-", color=figures.BLUE, label="proved to be enough")
 axes.plot(
     bits["log2 M"],
     bits["measured"],
@@ -435,13 +406,7 @@ axes.plot(
     color=figures.ORANGE,
     label="fewest without a wrong label",
 )
-axes.plot(
-    bits["log2 M"],
-    2 * bits["log2 M"] + intercept,
-    ":",
-    color=figures.GREY,
-    label="slope 2",
-)
+axes.plot(bits["log2 M"], 2 * bits["log2 M"] + intercept, ":", color=figures.GREY, label="slope 2")
 axes.set(xlabel="$\\log_2M$", ylabel="bits $p$", ylim=(0, None))
 axes.legend()
 plt.show()
@@ -449,7 +414,8 @@ plt.show()
 # %%
 display(
     Markdown(
-        f"The slopes are {slopes['proved']:.2f} (proved) and {slopes['measured']:.2f} (measured): two bits for each bit of $M$, as "
+        f"The slopes are {slopes['proved']:.2f} (proved) and {slopes['measured']:.2f} (measured): two bits for each "
+        "bit of $M$, as "
         f"$c\\approx M^2$. The proved formats have at most $2\\log_2M+{intercept:.0f}$ bits at $N={bit_tokens}$."
     )
 )
@@ -610,6 +576,7 @@ display(
 
 
 # %%
+# fmt: off
 def wrong_of(name):
     """Wrong labels of one kind of unit on all small inputs, in both float types."""
     return int(table.loc[name, "float64"] + table.loc[name, "float32"])
@@ -619,82 +586,51 @@ within = runs[runs["factor"] <= 1]
 every = match2_unit(Match2(101, 101)).double()
 every_score = every.attention.scores(every.tokens(torch.arange(101).unsqueeze(0)))[0]
 rank = int(torch.linalg.matrix_rank(every_score))
-claim(
-    "thm-6.oracle", oracle_misses, "==", 0, source="P",
-    statement="Labels on all small inputs on which the oracle and the definition differ.",
-)  # fmt: skip
-claim(
-    "thm-6.every-input", wrong_of("circle"), "==", 0, source="P",
-    statement=f"Wrong labels of the unit with m = 3 on all inputs, N ≤ {exhaustive_tokens} and M ≤ {exhaustive_modulus}, float32 and float64.",
-)  # fmt: skip
-claim(
-    "thm-6.dimension", rank, "==", 3, source="P",
-    statement="Rank of the matrix of scores of all residues modulo 101 with all of them and the blank.",
-)  # fmt: skip
-claim(
-    "thm-6.margin", table.loc["circle", "spare"], ">=", 0.0, tolerance=1e-12, note="float64",
-    statement="Least probability of the right side minus σ(g), over the same inputs.",
-)  # fmt: skip
+claim("thm-6.oracle", oracle_misses, "==", 0, source="P",
+    statement="Labels on all small inputs on which the oracle and the definition differ.")
+claim("thm-6.every-input", wrong_of("circle"), "==", 0, source="P",
+    statement=f"Wrong labels of the unit with m = 3 on all inputs, N ≤ {exhaustive_tokens} and M ≤ "
+    f"{exhaustive_modulus}, float32 and float64.")
+claim("thm-6.dimension", rank, "==", 3, source="P",
+    statement="Rank of the matrix of scores of all residues modulo 101 with all of them and the blank.")
+claim("thm-6.margin", table.loc["circle", "spare"], ">=", 0.0, tolerance=1e-12, note="float64",
+    statement="Least probability of the right side minus σ(g), over the same inputs.")
 tight = match2_unit(Match2(num_tokens, 101), margin=1.5).double()
 tight_output = tight(torch.full((1, num_tokens), 51)).logit()
-claim(
-    "thm-6.margin-attained", (tight_output + tight.margin).abs().max().item(), "<=", 0.0, tolerance=1e-9, note="float64 scores of size c",
-    statement=f"Distance of the log-odds from −g where all {num_tokens} tokens are nearest misses, M = 101.",
-)  # fmt: skip
-claim(
-    "thm-6.float-limits", int(within["wrong"].sum()), "==", 0,
-    statement=f"Wrong labels of all units at or below the largest M that they accept, on hard sequences of {num_tokens} tokens.",
-)  # fmt: skip
-claim(
-    "thm-6.refused", refused, "==", len(limits),
-    statement="Units, in either float type, that refuse one more than their largest M when called.",
-)  # fmt: skip
+claim("thm-6.margin-attained", (tight_output + tight.margin).abs().max().item(), "<=", 0.0, tolerance=1e-9,
+    note="float64 scores of size c",
+    statement=f"Distance of the log-odds from −g where all {num_tokens} tokens are nearest misses, M = 101.")
+claim("thm-6.float-limits", int(within["wrong"].sum()), "==", 0,
+    statement="Wrong labels of all units at or below the largest M that they accept, on hard sequences of "
+    f"{num_tokens} tokens.")
+claim("thm-6.refused", refused, "==", len(limits),
+    statement="Units, in either float type, that refuse one more than their largest M when called.")
 circle_single = runs[(runs["unit"] == "circle") & (runs["type"] == "float32")]
-claim(
-    "thm-6.float-fails", int(circle_single.loc[circle_single["factor"] == max(factors), "wrong"].sum()), ">", 0, empirical=True,
-    statement=f"Wrong labels on the circle in float32 at {max(factors):g} times its proved limit.",
-)  # fmt: skip
-claim(
-    "thm-6.bits", int((~bits["right"]).sum()), "==", 0, source="P~",
-    statement=f"Moduli, of {len(bits)}, at which the proved format makes a mistake on hard sequences.",
-)  # fmt: skip
-claim(
-    "thm-6.bits-slope", slopes["proved"], "<=", 2.0, tolerance=0.15, note="p and log₂ c are whole numbers", empirical=True,
-    statement="Bits of the proved format for each bit of M, fitted.",
-)  # fmt: skip
-claim(
-    "thm-6.bits-slope-measured", abs(slopes["measured"] - 2), "<=", 0.3, empirical=True,
-    statement="Distance of the measured slope from 2.",
-)  # fmt: skip
-claim(
-    "thm-6.parabola", wrong_of("parabola"), "==", 0,
-    statement="Wrong labels of the integer unit on all small inputs.",
-)  # fmt: skip
+observed("thm-6.float-fails", int(circle_single.loc[circle_single["factor"] == max(factors), "wrong"].sum()), ">", 0,
+    statement=f"Wrong labels on the circle in float32 at {max(factors):g} times its proved limit.")
+claim("thm-6.bits", int((~bits["right"]).sum()), "==", 0, source="P~",
+    statement=f"Moduli, of {len(bits)}, at which the proved format makes a mistake on hard sequences.")
+observed("thm-6.bits-slope", slopes["proved"], "<=", 2.0, tolerance=0.15, note="p and log₂ c are whole numbers",
+    statement="Bits of the proved format for each bit of M, fitted.")
+observed("thm-6.bits-slope-measured", abs(slopes["measured"] - 2), "<=", 0.3,
+    statement="Distance of the measured slope from 2.")
+claim("thm-6.parabola", wrong_of("parabola"), "==", 0,
+    statement="Wrong labels of the integer unit on all small inputs.")
 largest = 2 * (limits["parabola", torch.float32] // 2) ** 2
-claim(
-    "thm-6.parabola-limit", largest, "<=", 2**24,
-    statement="The largest integer among the products at its float32 limit.",
-)  # fmt: skip
-claim(
-    "thm-6.two-dimensions", wrong_of("m = 2, residual"), "==", 0,
-    statement="Wrong labels of the unit with m = 2 and a residual on all small inputs.",
-)  # fmt: skip
-claim(
-    "thm-6.others", wrong_of("j ≠ i"), "==", 0,
-    statement="Wrong labels of the unit for j ≠ i on all small inputs.",
-)  # fmt: skip
-claim(
-    "thm-6.ceiling", attained[["no partner", "one partner"]].min(axis=1).max(), "<=", ceiling, tolerance=1e-12, note="float64",
-    statement="The worse right side where 2x ≡ 0, largest over g: the ceiling is √2/(1 + √2).",
-)  # fmt: skip
-claim(
-    "thm-6.ceiling-any-blank", best_of_all, "<=", ceiling, tolerance=1e-12, note="float64",
-    statement="The same for every score of the blank on a grid.",
-)  # fmt: skip
-claim(
-    "thm-6.sabotage", min(broken.values()), ">", 0,
-    statement="Wrong labels of the broken units, the least.",
-)  # fmt: skip
+claim("thm-6.parabola-limit", largest, "<=", 2**24,
+    statement="The largest integer among the products at its float32 limit.")
+claim("thm-6.two-dimensions", wrong_of("m = 2, residual"), "==", 0,
+    statement="Wrong labels of the unit with m = 2 and a residual on all small inputs.")
+claim("thm-6.others", wrong_of("j ≠ i"), "==", 0,
+    statement="Wrong labels of the unit for j ≠ i on all small inputs.")
+claim("thm-6.ceiling", attained[["no partner", "one partner"]].min(axis=1).max(), "<=", ceiling, tolerance=1e-12,
+    note="float64",
+    statement="The worse right side where 2x ≡ 0, largest over g: the ceiling is √2/(1 + √2).")
+claim("thm-6.ceiling-any-blank", best_of_all, "<=", ceiling, tolerance=1e-12, note="float64",
+    statement="The same for every score of the blank on a grid.")
+claim("thm-6.sabotage", min(broken.values()), ">", 0,
+    statement="Wrong labels of the broken units, the least.")
+# fmt: on
 
 # %% [markdown]
 # ## What this does not show

@@ -181,7 +181,15 @@ seed: int = 0  # of every random draw on this page
 # %% tags=["facts", "hide-input"]
 from attention_limits.hypotheses import intervals, ranges, require, usual_ranges
 
-quick = {"num_tokens": 3, "disjointness_bits": 4, "row_tokens": [3, 5], "largest_modulus": 9, "num_layers": 60, "token_grid": [5, 9, 17], "num_inputs": 2}
+quick = {
+    "num_tokens": 3,
+    "disjointness_bits": 4,
+    "row_tokens": [3, 5],
+    "largest_modulus": 9,
+    "num_layers": 60,
+    "token_grid": [5, 9, 17],
+    "num_inputs": 2,
+}
 
 usual_ranges()
 ranges(
@@ -193,7 +201,9 @@ ranges(
     num_inputs=(1, 1000, "each is run"),
 )
 inputs = modulus**num_tokens
-require(inputs <= 4096, f"modulus^num_tokens must be at most 4096 (all inputs are run), got {inputs}")
+require(
+    inputs <= 4096, f"modulus^num_tokens must be at most 4096 (all inputs are run), got {inputs}"
+)
 intervals(row_tokens=(3, 7), token_grid=(3, 129))
 
 # %% [markdown]
@@ -209,11 +219,7 @@ import torch
 from IPython.display import Markdown, display
 
 from attention_limits import figures
-from attention_limits.bounds.attention_protocol import (
-    AttentionProtocol,
-    merge,
-    message_bits_bound,
-)
+from attention_limits.bounds.attention_protocol import AttentionProtocol, merge, message_bits_bound
 from attention_limits.bounds.disjointness import all_pairs
 from attention_limits.bounds.matching import (
     DisjointnessInMatch3,
@@ -221,7 +227,7 @@ from attention_limits.bounds.matching import (
     num_different_rows,
     one_way_bits,
 )
-from attention_limits.companion.claims import claim
+from attention_limits.companion.claims import claim, observed
 from attention_limits.constructions.match3_layers import LAYERS, MARGIN
 from attention_limits.models.attention import MultiHeadAttention, SelfAttentionUnit
 from attention_limits.problems.disjointness import Disjointness, DisjointnessInputs
@@ -238,25 +244,19 @@ generator = torch.Generator().manual_seed(seed)  # exact checks: all on the CPU
 drawn = torch.tensor([0.3, 1.4, -0.5, 0.9, 0.1, 1.9, 0.6, 1.2]).double()
 hers, his = drawn[:5], drawn[5:]
 share = torch.sigmoid(hers.logsumexp(0) - his.logsumexp(0)).item()
-fig, panels = plt.subplots(
-    1, 3, figsize=(9, 2.8), sharey=True, width_ratios=[5, 3.6, 8]
-)
+fig, panels = plt.subplots(1, 3, figsize=(9, 2.8), sharey=True, width_ratios=[5, 3.6, 8])
 weights = [hers.softmax(0), his.softmax(0), drawn.softmax(0)]
 for panel, heights, places in zip(
     panels, weights, (range(1, 6), range(6, 9), range(1, 9)), strict=True
 ):
     panel.bar(
-        places,
-        heights,
-        color=[figures.BLUE if place <= 5 else figures.ORANGE for place in places],
+        places, heights, color=[figures.BLUE if place <= 5 else figures.ORANGE for place in places]
     )
     panel.set(xticks=list(places), xlabel="token")
     panel.grid(visible=False)
 panels[0].set(ylabel="attention weight", title="Alice: sends $S_A$ and $a$")
 panels[1].set(title="Bob: $S_B$ and $b$")
-panels[2].set(
-    title=f"merged: $w={share:.2f}$ for Alice, $1-w={1 - share:.2f}$ for Bob"
-)
+panels[2].set(title=f"merged: $w={share:.2f}$ for Alice, $1-w={1 - share:.2f}$ for Bob")
 plt.show()
 
 # %% [markdown]
@@ -289,13 +289,7 @@ display(
 # %%
 rows = pd.DataFrame(
     [
-        (
-            N,
-            M,
-            count_different_rows(N, M),
-            num_different_rows(N, M),
-            one_way_bits(N, M),
-        )
+        (N, M, count_different_rows(N, M), num_different_rows(N, M), one_way_bits(N, M))
         for N in row_tokens
         for M in progress(range(4, largest_modulus + 1), f"rows, N = {N}")
     ],
@@ -327,27 +321,18 @@ def random_case():
     embed, coordinates, heads = pick(1, 6), pick(1, 6), pick(1, 5)
     scale, error = 10.0 ** pick(-1, 3), 2.0 ** -pick(-2, 12)
     units = [
-        SelfAttentionUnit(
-            dim, embed, coordinates, generator=generator, dtype=torch.float64
-        )
+        SelfAttentionUnit(dim, embed, coordinates, generator=generator, dtype=torch.float64)
         for _ in range(heads)
     ]
     for unit in units:
         unit.query *= scale
     layer = MultiHeadAttention(units)
-    letters = torch.randn(
-        1 + hers + his, 3, dim, generator=generator, dtype=torch.float64
-    )
+    letters = torch.randn(1 + hers + his, 3, dim, generator=generator, dtype=torch.float64)
     chosen = letters[
-        torch.arange(len(letters)),
-        torch.randint(0, 3, (len(letters),), generator=generator),
+        torch.arange(len(letters)), torch.randint(0, 3, (len(letters),), generator=generator)
     ]
     protocol = AttentionProtocol(
-        layer,
-        chosen[0],
-        letters[1 : hers + 1],
-        letters[hers + 1 :],
-        error=error,
+        layer, chosen[0], letters[1 : hers + 1], letters[hers + 1 :], error=error
     )
     return protocol, chosen, hers, layer(chosen.unsqueeze(0))[0, 0]
 
@@ -357,10 +342,7 @@ for _ in progress(range(num_layers), "random layers"):
     protocol, chosen, count, truth = random_case()
     alice, bob = chosen[1 : count + 1], chosen[count + 1 :]
     talk = protocol.run(alice, bob)
-    parts = [
-        (plan.part(alice), plan.part(torch.cat([bob, chosen[:1]])))
-        for plan in protocol.heads
-    ]
+    parts = [(plan.part(alice), plan.part(torch.cat([bob, chosen[:1]]))) for plan in protocol.heads]
     exact = sum(merge(*pair).mean for pair in parts)
     careless = sum((a.mean + b.mean) / 2 for a, b in parts)  # no log-sum-exp
     bound = protocol.error_bound
@@ -399,10 +381,7 @@ for name, label, color in (
     ("ratio", "protocol", figures.BLUE),
 ):
     axes.semilogy(
-        order,
-        random_layers[name].sort_values().clip(lower=1e-4),
-        color=color,
-        label=label,
+        order, random_layers[name].sort_values().clip(lower=1e-4), color=color, label=label
     )
 axes.axhline(1, color=figures.GREY, linestyle="--", linewidth=1)
 axes.set(xlabel="share of the random layers", ylabel="error over bound")
@@ -432,9 +411,7 @@ plt.show()
 def protocol_for(layer, first):
     """Alice holds all tokens but the first and the last; η is the layer's margin."""
     table, cut = layer.table, layer.problem.num_tokens - 1
-    return AttentionProtocol(
-        layer.layer, table[0, first], table[1:cut], table[cut:], error=MARGIN
-    )
+    return AttentionProtocol(layer.layer, table[0, first], table[1:cut], table[cut:], error=MARGIN)
 
 
 def run_through_channel(layer, inputs):
@@ -467,11 +444,7 @@ for name, build in LAYERS.items():
                     "wrong labels": int((layer(inputs) != truth).sum()),
                     "wrong answers": int((labels != truth[:, 0]).sum()),
                     "messages": len(
-                        {
-                            talk.transcript
-                            for talk, one in zip(talks, ones, strict=True)
-                            if one
-                        }
+                        {talk.transcript for talk, one in zip(talks, ones, strict=True) if one}
                     ),
                     "rows": num_different_rows(N, M),
                 }
@@ -543,21 +516,11 @@ display(
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-match3-bits", "caption": "Bits that cross, for the four layers, and the least possible for one message. M = N + 1. The dashed line is disjointness alone."}, "image": {"alt": "Log-log chart of bits against the number of tokens. Four rising curves of layers lie above a solid black curve, the exact one-way complexity, which is a little above the dashed line of disjointness. At many tokens slots and histogram cost most."}}
 fig, axes = plt.subplots(figsize=(7.2, 4))
 styles = zip(
-    LAYERS,
-    "osD^",
-    (figures.BLUE, figures.ORANGE, figures.GREEN, figures.PINK),
-    strict=True,
+    LAYERS, "osD^", (figures.BLUE, figures.ORANGE, figures.GREEN, figures.PINK), strict=True
 )
 for name, marker, color in styles:
     chosen = large[large["layer"] == name]
-    axes.loglog(
-        chosen["N"],
-        chosen["bits"],
-        marker=marker,
-        markersize=5,
-        color=color,
-        label=name,
-    )
+    axes.loglog(chosen["N"], chosen["bits"], marker=marker, markersize=5, color=color, label=name)
 axes.loglog(
     token_grid,
     [one_way_bits(N, N + 1) for N in token_grid],
@@ -571,9 +534,7 @@ axes.loglog(
     linestyle="--",
     label="disjointness",
 )
-axes.set(
-    xlabel="tokens $N$", ylabel="bits", xticks=token_grid, xticklabels=token_grid
-)
+axes.set(xlabel="tokens $N$", ylabel="bits", xticks=token_grid, xticklabels=token_grid)
 axes.minorticks_off()
 axes.legend(loc="center left", bbox_to_anchor=(1.02, 0.5))
 plt.show()
@@ -582,7 +543,8 @@ plt.show()
 cheapest = largest.loc[largest["bits"].idxmin()]
 display(
     Markdown(
-        f"At $N={cheapest['N']}$ the cheapest, *{cheapest['layer']}*, sends {cheapest['bits']} bits; the least possible is "
+        f"At $N={cheapest['N']}$ the cheapest, *{cheapest['layer']}*, sends {cheapest['bits']} bits; the least "
+        "possible is "
         f"{cheapest['lower bound']}."
     )
 )
@@ -627,87 +589,61 @@ for name, build in LAYERS.items():
 display(
     pd.DataFrame({"wrong labels": broken})
     .T.style.format("{:,}")
-    .set_caption(
-        f"One slot, head or residue fewer: of {truth.numel():,} labels, N = 3, M = 5"
-    )
+    .set_caption(f"One slot, head or residue fewer: of {truth.numel():,} labels, N = 3, M = 5")
 )
 
 # %% [markdown]
 # ## Checks
 
 # %% tags=["hide-input"]
-claim(
-    "thm-7.reduction", int(reduced["wrong"].sum()), "==", 0,
-    statement=f"Pairs of strings, of {int(reduced['pairs'].sum()):,}, on which Match3's first output is not DISJ.",
-)  # fmt: skip
-claim(
-    "thm-7.rows", int((rows["counted"] != rows["formula"]).sum()), "==", 0,
-    statement=f"Sizes, of {len(rows)}, at which the number of different rows is not 1 + Σ C(⌊(M−2)/2⌋, j) 2^j.",
-)  # fmt: skip
-claim(
-    "thm-7.powers-of-three", min(num_different_rows(N, M) - 3 ** ((N - 1) // 2) for N in range(3, 60) for M in (N + 1, N + 2, N * N)), ">=", 1,
-    statement="Rows minus 3^⌊(N−1)/2⌋, least over N = 3 … 59 and three moduli M ≥ N + 1.",
-)  # fmt: skip
-claim(
-    "thm-7.merge", random_layers["merge"].max(skipna=False), "<=", 0.0, tolerance=1e-9, note="float64 sums in another order",
-    statement="The merged softmax differs from the whole one by at most this, in units of the spread of the values.",
-)  # fmt: skip
-claim(
-    "thm-7.random-layers", random_layers["ratio"].max(skipna=False), "<=", 1.0, tolerance=1e-9, note="float64",
-    statement=f"Error over the proved bound, largest over {num_layers} random layers.",
-)  # fmt: skip
-claim(
-    "thm-7.budget", int(random_layers["over budget"].sum()), "==", 0,
-    statement="Random layers whose proved bound exceeds the η that was asked for.",
-)  # fmt: skip
-claim(
-    "thm-7.bits-counted", int((random_layers["sent"] != random_layers["announced"]).sum() + (large["counted"] != large["bits"]).sum()), "==", 0,
-    statement="Layers whose bits, counted by the channel, are not those announced (the channel refuses any other number).",
-)  # fmt: skip
-claim(
-    "thm-7.bits-from-sizes", int((random_layers["from sizes"] - random_layers["sent"]).min()), ">=", 0,
-    statement="The left side of the bound, from sizes alone with r = d', minus the bits sent: least over the random layers.",
-)  # fmt: skip
-claim(
-    "thm-7.layers", int(small["wrong labels"].sum()), "==", 0,
-    statement=f"Wrong labels of the four layers on all inputs, {int(small['inputs'].sum()):,} in all, 4 ≤ M ≤ {modulus}, 3 ≤ N ≤ {num_tokens}.",
-)  # fmt: skip
-claim(
-    "thm-7.channel", int(small["wrong answers"].sum()), "==", 0,
-    statement="Wrong answers for the first token on the same inputs, with Bob hearing Alice's rounded numbers only.",
-)  # fmt: skip
-claim(
-    "thm-7.messages", int((small["messages"] - small["rows"]).min()), ">=", 0,
-    statement="Different messages of Alice's (first token 1) minus different rows, least over layers and sizes.",
-)  # fmt: skip
-claim(
-    "thm-7.large", int(large["wrong"].sum()), "==", 0,
-    statement=f"Wrong answers through the channel on {2 * num_inputs * len(large)} hard inputs, N up to {max(token_grid)}.",
-)  # fmt: skip
-claim(
-    "thm-7.lower-bound", int((large["bits"] - large["lower bound"]).min()), ">=", 0,
-    statement="Bits of a layer minus the least possible for one message, least over the chart.",
-)  # fmt: skip
-claim(
-    "thm-7.product", int((large["product"] - large["bits"]).min()), ">=", 0,
-    statement="mH(5p + 2⌈log₂H⌉) minus the bits sent, least over the chart.",
-)  # fmt: skip
-claim(
-    "thm-7.thresholds",
-    max(
-        protocol_for(LAYERS["thresholds"](Match3(N, M)), 1).num_bits - 8 * M
-        for N, M in [*((N, N + 1) for N in token_grid), *((N, M) for N in (3, 50, 1000) for M in (4, 9, 17))]
-    ), "<=", 0,
-    statement="Bits of the layer of thresholds minus 8M, largest over the chart and over N = 3, 50, 1000 with M = 4, 9, 17.",
-)  # fmt: skip
-claim(
-    "thm-7.one-fewer", min(broken.values()), ">=", 1,
-    statement="Wrong labels when one slot, head or residue is missing, least over the four layers.",
-)  # fmt: skip
-claim(
-    "thm-7.no-log-sum", outside, ">", num_layers // 2, empirical=True,
-    statement=f"Random layers, of {num_layers}, that leave the bound if the log-sum-exp is omitted.",
-)  # fmt: skip
+# fmt: off
+claim("thm-7.reduction", int(reduced["wrong"].sum()), "==", 0,
+    statement=f"Pairs of strings, of {int(reduced['pairs'].sum()):,}, on which Match3's first output is not DISJ.")
+claim("thm-7.rows", int((rows["counted"] != rows["formula"]).sum()), "==", 0,
+    statement=f"Sizes, of {len(rows)}, at which the number of different rows is not 1 + Σ C(⌊(M−2)/2⌋, j) 2^j.")
+claim("thm-7.powers-of-three",
+    min(num_different_rows(N, M) - 3 ** ((N - 1) // 2) for N in range(3, 60) for M in (N + 1, N + 2, N * N)), ">=", 1,
+    statement="Rows minus 3^⌊(N−1)/2⌋, least over N = 3 … 59 and three moduli M ≥ N + 1.")
+claim("thm-7.merge", random_layers["merge"].max(skipna=False), "<=", 0.0, tolerance=1e-9,
+    note="float64 sums in another order",
+    statement="The merged softmax differs from the whole one by at most this, in units of the spread of the values.")
+claim("thm-7.random-layers", random_layers["ratio"].max(skipna=False), "<=", 1.0, tolerance=1e-9, note="float64",
+    statement=f"Error over the proved bound, largest over {num_layers} random layers.")
+claim("thm-7.budget", int(random_layers["over budget"].sum()), "==", 0,
+    statement="Random layers whose proved bound exceeds the η that was asked for.")
+claim("thm-7.bits-counted",
+    int((random_layers["sent"] != random_layers["announced"]).sum() + (large["counted"] != large["bits"]).sum()), "==",
+    0,
+    statement="Layers whose bits, counted by the channel, are not those announced (the channel refuses any other "
+    "number).")
+claim("thm-7.bits-from-sizes", int((random_layers["from sizes"] - random_layers["sent"]).min()), ">=", 0,
+    statement="The left side of the bound, from sizes alone with r = d', minus the bits sent: least over the random "
+    "layers.")
+claim("thm-7.layers", int(small["wrong labels"].sum()), "==", 0,
+    statement=f"Wrong labels of the four layers on all inputs, {int(small['inputs'].sum()):,} in all, 4 ≤ M ≤ "
+    f"{modulus}, 3 ≤ N ≤ {num_tokens}.")
+claim("thm-7.channel", int(small["wrong answers"].sum()), "==", 0,
+    statement="Wrong answers for the first token on the same inputs, with Bob hearing Alice's rounded numbers only.")
+claim("thm-7.messages", int((small["messages"] - small["rows"]).min()), ">=", 0,
+    statement="Different messages of Alice's (first token 1) minus different rows, least over layers and sizes.")
+claim("thm-7.large", int(large["wrong"].sum()), "==", 0,
+    statement=f"Wrong answers through the channel on {2 * num_inputs * len(large)} hard inputs, N up to "
+    f"{max(token_grid)}.")
+claim("thm-7.lower-bound", int((large["bits"] - large["lower bound"]).min()), ">=", 0,
+    statement="Bits of a layer minus the least possible for one message, least over the chart.")
+claim("thm-7.product", int((large["product"] - large["bits"]).min()), ">=", 0,
+    statement="mH(5p + 2⌈log₂H⌉) minus the bits sent, least over the chart.")
+claim("thm-7.thresholds",
+    max(protocol_for(LAYERS["thresholds"](Match3(N, M)), 1).num_bits - 8 * M
+        for N, M in [*((N, N + 1) for N in token_grid), *((N, M) for N in (3, 50, 1000) for M in (4, 9, 17))]),
+    "<=", 0,
+    statement="Bits of the layer of thresholds minus 8M, largest over the chart and over N = 3, 50, 1000 with M = 4, "
+    "9, 17.")
+claim("thm-7.one-fewer", min(broken.values()), ">=", 1,
+    statement="Wrong labels when one slot, head or residue is missing, least over the four layers.")
+observed("thm-7.no-log-sum", outside, ">", num_layers // 2,
+    statement=f"Random layers, of {num_layers}, that leave the bound if the log-sum-exp is omitted.")
+# fmt: on
 
 # %% [markdown]
 # ## What this does not show

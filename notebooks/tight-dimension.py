@@ -106,7 +106,10 @@ ranges(
     scalar_tokens=(2, 4),
 )
 shortest = min(largest_tokens, map_tokens)
-require(largest_sparsity < shortest, f"largest_sparsity = {largest_sparsity} leaves no token outside a subset of {shortest}")
+require(
+    largest_sparsity < shortest,
+    f"largest_sparsity = {largest_sparsity} leaves no token outside a subset of {shortest}",
+)
 
 # %% [markdown]
 # ## The construction
@@ -142,10 +145,7 @@ from attention_limits.constructions.one_dimension import (
     SCALED_VALUES,
     scalar_unit,
 )
-from attention_limits.problems.sparse_averaging import (
-    SparseAveraging,
-    worst_case_error,
-)
+from attention_limits.problems.sparse_averaging import SparseAveraging, worst_case_error
 from attention_limits.runtime import progress
 
 figures.use_style()
@@ -159,9 +159,7 @@ def normal(*shape):
 
 def integer_curve(tokens, dim):
     """Integer keys (t, …, t^dim) on the moment curve, t centred."""
-    return [
-        [(2 * j - tokens + 1) ** k for k in range(1, dim + 1)] for j in range(tokens)
-    ]
+    return [[(2 * j - tokens + 1) ** k for k in range(1, dim + 1)] for j in range(tokens)]
 
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-tight-radon", "caption": "Subsets that no query can single out. The hulls of A (diamonds, in y) and of B (squares) have a point in common (the cross, or the one key of A), so that B reaches the largest score as soon as all of A does. Rings mark y. Left: q = 1 on a line. Middle and right: q = 2 in the plane, where two segments cross or a triangle holds a key."}, "image": {"alt": "Three drawings of keys. Left: three keys on a line, the middle one ringed between the other two. Middle: six keys in the plane, two segments cross, the ends of one are ringed. Right: a triangle with a key inside; that key and one more are ringed."}}
@@ -171,30 +169,16 @@ radon_pictures = {
         [[-1, -0.7], [1, -0.5], [0.8, 0.8], [-0.8, 0.6], [0.1, 1.2], [0.2, -1.2]],
         2,
     ),
-    "$q=2$, $m=2$: a triangle": (
-        [[-1, -0.8], [1, -0.6], [0.1, 1], [0.05, -0.1], [1.2, 0.7]],
-        2,
-    ),
+    "$q=2$, $m=2$: a triangle": ([[-1, -0.8], [1, -0.6], [0.1, 1], [0.05, -0.1], [1.2, 0.7]], 2),
 }
 fig, panels = plt.subplots(1, 3, figsize=(9.4, 3.1))
 for axes, (title, (points, ones)) in zip(panels, radon_pictures.items(), strict=True):
     partition = failing_subset(points, ones)
     plane = np.array([[*point, 0.0][:2] for point in points])
     parts = [list(partition.positive), list(partition.negative)]
-    for part, color, marker in zip(
-        parts, (figures.ORANGE, figures.BLUE), "Ds", strict=True
-    ):
-        axes.fill(
-            *plane[part].T, facecolor=color, edgecolor=color, alpha=0.35, linewidth=2
-        )
-        axes.plot(
-            *plane[part].T,
-            marker,
-            color=color,
-            markersize=7,
-            linestyle="none",
-            zorder=3,
-        )
+    for part, color, marker in zip(parts, (figures.ORANGE, figures.BLUE), "Ds", strict=True):
+        axes.fill(*plane[part].T, facecolor=color, edgecolor=color, alpha=0.35, linewidth=2)
+        axes.plot(*plane[part].T, marker, color=color, markersize=7, linestyle="none", zorder=3)
     rest = [j for j in range(len(points)) if j not in parts[0] + parts[1]]
     axes.plot(*plane[rest].T, "o", color=figures.GREY, markersize=6, zorder=3)
     axes.plot(
@@ -214,14 +198,7 @@ for axes, (title, (points, ones)) in zip(panels, radon_pictures.items(), strict=
             markeredgewidth=2,
             zorder=4,
         )
-    axes.set(
-        title=title,
-        xticks=[],
-        yticks=[],
-        aspect="equal",
-        xlim=(-1.6, 1.6),
-        ylim=(-1.6, 1.6),
-    )
+    axes.set(title=title, xticks=[], yticks=[], aspect="equal", xlim=(-1.6, 1.6), ylim=(-1.6, 1.6))
     axes.grid(visible=False)
     sns.despine(ax=axes, left=True, bottom=True)
 plt.show()
@@ -235,9 +212,7 @@ plt.show()
 
 # %%
 sizes = [
-    (n, q)
-    for n in range(2, largest_tokens + 1)
-    for q in range(1, min(largest_sparsity, n - 1) + 1)
+    (n, q) for n in range(2, largest_tokens + 1) for q in range(1, min(largest_sparsity, n - 1) + 1)
 ]
 below, at_bound = [], []
 for tokens, ones in progress(sizes, "sizes"):
@@ -245,16 +220,9 @@ for tokens, ones in progress(sizes, "sizes"):
     for dim in range(1, least):
         for _ in range(num_draws):
             keys = normal(tokens, dim)
-            partition = failing_subset(
-                keys, ones
-            )  # raises unless its exact check passes
+            partition = failing_subset(keys, ones)  # raises unless its exact check passes
             below.append(
-                (
-                    tokens,
-                    ones,
-                    dim,
-                    isinstance(separate(keys, partition.subset), RadonPartition),
-                )
+                (tokens, ones, dim, isinstance(separate(keys, partition.subset), RadonPartition))
             )
     for kind, keys in (
         ("curve", integer_curve(tokens, least)),
@@ -280,8 +248,10 @@ on_curve = at_bound[at_bound["keys"] == "curve"]
 display(
     Markdown(
         f"{len(below):,} random configurations below $m^*$, and each fails on its Radon subset. At $m^*$ all "
-        f"{on_curve['separated'].sum():,} subsets of the moment curve are separable, and in $N-1$ dimensions those of the simplex. In the "
-        "table: below $m^*$ how many random configurations fail; at $m^*$ the least margin on the curve, the gap below the subset "
+        f"{on_curve['separated'].sum():,} subsets of the moment curve are separable, and in $N-1$ dimensions those of "
+        "the simplex. In the "
+        "table: below $m^*$ how many random configurations fail; at $m^*$ the least margin on the curve, the gap below "
+        "the subset "
         "as a share of the scores' whole range."
     )
 )
@@ -304,9 +274,7 @@ for ones in progress(range(1, largest_sparsity + 1), "map"):
             ("random keys", normal(map_tokens, dim)),
             ("moment curve", integer_curve(map_tokens, dim)),
         ):
-            failures = sum(
-                isinstance(separate(keys, y), RadonPartition) for y in subsets
-            )
+            failures = sum(isinstance(separate(keys, y), RadonPartition) for y in subsets)
             cells.append(
                 {
                     "keys": kind,
@@ -327,15 +295,20 @@ fig, panels = plt.subplots(1, 2, figsize=(9.4, 2.9), sharey=True)
 for axes, (kind, part) in zip(panels, cells.groupby("keys", sort=False), strict=True):
     table = part.pivot(index="q", columns="m", values="share")
     labels = part.assign(
-        text=[
-            f"{s:.2f}" if not a else "1"
-            for s, a in zip(part["share"], part["all"], strict=True)
-        ]
+        text=[f"{s:.2f}" if not a else "1" for s, a in zip(part["share"], part["all"], strict=True)]
     )
     sns.heatmap(
-        table, ax=axes, cmap=figures.SEQUENTIAL, vmin=0, vmax=1, cbar=kind != "random keys", linewidths=1,
-        annot=labels.pivot(index="q", columns="m", values="text"), fmt="", annot_kws={"fontsize": 9},
-    )  # fmt: skip
+        table,
+        ax=axes,
+        cmap=figures.SEQUENTIAL,
+        vmin=0,
+        vmax=1,
+        cbar=kind != "random keys",
+        linewidths=1,
+        annot=labels.pivot(index="q", columns="m", values="text"),
+        fmt="",
+        annot_kws={"fontsize": 9},
+    )
     for row, ones in enumerate(table.index):
         edge = tight_dimension(map_tokens, ones) - 1
         axes.plot([edge, edge], [row, row + 1], color=figures.ORANGE, linewidth=4)
@@ -343,9 +316,7 @@ for axes, (kind, part) in zip(panels, cells.groupby("keys", sort=False), strict=
             before = tight_dimension(map_tokens, ones - 1) - 1
             axes.plot([before, edge], [row, row], color=figures.ORANGE, linewidth=4)
     axes.set(
-        title=f"{kind}, $N={map_tokens}$",
-        xlabel="$m$",
-        ylabel="$q$" if axes is panels[0] else "",
+        title=f"{kind}, $N={map_tokens}$", xlabel="$m$", ylabel="$q$" if axes is panels[0] else ""
     )
     axes.tick_params(length=0, rotation=0)
 plt.show()
@@ -369,28 +340,20 @@ for ones in range(1, largest_sparsity + 1):
     best = torch.full((50,), torch.inf, dtype=torch.float64)
     for step in range(400):  # normalised gradient descent with shrinking steps
         error = worst_case_error(
-            torch.softmax((keys @ queries.unsqueeze(-1)).squeeze(-1), dim=-1),
-            pointers,
+            torch.softmax((keys @ queries.unsqueeze(-1)).squeeze(-1), dim=-1), pointers
         )
         best = torch.minimum(best, error.detach())
         (slope,) = torch.autograd.grad(error.sum(), queries)
         queries = (
-            (
-                queries
-                - 0.5 * 0.99**step * torch.nn.functional.normalize(slope, dim=-1)
-            )
+            (queries - 0.5 * 0.99**step * torch.nn.functional.normalize(slope, dim=-1))
             .detach()
             .requires_grad_()
         )
-    best_errors.append(
-        {"q": ones, "m": dim, "N": tokens, "best error found": best.min().item()}
-    )
+    best_errors.append({"q": ones, "m": dim, "N": tokens, "best error found": best.min().item()})
 best_errors = pd.DataFrame(best_errors).set_index("q")
 best_errors["ε₀"] = [float(roots[ones]) for ones in best_errors.index]
 best_errors["1/(2q²)"] = [1 / (2 * ones**2) for ones in best_errors.index]
-display(
-    best_errors.style.format("{:.3f}", subset=["best error found", "ε₀", "1/(2q²)"])
-)
+display(best_errors.style.format("{:.3f}", subset=["best error found", "ε₀", "1/(2q²)"]))
 
 # %% [markdown]
 # ## What each hypothesis is for
@@ -450,8 +413,10 @@ for tokens, ones in cut_sizes:
 scaled_error = SCALED_VALUES.worst_error()
 display(
     Markdown(
-        f"{cuts:,} configurations below the bound, each with a subset that cannot be cut off. A unit with $q=1$, $m=1$ and scaled values reaches the error "
-        f"{scaled_error:.4f} at $N={SCALED_VALUES.num_tokens}$, over all inputs with $z_j=\\pm1$, by interval arithmetic."
+        f"{cuts:,} configurations below the bound, each with a subset that cannot be cut off. A unit with $q=1$, $m=1$ "
+        "and scaled values reaches the error "
+        f"{scaled_error:.4f} at $N={SCALED_VALUES.num_tokens}$, over all inputs with $z_j=\\pm1$, by interval "
+        "arithmetic."
     )
 )
 
@@ -515,42 +480,19 @@ seeing_error = KEYS_THAT_SEE_VALUES.worst_error()
 midpoint_excess = -np.inf
 for tokens, dim in product((3, 4, 5), (1, 2)):
     signs = torch.cartesian_prod(*[torch.tensor([0, 1])] * tokens)
-    keys, queries = (
-        normal(200, 2, tokens, dim),
-        4 * normal(200, tokens, dim),
-    )
-    scores = torch.einsum(
-        "bznm,bym->bzyn", keys[:, signs, torch.arange(tokens)], queries
-    )
-    outputs = torch.einsum(
-        "bzyn,zn->bzy", torch.softmax(scores, dim=-1), 2.0 * signs.double() - 1
-    )
+    keys, queries = (normal(200, 2, tokens, dim), 4 * normal(200, tokens, dim))
+    scores = torch.einsum("bznm,bym->bzyn", keys[:, signs, torch.arange(tokens)], queries)
+    outputs = torch.einsum("bzyn,zn->bzy", torch.softmax(scores, dim=-1), 2.0 * signs.double() - 1)
     seen = (outputs - (2.0 * signs.double() - 1)).abs().amax(dim=1)
-    middle = torch.softmax(
-        torch.einsum("bnm,bym->byn", keys.mean(dim=1), queries), dim=-1
-    )
-    blind = worst_case_error(
-        middle, torch.arange(tokens).view(1, tokens, 1).expand(200, -1, -1)
-    )
+    middle = torch.softmax(torch.einsum("bnm,bym->byn", keys.mean(dim=1), queries), dim=-1)
+    blind = worst_case_error(middle, torch.arange(tokens).view(1, tokens, 1).expand(200, -1, -1))
     midpoint_excess = max(midpoint_excess, (blind - seen).max().item())
 unit_table = pd.DataFrame(
-    [
-        *KEYS_THAT_SEE_VALUES.keys,
-        *KEYS_THAT_SEE_VALUES.values,
-        KEYS_THAT_SEE_VALUES.queries,
-    ],
-    index=[
-        "key, z = −1",
-        "key, z = +1",
-        "value, z = −1",
-        "value, z = +1",
-        "query for this token",
-    ],
+    [*KEYS_THAT_SEE_VALUES.keys, *KEYS_THAT_SEE_VALUES.values, KEYS_THAT_SEE_VALUES.queries],
+    index=["key, z = −1", "key, z = +1", "value, z = −1", "value, z = +1", "query for this token"],
     columns=[f"token {j + 1}" for j in range(KEYS_THAT_SEE_VALUES.num_tokens)],
 )
-display(
-    Markdown(f"The largest error over all values and pointers is {seeing_error:.4f}.")
-)
+display(Markdown(f"The largest error over all values and pointers is {seeing_error:.4f}."))
 display(unit_table.style)
 
 # %% [markdown]
@@ -582,9 +524,7 @@ display(unit_table.style)
 
 # %%
 scalar_rows = []
-for tokens, ones in [
-    (n, q) for n in range(2, scalar_tokens + 1) for q in range(1, n)
-]:
+for tokens, ones in [(n, q) for n in range(2, scalar_tokens + 1) for q in range(1, n)]:
     task = SparseAveraging(tokens, ones, 1)
     scalar = scalar_unit(task, generator=generator)
     everything = task.sign_inputs()
@@ -601,69 +541,46 @@ for tokens, ones in [
         }
     )
 scalar_rows = pd.DataFrame(scalar_rows).set_index(["N", "q"])
-display(
-    scalar_rows.style.format(
-        {"least gap": "{:.1e}", "inputs": "{:,}", "rows": "{:,}"}
-    )
-)
+display(scalar_rows.style.format({"least gap": "{:.1e}", "inputs": "{:,}", "rows": "{:,}"}))
 
 # %% [markdown]
 # ## Checks
 
 # %% tags=["hide-input"]
-claim(
-    "tight.below-fails", len(below), "==", num_draws * sum(tight_dimension(n, q) - 1 for n, q in sizes),
-    statement=f"Random configurations with m < m* (N ≤ {largest_tokens}, q ≤ {largest_sparsity}) whose Radon subset passed the exact check: all.",
-)  # fmt: skip
-claim(
-    "tight.below-by-programming", int((~below["linear programming agrees"]).sum()), "==", 0,
-    statement="Of these subsets, how many linear programming finds separable.",
-)  # fmt: skip
-claim(
-    "tight.curve-attains", int(on_curve["separated"].sum()), "==", sum(comb(n, q) for n, q in sizes),
-    statement="Subsets of the moment curve in m* dimensions with an exactly checked direction: all.",
-)  # fmt: skip
+# fmt: off
+claim("tight.below-fails", len(below), "==", num_draws * sum(tight_dimension(n, q) - 1 for n, q in sizes),
+    statement=f"Random configurations with m < m* (N ≤ {largest_tokens}, q ≤ {largest_sparsity}) whose Radon subset "
+    "passed the exact check: all.")
+claim("tight.below-by-programming", int((~below["linear programming agrees"]).sum()), "==", 0,
+    statement="Of these subsets, how many linear programming finds separable.")
+claim("tight.curve-attains", int(on_curve["separated"].sum()), "==", sum(comb(n, q) for n, q in sizes),
+    statement="Subsets of the moment curve in m* dimensions with an exactly checked direction: all.")
 on_simplex = at_bound[at_bound["keys"] == "simplex"]
-claim(
-    "tight.simplex-attains", int(on_simplex["separated"].sum()), "==", sum(comb(n, q) for n, q in sizes),
-    statement="The same for the simplex in N − 1 dimensions.",
-)  # fmt: skip
-claim(
-    "tight.tight-map", map_errors, "==", 0,
-    statement=f"Cells of the map at N = {map_tokens} that contradict m*: all subsets separable below it, or not so on the curve from it on.",
-)  # fmt: skip
-claim(
-    "tight.forcing-accuracy", roots_above, "==", len(root_sparsities),
-    statement=f"Sparsities q ≤ {max(root_sparsities)} with ε₀(q) > 1/(2q²), ε₀ rounded down: all.",
-)  # fmt: skip
-claim(
-    "tight.best-query", (best_errors["best error found"] / best_errors["ε₀"]).min(), ">", 1.0,
-    statement="Best error of an optimised query on failing subsets at m = 2q − 1, over ε₀(q), least over q.",
-)  # fmt: skip
-claim(
-    "tight.any-values", cuts, "==", cuts_expected,
-    statement="Random keys and scales below the bound for any values, each with a subset that no threshold cuts off.",
-)  # fmt: skip
-claim(
-    "tight.scaled-values", scaled_error, "<", 2 / 3,
-    statement="q = 1, m = 1, N = 4: values scaled for each token pass below ε₀(1) = 2/3 (upper bound over all inputs).",
-)  # fmt: skip
-claim(
-    "tight.midpoint-keys", midpoint_excess, "<=", 0.0, tolerance=1e-12, note="float64 softmax",
-    statement="q = 1, unchanged values: the error of the midpoint keys minus that of the keys that see z, largest over random units and subsets.",
-)  # fmt: skip
-claim(
-    "tight.keys-see-values", seeing_error, "<", 0.5,
-    statement="q = 1, m = 1, N = 5: keys and values that see z pass below 1/2 (upper bound over all inputs).",
-)  # fmt: skip
-claim(
-    "tight.rows-differ", scalar_rows["least gap"].min(), ">", 0.0,
-    statement=f"m = 1 with a free output map: proved lower bound on the gap between any two rows, all inputs up to N = {scalar_tokens}.",
-)  # fmt: skip
-claim(
-    "tight.one-dimension", int(scalar_rows["wrong outputs"].sum()), "==", 0,
-    statement=f"Wrong outputs of these one-dimensional transformers in float64, over all {scalar_rows['rows'].sum():,} rows.",
-)  # fmt: skip
+claim("tight.simplex-attains", int(on_simplex["separated"].sum()), "==", sum(comb(n, q) for n, q in sizes),
+    statement="The same for the simplex in N − 1 dimensions.")
+claim("tight.tight-map", map_errors, "==", 0,
+    statement=f"Cells of the map at N = {map_tokens} that contradict m*: all subsets separable below it, or not so on "
+    "the curve from it on.")
+claim("tight.forcing-accuracy", roots_above, "==", len(root_sparsities),
+    statement=f"Sparsities q ≤ {max(root_sparsities)} with ε₀(q) > 1/(2q²), ε₀ rounded down: all.")
+claim("tight.best-query", (best_errors["best error found"] / best_errors["ε₀"]).min(), ">", 1.0,
+    statement="Best error of an optimised query on failing subsets at m = 2q − 1, over ε₀(q), least over q.")
+claim("tight.any-values", cuts, "==", cuts_expected,
+    statement="Random keys and scales below the bound for any values, each with a subset that no threshold cuts off.")
+claim("tight.scaled-values", scaled_error, "<", 2 / 3,
+    statement="q = 1, m = 1, N = 4: values scaled for each token pass below ε₀(1) = 2/3 (upper bound over all inputs).")
+claim("tight.midpoint-keys", midpoint_excess, "<=", 0.0, tolerance=1e-12, note="float64 softmax",
+    statement="q = 1, unchanged values: the error of the midpoint keys minus that of the keys that see z, largest "
+    "over random units and subsets.")
+claim("tight.keys-see-values", seeing_error, "<", 0.5,
+    statement="q = 1, m = 1, N = 5: keys and values that see z pass below 1/2 (upper bound over all inputs).")
+claim("tight.rows-differ", scalar_rows["least gap"].min(), ">", 0.0,
+    statement="m = 1 with a free output map: proved lower bound on the gap between any two rows, all inputs up to N = "
+    f"{scalar_tokens}.")
+claim("tight.one-dimension", int(scalar_rows["wrong outputs"].sum()), "==", 0,
+    statement="Wrong outputs of these one-dimensional transformers in float64, over all "
+    f"{scalar_rows['rows'].sum():,} rows.")
+# fmt: on
 
 # %% [markdown]
 # ## What this does not show

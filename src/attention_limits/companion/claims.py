@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Mapping
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 from attention_limits.hypotheses import require
@@ -91,6 +92,10 @@ def claim(
     reported_only = empirical and os.environ.get(PROFILE_VARIABLE) not in ("book", "quick")
     if not record["holds"] and not reported_only:
         raise ClaimError(describe(record))
+
+
+#: A claim of what was seen, not proved.
+observed = partial(claim, empirical=True)
 
 
 def records(notebook: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Learning to detect pairs and triples: the pages *conjecture* and *learning-match*, which share trials.
+"""Learning to detect pairs and triples: two studies, which share trials.
 
 At every length a step shows about the same number of labels, and the modulus balances them. The three architectures
 have about as many parameters: third-order attention has the width that is asked for, the others are matched to it.
