@@ -29,7 +29,7 @@ from attention_limits.hypotheses import require, require_integer
 #: What a trial leaves: numbers by name, and the learning curve as a list.
 Result = dict[str, Any]
 #: Computes trials, in their order: in this process (`run_trials`), or through a store and many processes (`sweeps`).
-Run = Callable[[Sequence["Trial"]], list[Result]]
+TrialRunner = Callable[[Sequence["Trial"]], list[Result]]
 #: Points of a learning curve: the training error averaged over as many stretches of equal length.
 CURVE_POINTS = 50
 #: Test samples are drawn from a seed of their own, the same for all trials of one problem.

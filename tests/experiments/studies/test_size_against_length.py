@@ -40,7 +40,7 @@ TINY: dict[str, Any] = {
 
 
 def answering(needed: Callable[[AveragingTrial], float]) -> Callable[[Sequence[Any]], list[Result]]:
-    """A `Run` in which exactly the sizes from ``needed`` on reach the error; it remembers its calls."""
+    """A `TrialRunner` in which exactly the sizes from ``needed`` on reach the error; it remembers its calls."""
 
     def run(trials: Sequence[Any]) -> list[Result]:
         run.calls.append(list(trials))  # type: ignore[attr-defined]

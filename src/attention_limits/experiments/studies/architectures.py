@@ -14,7 +14,7 @@ from jaxtyping import Float
 from scipy import stats
 
 from attention_limits.experiments.averaging import AveragingTrial
-from attention_limits.experiments.trials import Run, matched_size, num_parameters
+from attention_limits.experiments.trials import TrialRunner, matched_size, num_parameters
 from attention_limits.hypotheses import require
 
 #: Adam's rate after the warm-up, for each architecture. Found with one seed at N = 20, q = 3, d' = 4, 1,500 steps and
@@ -34,7 +34,7 @@ _FIELDS = ("architecture", "size", "num_layers", "num_samples", "num_steps", "pe
 
 
 def architectures(
-    run: Run,
+    run: TrialRunner,
     *,
     num_tokens: int,
     sparsity: int,

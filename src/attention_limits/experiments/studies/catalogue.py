@@ -8,7 +8,7 @@ from attention_limits.experiments.studies.detection import conjecture, learning_
 from attention_limits.experiments.studies.phase_diagram import phase_diagram
 from attention_limits.experiments.studies.size_against_length import size_against_length
 
-#: A study takes a `trials.Run` and, by name, the parameters of its page that it needs.
+#: A study takes a `trials.TrialRunner` and, by name, the parameters of its page that it needs.
 STUDIES: dict[str, Callable[..., Any]] = {
     "conjecture": conjecture,
     "architectures": architectures,

@@ -12,7 +12,7 @@ import pandas as pd
 from scipy import stats
 
 from attention_limits.experiments.matching import PROBLEMS, MatchingTrial
-from attention_limits.experiments.trials import Run, matched_size, num_parameters
+from attention_limits.experiments.trials import TrialRunner, matched_size, num_parameters
 from attention_limits.hypotheses import require, require_integer
 
 ARCHITECTURES = MatchingTrial.architectures
@@ -62,7 +62,7 @@ def detection_trials(
     return trials
 
 
-def detection_frame(run: Run, trials: Sequence[MatchingTrial]) -> pd.DataFrame:
+def detection_frame(run: TrialRunner, trials: Sequence[MatchingTrial]) -> pd.DataFrame:
     """A row for each trial: what it is and what came out, the learning curve as a list in ``curve``."""
     rows = []
     for trial, result in zip(trials, run(trials), strict=True):
@@ -82,7 +82,7 @@ def detection_frame(run: Run, trials: Sequence[MatchingTrial]) -> pd.DataFrame:
 
 
 def conjecture(
-    run: Run,
+    run: TrialRunner,
     *,
     token_grid: Sequence[int],
     size: int,
@@ -107,7 +107,7 @@ def conjecture(
 
 
 def learning_match(
-    run: Run,
+    run: TrialRunner,
     *,
     token_grid: Sequence[int],
     size: int,

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from scipy import optimize, special, stats
 
 from attention_limits.experiments.averaging import AveragingTrial
-from attention_limits.experiments.trials import Run
+from attention_limits.experiments.trials import TrialRunner
 from attention_limits.hypotheses import require, require_integer
 
 #: The architectures, in the order of the parameters that hold one entry for each.
@@ -65,7 +65,7 @@ class _Search:
 
 
 def size_against_length(
-    run: Run,
+    run: TrialRunner,
     *,
     attention_tokens: Sequence[int],
     feedforward_tokens: Sequence[int],
@@ -155,7 +155,7 @@ def size_against_length(
 
 
 def narrow_controls(
-    run: Run,
+    run: TrialRunner,
     *,
     feedforward_tokens: Sequence[int],
     peak_rates: Sequence[float],
