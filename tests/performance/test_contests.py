@@ -8,7 +8,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from attention_limits.performance.contests import Contest, DisagreementError, Measurement, growth, race, ratio, spread
+from attention_limits.performance.contests import (
+    Contest,
+    DisagreementError,
+    Measurement,
+    growth_exponent,
+    race,
+    ratio,
+    spread,
+)
 
 
 class FakeClock:
@@ -97,11 +105,11 @@ def test_a_deviation_is_relative_to_the_largest_entry_unless_all_are_zero() -> N
 
 
 def test_the_exponent_of_a_power_is_found_with_an_interval_around_it() -> None:
-    low, exponent, high = growth([10, 20, 40, 80], [5e-3, 4.1e-2, 3.1e-1, 2.6])
+    low, exponent, high = growth_exponent([10, 20, 40, 80], [5e-3, 4.1e-2, 3.1e-1, 2.6])
     assert low < 3 < high
     assert abs(exponent - 3) < 0.05
     with pytest.raises(ValueError, match=r"needs three sizes, got \[10, 20\]"):
-        growth([10, 20], [1.0, 2.0])
+        growth_exponent([10, 20], [1.0, 2.0])
 
 
 @pytest.mark.parametrize(("excess", "agrees"), [(0.5e-6, True), (2e-6, False)])

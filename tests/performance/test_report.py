@@ -10,7 +10,7 @@ import pytest
 
 from attention_limits.performance import report as report_module
 from attention_limits.performance.contests import Measurement
-from attention_limits.performance.memory import Growth, memory_growth
+from attention_limits.performance.memory import MemoryUse, memory_use
 from attention_limits.performance.report import (
     comparison,
     growth_table,
@@ -31,7 +31,7 @@ PROBES = [
 SIZES = {"N": 8, "m": 2}
 PLAIN = Measurement("order three", "plain", SIZES, (0.2, 0.4, 0.3), 0.0, 10)
 OTHER = Measurement("order three", "other", SIZES, (0.1, 0.1, 0.1), 1e-7, 10)
-TAKEN = Growth("streamed", 512, 5, 1, "forward", 2_000_000)
+TAKEN = MemoryUse("streamed", 512, 5, 1, "forward", 2_000_000)
 
 
 def entry(measurement: Measurement, first: Measurement) -> dict[str, Any]:
@@ -171,16 +171,16 @@ def test_the_machine_is_described() -> None:
 
 
 def test_memory_is_measured_in_a_process_of_its_own() -> None:
-    taken = memory_growth("plain einsum", 200, 5, 1, "forward")
+    taken = memory_use("plain einsum", 200, 5, 1, "forward")
     assert taken[:5] == ("plain einsum", 200, 5, 1, "forward")
     assert 4 * 200**3 <= taken.num_bytes <= 16 * 200**3  # all scores, and their softmax
 
 
 def test_an_unknown_form_and_a_failing_process_are_reported() -> None:
     with pytest.raises(ValueError, match="unknown form 'magic': use one of plain einsum, "):
-        memory_growth("magic", 8, 5, 1, "forward")
+        memory_use("magic", 8, 5, 1, "forward")
     with pytest.raises(RuntimeError, match=r"measuring the memory of streamed at N = -1 failed: \w+"):
-        memory_growth("streamed", -1, 5, 1, "forward")
+        memory_use("streamed", -1, 5, 1, "forward")
 
 
 def test_times_of_tests_are_added_up_by_file(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ class Spread(NamedTuple):
     high: float
 
 
-class Growth(NamedTuple):
+class GrowthExponent(NamedTuple):
     """The exponent a of seconds ~ N^a, with its 95 % interval."""
 
     low: float
@@ -161,7 +161,7 @@ def ratio(measurement: Measurement, other: Measurement) -> Spread:
     return spread([theirs / ours for ours, theirs in zip(measurement.seconds, other.seconds, strict=True)])
 
 
-def growth(sizes: Sequence[int], seconds: Sequence[float]) -> Growth:
+def growth_exponent(sizes: Sequence[int], seconds: Sequence[float]) -> GrowthExponent:
     """The slope of log seconds over log size by least squares, with its 95 % interval from Student's distribution.
 
     Raises:
@@ -172,7 +172,7 @@ def growth(sizes: Sequence[int], seconds: Sequence[float]) -> Growth:
     require(len(set(sizes)) >= 3, f"a growth exponent with an interval needs three sizes, got {list(sizes)}")
     model = sm.OLS(np.log(seconds), sm.add_constant(np.log(sizes))).fit()
     low, high = model.conf_int(alpha=0.05)[1]
-    return Growth(float(low), float(model.params[1]), float(high))
+    return GrowthExponent(float(low), float(model.params[1]), float(high))
 
 
 def _results(result: Result) -> tuple[Tensor, ...]:

@@ -17,8 +17,8 @@ import pandas as pd
 import torch
 
 from attention_limits.dependencies import code_digest, dependencies
-from attention_limits.performance.contests import Contest, Measurement, growth, race, ratio
-from attention_limits.performance.memory import Growth
+from attention_limits.performance.contests import Contest, Measurement, growth_exponent, race, ratio
+from attention_limits.performance.memory import MemoryUse
 from attention_limits.performance.roofline import Machine, machine, probes
 
 #: Under which the machine's description lies in ``machine_info``.
@@ -38,14 +38,14 @@ class Report:
         facts: processor, threads, versions and code, as `machine_facts` gives them.
         measurements: of all races.
         machine: its best rates.
-        memory: growth of single calls, a process each.
+        memory: of single calls, a process each.
     """
 
     when: str
     facts: Mapping[str, Any]
     measurements: Sequence[Measurement]
     machine: Machine
-    memory: Sequence[Growth]
+    memory: Sequence[MemoryUse]
 
     def about(self, topic: str) -> list[Measurement]:
         """The measurements of one topic."""
@@ -77,7 +77,7 @@ def machine_facts() -> dict[str, Any]:
     return {"processor": _processor(), "threads": torch.get_num_threads(), "versions": versions, "code": code}
 
 
-def measure_report(contests: Sequence[Contest], budget: float, memory: Sequence[Growth]) -> Report:
+def measure_report(contests: Sequence[Contest], budget: float, memory: Sequence[MemoryUse]) -> Report:
     """Race all contests and the machine's probes now, each for about ``budget`` seconds."""
     raced = [measurement for contest in contests for measurement in race(contest, budget)]
     rates = machine([measurement for probe in probes() for measurement in race(probe, budget)])
@@ -96,7 +96,7 @@ def race_details(measurement: Measurement, first: Measurement) -> dict[str, Any]
     }
 
 
-def memory_details(taken: Growth) -> dict[str, Any]:
+def memory_details(taken: MemoryUse) -> dict[str, Any]:
     """What ``extra_info`` says of one call's memory."""
     return {"memory": taken._asdict()}
 
@@ -111,7 +111,7 @@ def read_report(path: Path) -> Report:
         content = json.loads(path.read_text(encoding="utf-8"))
         entries = content["benchmarks"]
         races = [entry for entry in entries if "topic" in entry["extra_info"]]
-        taken = [Growth(**entry["extra_info"]["memory"]) for entry in entries if "memory" in entry["extra_info"]]
+        taken = [MemoryUse(**entry["extra_info"]["memory"]) for entry in entries if "memory" in entry["extra_info"]]
         measurements = [_measurement(entry) for entry in races]
         return Report(
             content["datetime"], content["machine_info"][FACTS_KEY], measurements, machine(measurements), taken
@@ -202,7 +202,7 @@ def growth_table(measurements: Sequence[Measurement], *, follow: Sequence[str] =
     for key, points in series.items():
         sizes, seconds = zip(*points, strict=True)
         if len(set(sizes)) >= 3:
-            low, exponent, high = growth(sizes, seconds)
+            low, exponent, high = growth_exponent(sizes, seconds)
             span = {"from": min(sizes), "to": max(sizes)}
             rows.append({**dict(key), **span, "exponent": exponent, "low": low, "high": high})
     return pd.DataFrame(rows)
