@@ -1,4 +1,4 @@
-"""Contests: agreement before times, turns, spread, quotients and growth; with a clock that is set by hand."""
+"""Contests: agreement before times, turns, quartiles, quotients and growth; with a clock that is set by hand."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -13,9 +13,9 @@ from attention_limits.performance.contests import (
     DisagreementError,
     Measurement,
     growth_exponent,
+    quartiles,
     race,
     ratio,
-    spread,
 )
 
 
@@ -76,7 +76,7 @@ def test_bounds_on_rounds_that_cross_are_refused() -> None:
 def test_quotients_are_of_the_same_round() -> None:
     plain = Measurement("t", "plain", {}, (2.0, 8.0, 3.0), 0.0, 1)
     other = Measurement("t", "other", {}, (1.0, 2.0, 1.0), 0.0, 1)
-    assert ratio(other, plain) == spread([2.0, 4.0, 3.0])
+    assert ratio(other, plain) == quartiles([2.0, 4.0, 3.0])
 
 
 def test_a_way_that_deviates_is_refused_before_anything_is_timed() -> None:

@@ -25,7 +25,7 @@ class DisagreementError(ValueError):
     """A way whose results are not those of the first one."""
 
 
-class Spread(NamedTuple):
+class Quartiles(NamedTuple):
     """A median between the lower and the upper quartile."""
 
     low: float
@@ -99,14 +99,14 @@ class Measurement:
     count: int
 
     @property
-    def spread(self) -> Spread:
+    def quartiles(self) -> Quartiles:
         """Seconds of one call."""
-        return spread(self.seconds)
+        return quartiles(self.seconds)
 
     @property
     def rate(self) -> float:
         """Inputs answered in a second, by the median."""
-        return self.count / self.spread.median
+        return self.count / self.quartiles.median
 
 
 def race(
@@ -146,19 +146,19 @@ def race(
     ]
 
 
-def spread(numbers: Sequence[float]) -> Spread:
+def quartiles(numbers: Sequence[float]) -> Quartiles:
     """Median and quartiles.
 
     Example:
-        >>> spread([1.0, 2.0, 3.0, 4.0, 5.0])
-        Spread(low=2.0, median=3.0, high=4.0)
+        >>> quartiles([1.0, 2.0, 3.0, 4.0, 5.0])
+        Quartiles(low=2.0, median=3.0, high=4.0)
     """
-    return Spread(*np.quantile(numbers, (0.25, 0.5, 0.75)).tolist())
+    return Quartiles(*np.quantile(numbers, (0.25, 0.5, 0.75)).tolist())
 
 
-def ratio(measurement: Measurement, other: Measurement) -> Spread:
+def ratio(measurement: Measurement, other: Measurement) -> Quartiles:
     """How many times longer ``other`` takes, from the quotients of each round's two times."""
-    return spread([theirs / ours for ours, theirs in zip(measurement.seconds, other.seconds, strict=True)])
+    return quartiles([theirs / ours for ours, theirs in zip(measurement.seconds, other.seconds, strict=True)])
 
 
 def growth_exponent(sizes: Sequence[int], seconds: Sequence[float]) -> GrowthExponent:

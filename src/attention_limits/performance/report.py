@@ -140,7 +140,7 @@ def comparison(measurements: Sequence[Measurement]) -> pd.DataFrame:
     rows = []
     for one in measurements:
         plain = first.setdefault((one.topic, *one.sizes.items()), one)
-        low, median, high = (1e3 * seconds for seconds in one.spread)
+        low, median, high = (1e3 * seconds for seconds in one.quartiles)
         faster = ratio(one, plain)
         rows.append(
             {
@@ -197,7 +197,7 @@ def growth_table(measurements: Sequence[Measurement], *, follow: Sequence[str] =
     series: dict[tuple[Any, ...], list[tuple[int, float]]] = {}
     for one in measurements:
         fixed = tuple((letter, size) for letter, size in one.sizes.items() if letter not in ("N", *follow))
-        series.setdefault((*fixed, ("way", one.way)), []).append((int(one.sizes["N"]), one.spread.median))
+        series.setdefault((*fixed, ("way", one.way)), []).append((int(one.sizes["N"]), one.quartiles.median))
     rows = []
     for key, points in series.items():
         sizes, seconds = zip(*points, strict=True)
