@@ -12,14 +12,14 @@ from attention_limits.performance import report as report_module
 from attention_limits.performance.contests import Measurement
 from attention_limits.performance.memory import MemoryUse, memory_use
 from attention_limits.performance.report import (
-    comparison,
+    timing_table,
     growth_table,
     machine_facts,
     memory_details,
     race_details,
     read_report,
     seconds_by_file,
-    wide,
+    wide_timing_table,
 )
 from attention_limits.performance.roofline import Machine, floor, machine
 
@@ -120,7 +120,7 @@ def test_seconds_that_are_none_and_missing_probes_are_refused(content: dict[str,
 
 
 def test_the_comparison_has_milliseconds_quotients_and_rates() -> None:
-    plain, other = comparison([PLAIN, OTHER]).to_dict("records")
+    plain, other = timing_table([PLAIN, OTHER]).to_dict("records")
     assert (plain["N"], plain["way"], plain["ms"], plain["times faster"]) == (8, "plain", 300.0, 1.0)
     assert other["ms"] == 100.0
     assert other["times faster"] == pytest.approx(3.0)
@@ -130,11 +130,11 @@ def test_the_comparison_has_milliseconds_quotients_and_rates() -> None:
 
 def test_a_way_that_one_contest_lacks_leaves_an_empty_cell() -> None:
     more = Measurement("order three", "plain", {"N": 16, "m": 2}, (1.0,), 0.0, 10)
-    table = wide([PLAIN, OTHER, more], "ms")
+    table = wide_timing_table([PLAIN, OTHER, more], "ms")
     assert list(table.columns) == ["N", "m", "plain", "other"]
     assert table["plain"].tolist() == ["300 (250–350)", "1,000 (1,000–1,000)"]
     assert table["other"].tolist() == ["100 (100–100)", ""]
-    turned = wide([PLAIN, OTHER, more], "times faster", across="N")
+    turned = wide_timing_table([PLAIN, OTHER, more], "times faster", across="N")
     assert list(turned.columns) == ["m", "way", "N = 8", "N = 16"]
     assert turned["N = 16"].tolist() == ["1.00 (1.00–1.00)", ""]
 

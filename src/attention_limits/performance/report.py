@@ -131,7 +131,7 @@ def _measurement(entry: Mapping[str, Any]) -> Measurement:
     return Measurement(own["topic"], own["way"], own["sizes"], seconds, own["deviation"], own["count"])
 
 
-def comparison(measurements: Sequence[Measurement]) -> pd.DataFrame:
+def timing_table(measurements: Sequence[Measurement]) -> pd.DataFrame:
     """A row for each way and contest: sizes, milliseconds with quartiles, and how many times faster than the first way.
 
     Columns: the sizes' letters, way, ms, ms low, ms high, times faster, low, high, rounds, per second.
@@ -159,7 +159,7 @@ def comparison(measurements: Sequence[Measurement]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def wide(measurements: Sequence[Measurement], column: str, across: str = "way") -> pd.DataFrame:
+def wide_timing_table(measurements: Sequence[Measurement], column: str, across: str = "way") -> pd.DataFrame:
     """Medians with their quartiles, *median (lower–upper)*, a column for each way or each value of one size.
 
     Args:
@@ -167,7 +167,7 @@ def wide(measurements: Sequence[Measurement], column: str, across: str = "way") 
         column: ms, or times faster.
         across: what the columns stand for: way, or a size's letter. The rows are what is left of sizes and way.
     """
-    table = comparison(measurements)
+    table = timing_table(measurements)
     low, high = ("ms low", "ms high") if column == "ms" else ("low", "high")
     rows: dict[tuple[Any, ...], dict[str, Any]] = {}
     for record in table.to_dict("records"):
