@@ -12,16 +12,16 @@ from attention_limits.performance import report as report_module
 from attention_limits.performance.contests import Measurement
 from attention_limits.performance.memory import MemoryUse, memory_use
 from attention_limits.performance.report import (
-    timing_table,
     growth_table,
     machine_facts,
     memory_details,
     race_details,
     read_report,
     seconds_by_file,
+    timing_table,
     wide_timing_table,
 )
-from attention_limits.performance.roofline import Machine, floor, machine
+from attention_limits.performance.roofline import MachineRates, floor, machine_rates
 
 PROBES = [
     Measurement("machine", "matrix product", {}, (0.5, 0.25), 0.0, 1000),
@@ -60,7 +60,7 @@ def test_what_is_written_is_read(content: dict[str, Any], path: Path) -> None:
     assert report.measurements == [PLAIN, OTHER, *PROBES]
     assert report.about("order three") == [PLAIN, OTHER]
     assert report.memory == [TAKEN]
-    assert report.machine == Machine(flops=4000.0, exp_seconds=0.25, bandwidth=16.0)
+    assert report.machine == MachineRates(flops=4000.0, exp_seconds=0.25, bandwidth=16.0)
     assert report.description == "2026-11-26, some, 1 thread, torch 2.13"
     assert not report.is_current
 
@@ -152,14 +152,14 @@ def test_growth_is_fitted_where_three_sizes_are_there() -> None:
 
 
 def test_the_floor_is_products_and_exponentials() -> None:
-    at = Machine(flops=8000.0, exp_seconds=0.5, bandwidth=1.0)
+    at = MachineRates(flops=8000.0, exp_seconds=0.5, bandwidth=1.0)
     assert floor(10, 3, 1, at) == 2 * 1000 * 4 / 8000 + 1000 * 0.5
     assert floor(20, 3, 1, at) == 8 * floor(10, 3, 1, at)
     assert floor(1, 0, 0, at) == 0.5
 
 
 def test_the_best_rounds_give_the_machine() -> None:
-    assert machine(PROBES) == Machine(4000.0, 0.25, 16.0)
+    assert machine_rates(PROBES) == MachineRates(4000.0, 0.25, 16.0)
 
 
 def test_the_machine_is_described() -> None:

@@ -19,7 +19,7 @@ import torch
 from attention_limits.dependencies import code_digest, dependencies
 from attention_limits.performance.contests import Contest, Measurement, growth_exponent, race, ratio
 from attention_limits.performance.memory import MemoryUse
-from attention_limits.performance.roofline import Machine, machine, probes
+from attention_limits.performance.roofline import MachineRates, machine_rates, probes
 
 #: Under which the machine's description lies in ``machine_info``.
 FACTS_KEY = "attention_limits"
@@ -44,7 +44,7 @@ class Report:
     when: str
     facts: Mapping[str, Any]
     measurements: Sequence[Measurement]
-    machine: Machine
+    machine: MachineRates
     memory: Sequence[MemoryUse]
 
     def about(self, topic: str) -> list[Measurement]:
@@ -80,7 +80,7 @@ def machine_facts() -> dict[str, Any]:
 def measure_report(contests: Sequence[Contest], budget: float, memory: Sequence[MemoryUse]) -> Report:
     """Race all contests and the machine's probes now, each for about ``budget`` seconds."""
     raced = [measurement for contest in contests for measurement in race(contest, budget)]
-    rates = machine([measurement for probe in probes() for measurement in race(probe, budget)])
+    rates = machine_rates([measurement for probe in probes() for measurement in race(probe, budget)])
     return Report(datetime.now(UTC).isoformat(timespec="seconds"), machine_facts(), raced, rates, memory)
 
 
@@ -114,7 +114,7 @@ def read_report(path: Path) -> Report:
         taken = [MemoryUse(**entry["extra_info"]["memory"]) for entry in entries if "memory" in entry["extra_info"]]
         measurements = [_measurement(entry) for entry in races]
         return Report(
-            content["datetime"], content["machine_info"][FACTS_KEY], measurements, machine(measurements), taken
+            content["datetime"], content["machine_info"][FACTS_KEY], measurements, machine_rates(measurements), taken
         )
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ValueError(f"{path} cannot be read as JSON: {error}") from error
