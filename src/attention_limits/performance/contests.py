@@ -16,8 +16,8 @@ from torch import Tensor
 from attention_limits.hypotheses import require
 
 #: What a way returns: one tensor or several, the same ones for all ways of a contest.
-Result = Tensor | tuple[Tensor, ...]
-Way = Callable[[Any], Result]
+Answer = Tensor | tuple[Tensor, ...]
+Way = Callable[[Any], Answer]
 Clock = Callable[[], float]
 
 
@@ -75,10 +75,10 @@ class Contest:
             DisagreementError: naming contest, way and deviation, if it is above the tolerance.
         """
         names = list(self.ways)
-        expected = _results(self.ways[names[0]](inputs))
+        expected = _answers(self.ways[names[0]](inputs))
         found = {names[0]: 0.0}
         for name in names[1:]:
-            found[name] = _deviation(_results(self.ways[name](inputs)), expected)
+            found[name] = _deviation(_answers(self.ways[name](inputs)), expected)
             if not found[name] <= self.tolerance:
                 raise DisagreementError(
                     f"{self.title}: {name!r} deviates from {names[0]!r} by {found[name]:.3g}, "
@@ -175,8 +175,8 @@ def growth_exponent(sizes: Sequence[int], seconds: Sequence[float]) -> GrowthExp
     return GrowthExponent(float(low), float(model.params[1]), float(high))
 
 
-def _results(result: Result) -> tuple[Tensor, ...]:
-    return result if isinstance(result, tuple) else (result,)
+def _answers(answer: Answer) -> tuple[Tensor, ...]:
+    return answer if isinstance(answer, tuple) else (answer,)
 
 
 def _deviation(found: tuple[Tensor, ...], expected: tuple[Tensor, ...]) -> float:
