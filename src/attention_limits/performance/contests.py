@@ -75,10 +75,10 @@ class Contest:
             DisagreementError: naming contest, way and deviation, if it is above the tolerance.
         """
         names = list(self.ways)
-        expected = _answers(self.ways[names[0]](inputs))
+        expected = _tensors(self.ways[names[0]](inputs))
         found = {names[0]: 0.0}
         for name in names[1:]:
-            found[name] = _deviation(_answers(self.ways[name](inputs)), expected)
+            found[name] = _deviation(_tensors(self.ways[name](inputs)), expected)
             if not found[name] <= self.tolerance:
                 raise DisagreementError(
                     f"{self.title}: {name!r} deviates from {names[0]!r} by {found[name]:.3g}, "
@@ -175,7 +175,7 @@ def growth_exponent(sizes: Sequence[int], seconds: Sequence[float]) -> GrowthExp
     return GrowthExponent(float(low), float(model.params[1]), float(high))
 
 
-def _answers(answer: Answer) -> tuple[Tensor, ...]:
+def _tensors(answer: Answer) -> tuple[Tensor, ...]:
     return answer if isinstance(answer, tuple) else (answer,)
 
 
