@@ -36,7 +36,7 @@ class CertificateError(ValueError):
 
 
 @dataclass(frozen=True)
-class Separation:
+class SeparatingDirection:
     """A direction w with the same inner product on every key of y and a smaller one on every other key.
 
     Attributes:
@@ -103,8 +103,8 @@ def exact_keys(keys: Any) -> fmpq_mat:
     return fmpq_mat([[to_flint(Fraction(entry)) for entry in row] for row in table])
 
 
-def check_separation(keys: Any, subset: Sequence[int], direction: Sequence[Any]) -> Separation:
-    """The direction as a checked `Separation`.
+def check_direction(keys: Any, subset: Sequence[int], direction: Sequence[Any]) -> SeparatingDirection:
+    """The direction as a checked `SeparatingDirection`.
 
     Raises:
         CertificateError: if its inner products differ on y, or another key's is not smaller.
@@ -120,7 +120,7 @@ def check_separation(keys: Any, subset: Sequence[int], direction: Sequence[Any])
     if min(gaps) <= 0:
         raise CertificateError(f"a key outside the subset {chosen} has as large an inner product as those inside")
     weights = tuple(to_fraction(row[0]) for row in vector.tolist())
-    return Separation(chosen, weights, to_fraction(min(gaps) / max(gaps)))
+    return SeparatingDirection(chosen, weights, to_fraction(min(gaps) / max(gaps)))
 
 
 def check_partition(keys: Any, subset: Sequence[int], weights: Sequence[Any]) -> RadonPartition:
