@@ -11,7 +11,7 @@ import pytest
 from attention_limits.bounds import polytopes
 from attention_limits.bounds.polytopes import separate, separate_all
 from attention_limits.bounds.radon import (
-    CertificateError,
+    InvalidCertificateError,
     RadonPartition,
     SeparatingDirection,
     affine_dependency,
@@ -135,7 +135,7 @@ def test_exact_programming_decides_where_the_float_solver_is_wrong(monkeypatch: 
 
 def test_an_answer_without_a_certificate_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(polytopes, "_guesses", lambda rows: iter([([Fraction(0)] * rows.ncols(), None)]))
-    with pytest.raises(CertificateError, match="no certificate"):
+    with pytest.raises(InvalidCertificateError, match="no certificate"):
         separate(SQUARE, (0, 1))
 
 

@@ -18,7 +18,7 @@ from attention_limits.bounds.sparse_averaging import (
     run_on_all,
     sign_protocol,
 )
-from attention_limits.constructions.keys import CertificateError
+from attention_limits.constructions.keys import MissingCertificateError
 from attention_limits.constructions.sizes import smallest_unit
 from attention_limits.constructions.sparse_averaging import (
     FixedPrecisionUnit,
@@ -210,7 +210,7 @@ def test_keys_that_are_drawn_again_after_parting_are_an_error() -> None:
     protocol = fixed_precision_protocol(reduction, unit, Disjointness(2).strings())
     with torch.no_grad():
         unit.keys.neg_()
-    with pytest.raises(CertificateError, match="keys that both know"):
+    with pytest.raises(MissingCertificateError, match="keys that both know"):
         protocol.write(torch.tensor([True, True]))
 
 

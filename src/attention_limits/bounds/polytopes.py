@@ -16,7 +16,7 @@ from flint import fmpq, fmpq_mat
 from scipy.optimize import linprog
 
 from attention_limits.bounds.radon import (
-    CertificateError,
+    InvalidCertificateError,
     RadonPartition,
     SeparatingDirection,
     Subset,
@@ -65,7 +65,9 @@ def separate(keys: Any, subset: Sequence[int]) -> SeparatingDirection | RadonPar
         certificate = _certificate(exact, chosen, outside, basis, *found)
         if certificate is not None:
             return certificate
-    raise CertificateError(f"no certificate for the subset {chosen}: exact linear programming gave a wrong answer")
+    raise InvalidCertificateError(
+        f"no certificate for the subset {chosen}: exact linear programming gave a wrong answer"
+    )
 
 
 def separate_all(keys: Any, sparsity: int) -> list[SeparatingDirection] | RadonPartition:
@@ -165,7 +167,7 @@ def _certificate(
                 return None
             weights[chosen[pivot]] = to_fraction(solved[row, len(chosen)])
         return check_partition(exact, chosen, [weights.get(j, Fraction(0)) for j in range(exact.nrows())])
-    except CertificateError:
+    except InvalidCertificateError:
         return None
 
 
