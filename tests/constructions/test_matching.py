@@ -14,7 +14,6 @@ from attention_limits.constructions.matching import (
     CircleUnit,
     Match2Unit,
     OthersUnit,
-    PrecisionError,
     centred,
     default_margin,
     gap,
@@ -25,7 +24,7 @@ from attention_limits.constructions.matching import (
     power_of_two,
     sufficient_format,
 )
-from attention_limits.fixed_point import FixedPoint, SaturationError
+from attention_limits.fixed_point import FixedPoint, PrecisionError, SaturationError
 from attention_limits.problems.matching import Match2, Match2Others
 
 PLAIN: dict[str, Callable[..., Match2Unit]] = {

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from attention_limits.fixed_point import FixedPoint
+from attention_limits.fixed_point import FixedPoint, PrecisionError
 from attention_limits.hypotheses import require
 from attention_limits.models.attention import Attended, SelfAttentionUnit
 from attention_limits.problems.matching import Match2, Match2Others
@@ -22,10 +22,6 @@ from attention_limits.problems.matching import Match2, Match2Others
 #: A score's error in units of c u, tokens' and blank's together, as proved on the book's page. Cosines and sines come
 #: rounded from float64 in float32, and within one unit in the last place in float64.
 SCORE_ERROR = {torch.float32: 4.0, torch.float64: 5.5}
-
-
-class PrecisionError(ValueError):
-    """A float type that is too small for a problem's modulus."""
 
 
 def gap(modulus: int) -> float:

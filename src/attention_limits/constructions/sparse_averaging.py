@@ -11,13 +11,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from attention_limits.constructions.averaging_unit import SparseAveragingUnit, error_bound, softmax_scale
-from attention_limits.constructions.infinite_precision import (
-    InfinitePrecisionUnit,
-    PrecisionError,
-    infinite_precision_unit,
-)
+from attention_limits.constructions.infinite_precision import InfinitePrecisionUnit, infinite_precision_unit
 from attention_limits.constructions.keys import MissingCertificateError, certify, random_sign_keys
-from attention_limits.fixed_point import FixedPoint, SaturationError
+from attention_limits.fixed_point import FixedPoint, PrecisionError, SaturationError
 from attention_limits.hypotheses import require, require_accuracy, require_integer
 from attention_limits.problems.sparse_averaging import SparseAveraging
 
