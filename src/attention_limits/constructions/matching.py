@@ -283,7 +283,7 @@ def centred(numbers: Num[Tensor, "*shape"], modulus: int) -> Num[Tensor, "*shape
     return (numbers + modulus // 2) % modulus - modulus // 2
 
 
-def sufficient_format(problem: Match2, margin: float | None = None) -> FixedPoint:
+def match2_format(problem: Match2, margin: float | None = None) -> FixedPoint:
     """A fixed-point format in which every label of `match2_unit` is proved right: about 2 log₂ M bits.
 
     Entries are at most A = 2^⌈k/2⌉ in the queries and B = 2^⌊k/2⌋ in the keys, c = AB = 2^k. If each is off by at most
@@ -291,7 +291,7 @@ def sufficient_format(problem: Match2, margin: float | None = None) -> FixedPoin
     still gets more than σ(g/2).
 
     Example:
-        >>> sufficient_format(Match2(num_tokens=64, modulus=1024)).bits
+        >>> match2_format(Match2(num_tokens=64, modulus=1024)).bits
         22
     """
     unit = CircleUnit(problem, margin)
@@ -311,7 +311,7 @@ def match2_unit(problem: Match2, *, margin: float | None = None, form: FixedPoin
     Args:
         problem: any N ≥ 1 and M ≥ 2.
         margin: g ≥ 1 in nats: the right side of every label gets at least σ(g). 4 + ln N by default.
-        form: a fixed-point format to which all entries of queries and keys are rounded; see `sufficient_format`. Call
+        form: a fixed-point format to which all entries of queries and keys are rounded; see `match2_format`. Call
             ``.double()`` on the unit then.
 
     Raises:
