@@ -194,7 +194,7 @@ def sign_protocol(reduction: DisjointnessReduction, accuracy: float) -> QueryPro
     return QueryProtocol(reduction, keys, q, write, read)
 
 
-class Outcome(NamedTuple):
+class QueryTally(NamedTuple):
     """What a query protocol did on all pairs of some strings of Alice's and some of Bob's."""
 
     wrong: int
@@ -206,7 +206,7 @@ class Outcome(NamedTuple):
     outputs: Float[Tensor, "alice bob"]
 
 
-def run_on_all(protocol: QueryProtocol, alice: Strings, bob: Bool[Tensor, "others num_bits"]) -> Outcome:
+def run_query_protocol(protocol: QueryProtocol, alice: Strings, bob: Bool[Tensor, "others num_bits"]) -> QueryTally:
     """One conversation for each string of Alice's; Bob answers for each of his; every answer is compared with DISJ."""
     outputs, wrong, messages = [], 0, set()
     for string in alice:
@@ -214,4 +214,4 @@ def run_on_all(protocol: QueryProtocol, alice: Strings, bob: Bool[Tensor, "other
         wrong += int((talk.bob_answer.meets != (string & bob).any(dim=1)).sum())
         outputs.append(talk.bob_answer.outputs[:, 0])
         messages.add(talk.transcript)
-    return Outcome(wrong, talk.num_bits, len(messages), torch.stack(outputs))
+    return QueryTally(wrong, talk.num_bits, len(messages), torch.stack(outputs))
