@@ -178,7 +178,7 @@ def summarise_errors(errors: Sequence[float]) -> ErrorSummary:
     return ErrorSummary(values.min(), float(np.median(values)), values.max(), float(low), float(high))
 
 
-def curves(trials: pd.DataFrame) -> tuple[Float[np.ndarray, " points"], Float[np.ndarray, "seeds points"]]:
+def learning_curves(trials: pd.DataFrame) -> tuple[Float[np.ndarray, " points"], Float[np.ndarray, "seeds points"]]:
     """Learning curves of trials of as many steps: the steps at the middle of each stretch, and a row of errors a trial.
 
     Raises:
