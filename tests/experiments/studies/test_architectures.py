@@ -14,7 +14,7 @@ from attention_limits.experiments.studies.architectures import (
     PEAK_RATES,
     RATES_TRIED,
     TIMING_STEPS,
-    architectures,
+    compare_architectures,
     counted_size,
     learning_curves,
     steps_to_reach,
@@ -54,7 +54,7 @@ def calls_and_frame() -> tuple[list[list[Trial]], pd.DataFrame]:
         calls.append(list(trials))
         return run_trials(trials)
 
-    return calls, architectures(run, **TINY)
+    return calls, compare_architectures(run, **TINY)
 
 
 def test_the_study_has_a_row_for_each_trial_of_its_grid(

@@ -33,7 +33,7 @@ TIMING_STEPS = 100
 _FIELDS = ("architecture", "size", "num_layers", "num_samples", "num_steps", "peak_rate", "seed")
 
 
-def architectures(
+def compare_architectures(
     run: TrialRunner,
     *,
     num_tokens: int,

@@ -15,7 +15,7 @@ from attention_limits.experiments.matching import PROBLEMS, MatchingTrial
 from attention_limits.experiments.trials import TrialRunner, matched_size, num_parameters
 from attention_limits.hypotheses import require, require_integer
 
-ARCHITECTURES = MatchingTrial.architectures
+DETECTION_ARCHITECTURES = MatchingTrial.known_architectures
 
 
 def detection_trials(
@@ -55,7 +55,7 @@ def detection_trials(
             batch_size=step_labels // tokens,
             peak_rate=peak_rate,
         )
-        for architecture in ARCHITECTURES:
+        for architecture in DETECTION_ARCHITECTURES:
             alike = replace(widest, architecture=architecture)
             alike = replace(alike, size=matched_size(alike, num_parameters(widest)))
             trials += [replace(alike, seed=number) for number in range(seed, seed + num_seeds)]
