@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from attention_limits.experiments.matching import PROBLEMS, MatchingTrial
+from attention_limits.experiments.detectors import PROBLEMS, MatchingTrial
 from attention_limits.experiments.trials import TrialRunner, matched_size, num_parameters
 from attention_limits.hypotheses import require, require_integer
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from attention_limits.experiments.matching import (
+from attention_limits.experiments.detectors import (
     PROBLEMS,
     Detector,
     MatchingTrial,
