@@ -6,7 +6,7 @@ from replay import entries, replay
 
 from attention_limits.performance.attention import FORMS
 from attention_limits.performance.contests import Contest
-from attention_limits.performance.memory import memory_growth
+from attention_limits.performance.memory import memory_use
 from attention_limits.performance.report import memory_details
 from attention_limits.performance.roofline import probes
 
@@ -24,5 +24,5 @@ MEMORY_CASES = [*((num_tokens, form) for num_tokens in (128, 256, 512) for form 
 @pytest.mark.parametrize(("num_tokens", "form"), MEMORY_CASES)
 def bench_memory(benchmark: BenchmarkFixture, num_tokens: int, passes: str, form: str) -> None:
     benchmark.group = f"memory of a process, N = {num_tokens}, m = 5, d = 1, passes = {passes}"
-    taken = benchmark.pedantic(memory_growth, (form, num_tokens, 5, 1, passes))
+    taken = benchmark.pedantic(memory_use, (form, num_tokens, 5, 1, passes))
     benchmark.extra_info.update(memory_details(taken))

@@ -85,7 +85,7 @@ quick = {
 }
 # Ten seeds and seven times the steps of the book: some 70 minutes on one core, and 15 more for the large network.
 paper = {"num_steps": 10000, "large_steps": 20000, "large_layers": 2, "num_seeds": 10}
-study = "attention_limits.experiments.studies.architectures:architectures"
+study = "attention_limits.experiments.studies.architectures:compare_architectures"
 
 usual_ranges()
 require(
@@ -129,10 +129,10 @@ from attention_limits.experiments.studies.architectures import (
     PEAK_RATES,
     RATE_FACTORS,
     RATES_TRIED,
-    architectures,
-    curves,
-    spread,
+    compare_architectures,
+    learning_curves,
     steps_to_reach,
+    summarise_errors,
 )
 from attention_limits.experiments.sweeps import Sweep
 from attention_limits.problems.sparse_averaging import SparseAveraging
@@ -148,7 +148,7 @@ NAMES = {
 COLOURS = dict(zip(NAMES, (figures.BLUE, figures.ORANGE, figures.GREEN, figures.PINK), strict=True))
 
 # %%
-trials = architectures(
+trials = compare_architectures(
     Sweep(),
     num_tokens=num_tokens,
     sparsity=sparsity,
@@ -209,7 +209,7 @@ uniform = 1 - sparsity / num_tokens
 fig, panels = plt.subplots(1, 2, figsize=(9.6, 3.8), sharey=True)
 for key, name in NAMES.items():
     chosen = fresh[fresh["architecture"] == key]
-    steps, errors = curves(chosen)
+    steps, errors = learning_curves(chosen)
     step_seconds = chosen["step_seconds"].iloc[0]
     for axes, x in zip(panels, (steps, steps * step_seconds), strict=True):
         figures.band(axes, x, errors, COLOURS[key], name)
@@ -226,7 +226,7 @@ rows = []
 for key, name in NAMES.items():
     of_fresh, of_fixed = (part[part["architecture"] == key] for part in (fresh, fixed))
     first = of_fresh.iloc[0]
-    found = spread(of_fresh["error"])
+    found = summarise_errors(of_fresh["error"])
     least = {"lstm": in_step, "feedforward": least_mean_error(problem, int(first["size"]))}.get(key)
     rows.append(
         {
@@ -288,7 +288,7 @@ for axes, (key, name) in zip(panels, NAMES.items(), strict=True):
         (fixed, COLOURS[key], "fixed", "D", 1.08),
     ):
         chosen = part[part["architecture"] == key]
-        steps, errors = curves(chosen)
+        steps, errors = learning_curves(chosen)
         figures.band(axes, steps, errors, colour, label)
         axes.plot(
             np.full(len(chosen), num_steps * shift),
@@ -386,7 +386,7 @@ for (key, size, layers, _), group in shapes.groupby(
     ["architecture", "size", "num_layers", "num_steps"], sort=False
 ):
     series = group["series"].iloc[0]
-    x, errors = curves(group)
+    x, errors = learning_curves(group)
     x, errors = x * group["step_seconds"].iloc[0], np.median(errors, axis=0)
     axes.plot(
         x,

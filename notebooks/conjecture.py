@@ -102,13 +102,19 @@ from attention_limits import figures
 from attention_limits.companion.claims import claim, observed
 from attention_limits.constructions.match3_layers import histogram_layer
 from attention_limits.constructions.third_order import match3_tensor_unit
-from attention_limits.experiments.matching import HEADS
-from attention_limits.experiments.studies.detection import ARCHITECTURES, accuracy_table, conjecture
+from attention_limits.experiments.detectors import HEADS
+from attention_limits.experiments.studies.detection import (
+    DETECTION_ARCHITECTURES,
+    accuracy_table,
+    conjecture,
+)
 from attention_limits.experiments.sweeps import Sweep
 from attention_limits.problems.matching import Match3
 
 figures.use_style()
-COLOURS = dict(zip(ARCHITECTURES, (figures.ORANGE, figures.PINK, figures.BLUE), strict=True))
+COLOURS = dict(
+    zip(DETECTION_ARCHITECTURES, (figures.ORANGE, figures.PINK, figures.BLUE), strict=True)
+)
 
 # %%
 results = conjecture(
@@ -142,7 +148,7 @@ display(
 fig, axes = plt.subplots(figsize=(7.2, 3.4))
 for place, tokens in enumerate(token_grid):
     here = results[results["N"] == tokens]
-    for shift, name in zip((-0.22, 0, 0.22), ARCHITECTURES, strict=True):
+    for shift, name in zip((-0.22, 0, 0.22), DETECTION_ARCHITECTURES, strict=True):
         accuracies = here.loc[here["architecture"] == name, "accuracy"]
         axes.plot(
             np.full(len(accuracies), place + shift),
@@ -170,7 +176,7 @@ fig, panels = plt.subplots(
     1, len(token_grid), figsize=(4.4 * len(token_grid), 3.2), sharey=True, squeeze=False
 )
 for axes, tokens in zip(panels[0], token_grid, strict=True):
-    for name in ARCHITECTURES:
+    for name in DETECTION_ARCHITECTURES:
         chosen = results[(results["N"] == tokens) & (results["architecture"] == name)]
         curves = np.array(chosen["curve"].tolist())
         steps = (np.arange(curves.shape[1]) + 0.5) * num_steps / curves.shape[1]

@@ -92,7 +92,7 @@ from attention_limits.runtime import progress
 
 figures.use_style()
 generator = torch.Generator().manual_seed(seed)
-COLORS = dict(
+COLOURS = dict(
     zip(
         sparsity_grid,
         plt.get_cmap("cividis")(np.linspace(0, 0.92, len(sparsity_grid))),
@@ -116,7 +116,7 @@ crossings = {
 tokens = np.unique(np.geomspace(2, largest, 400).round().astype(np.int64))
 fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4.2))
 fig.get_layout_engine().set(wspace=0.08)
-for ones, color in COLORS.items():
+for ones, color in COLOURS.items():
     sizes = tokens[tokens > ones]
     left.plot(sizes, attention_bits(sizes, ones), color=color, label=f"{ones}")
     few = sizes[:: max(1, len(sizes) // 40)]

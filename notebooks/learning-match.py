@@ -86,14 +86,16 @@ from IPython.display import Markdown, display
 from attention_limits import figures
 from attention_limits.companion.claims import claim, observed
 from attention_limits.experiments.studies.detection import (
-    ARCHITECTURES,
+    DETECTION_ARCHITECTURES,
     accuracy_table,
     learning_match,
 )
 from attention_limits.experiments.sweeps import Sweep
 
 figures.use_style()
-COLOURS = dict(zip(ARCHITECTURES, (figures.ORANGE, figures.PINK, figures.BLUE), strict=True))
+COLOURS = dict(
+    zip(DETECTION_ARCHITECTURES, (figures.ORANGE, figures.PINK, figures.BLUE), strict=True)
+)
 PROBLEMS = {"match2": "pairs", "match3": "triples"}
 
 # %%
@@ -128,7 +130,7 @@ display(
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-match-accuracy", "caption": "Accuracy on new sequences against length: mean of the seeds, with their whole range as bars, and a marker a seed. Dashed: the better constant answer. Left: pairs. Right: triples."}, "image": {"alt": "Two panels of accuracy against length. Left, pairs: all architectures are close to 1 at all lengths. Right, triples: at the shortest length third order is close to 1 and the pairwise ones far below it; at longer lengths all are close to the dashed line of one half."}}
 fig, panels = plt.subplots(1, 2, figsize=(8.8, 3.4), sharey=True)
 for axes, (problem, title) in zip(panels, PROBLEMS.items(), strict=True):
-    for shift, name in zip((-0.15, 0, 0.15), ARCHITECTURES, strict=True):
+    for shift, name in zip((-0.15, 0, 0.15), DETECTION_ARCHITECTURES, strict=True):
         chosen = table[(table["problem"] == problem) & (table["architecture"] == name)]
         single = results[(results["problem"] == problem) & (results["architecture"] == name)]
         places = np.arange(len(chosen)) + shift
@@ -164,7 +166,7 @@ fig, panels = plt.subplots(
 )
 for row, problem in zip(panels, PROBLEMS, strict=True):
     for axes, tokens in zip(row, token_grid, strict=True):
-        for name in ARCHITECTURES:
+        for name in DETECTION_ARCHITECTURES:
             chosen = results[
                 (results["problem"] == problem)
                 & (results["N"] == tokens)

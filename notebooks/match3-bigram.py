@@ -177,7 +177,7 @@ from attention_limits.bounds.bigram import (
     BigramReduction,
     FirstRow,
     read_slots,
-    run_on_all,
+    run_first_row,
     slot_row,
 )
 from attention_limits.bounds.disjointness import all_pairs
@@ -420,7 +420,7 @@ for bits in progress(range(1, channel_bits + 1), "conversations"):
             Fraction(1, 50),
         )
     for name, row in layers.items():
-        tally = run_on_all(row, reduction, strings)
+        tally = run_first_row(row, reduction, strings)
         answers = read_slots(reduction, tally.outputs.flatten(0, 1)) if name == "slots" else None
         channel.append(
             {

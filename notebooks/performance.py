@@ -113,14 +113,14 @@ from attention_limits.performance.batches import (
     unit_contest,
 )
 from attention_limits.performance.contests import DisagreementError
-from attention_limits.performance.memory import memory_growth
+from attention_limits.performance.memory import memory_use
 from attention_limits.performance.report import (
-    comparison,
     growth_table,
     measure_report,
     read_report,
     seconds_by_file,
-    wide,
+    timing_table,
+    wide_timing_table,
 )
 from attention_limits.performance.roofline import floor
 from attention_limits.performance.structure import (
@@ -182,7 +182,7 @@ pd.DataFrame(
 path = root / benchmarks
 from_file = path.exists()
 small_memory = [
-    memory_growth(form, memory_tokens, 5, 1, passes)
+    memory_use(form, memory_tokens, 5, 1, passes)
     for form in FORMS
     for passes in ("forward", "both")
 ]
@@ -233,7 +233,7 @@ def show(column):
             wanted = {"m": m, "d": d, "passes": passes}
             part = [one for one in third if wanted.items() <= one.sizes.items()]
             display(Markdown(f"$m={m}$, $d={d}$, {passes}:"))
-            table = wide(part, column, across="N").drop(columns=list(wanted))
+            table = wide_timing_table(part, column, across="N").drop(columns=list(wanted))
             small = table.style.set_table_attributes('style="font-size: 0.8em"')
             display(small.hide(axis="index"))
 
@@ -247,7 +247,7 @@ show("ms")
 show("times faster")
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-performance-third", "caption": "Third-order attention: milliseconds of a call against N, median and quartiles, both axes logarithmic. Dashed: the floor of a forward pass, from this machine's rates."}, "image": {"alt": "Four panels, forward and forward with backward for two pairs of sizes, with time against N on logarithmic axes. All curves become straight lines of about slope three; the streamed forms and the fused Khatri-Rao form end well below the forms that hold all scores. A dashed line, the floor, runs below the curves of the forward pass."}}
-frame = comparison(third)
+frame = timing_table(third)
 look = {
     "plain einsum": (figures.GREY, "o"),
     "Khatri–Rao": (figures.SKY, "s"),
@@ -316,7 +316,7 @@ on_threads = report.about("threads")
 if len({one.way for one in on_threads}) == 1:
     display(Markdown("This machine has one core."))
 else:
-    scaling = wide(on_threads, "times faster").drop(columns="1 thread")
+    scaling = wide_timing_table(on_threads, "times faster").drop(columns="1 thread")
     display(scaling.style.hide(axis="index"))
 
 # %% [markdown]
@@ -402,10 +402,10 @@ pd.DataFrame(roof).style.hide(axis="index").format(
 
 # %% tags=["hide-input"]
 calls = {}
-for growth in report.memory:
-    key = (growth.num_tokens, growth.passes)
-    calls.setdefault(key, {"N": growth.num_tokens, "passes": growth.passes})
-    calls[key][growth.form] = growth.num_bytes / 1e6
+for use in report.memory:
+    key = (use.num_tokens, use.passes)
+    calls.setdefault(key, {"N": use.num_tokens, "passes": use.passes})
+    calls[key][use.form] = use.num_bytes / 1e6
 pd.DataFrame(list(calls.values())).style.hide(axis="index").format(
     dict.fromkeys(FORMS, "{:,.1f}"), na_rep=""
 )
@@ -417,8 +417,8 @@ pd.DataFrame(list(calls.values())).style.hide(axis="index").format(
 
 # %%
 unit_times = report.about("attention unit")
-display(wide(unit_times, "ms").style.hide(axis="index"))
-display(wide(unit_times, "times faster").style.hide(axis="index"))
+display(wide_timing_table(unit_times, "ms").style.hide(axis="index"))
+display(wide_timing_table(unit_times, "times faster").style.hide(axis="index"))
 
 # %% [markdown]
 # ### Ensembles
@@ -426,7 +426,7 @@ display(wide(unit_times, "times faster").style.hide(axis="index"))
 # Eight models of $m$ dimensions at batch size $B$, with $q=3$ and $d'=4$: how many times faster than one by one. Most of a small step is overhead, which an ensemble pays once; on large steps there is nothing to gain.
 
 # %%
-wide(report.about("training of 8 models"), "times faster").style.hide(axis="index")
+wide_timing_table(report.about("training of 8 models"), "times faster").style.hide(axis="index")
 
 # %% [markdown]
 # ### Labels, evaluation by structure, and batches
@@ -443,7 +443,7 @@ for topic in (
     "unit of Theorem 2",
     "check of all inputs",
 ):
-    table = comparison(report.about(topic))
+    table = timing_table(report.about(topic))
     top = table[table["N"] == table["N"].max()]
     letters = report.about(topic)[0].sizes
     sizes = ", ".join(f"{letter} = {top[letter].iloc[0]:,}" for letter in letters)
@@ -460,7 +460,7 @@ display(
     Markdown(
         "A hash table of the $N^2$ sums of pairs, in plain Python, is a hard rival of the convolution at small $N$. "
         "For the long input it would have "
-        f"{rival.sizes['N'] ** 2:,} sums to try, where the convolution took {rival.spread.median:.2g} s."
+        f"{rival.sizes['N'] ** 2:,} sums to try, where the convolution took {rival.quartiles.median:.2g} s."
     )
 )
 

@@ -165,7 +165,7 @@ from attention_limits.bounds.mean_error import least_mean_error, least_mean_widt
 from attention_limits.companion.claims import claim, observed
 from attention_limits.constructions.gates import gated_lstm, gated_network
 from attention_limits.experiments.studies.size_against_length import (
-    ARCHITECTURES,
+    SEARCHED_ARCHITECTURES,
     brackets,
     fit_growth,
     ladder,
@@ -176,9 +176,11 @@ from attention_limits.experiments.sweeps import Sweep
 from attention_limits.problems.sparse_averaging import SparseAveraging
 
 figures.use_style()
-COLORS = dict(zip(ARCHITECTURES, (figures.BLUE, figures.ORANGE, figures.GREEN), strict=True))
-MARKERS = dict(zip(ARCHITECTURES, "oDs", strict=True))
-UNITS = dict(zip(ARCHITECTURES, ("$m$", "width", "hidden units"), strict=True))
+COLOURS = dict(
+    zip(SEARCHED_ARCHITECTURES, (figures.BLUE, figures.ORANGE, figures.GREEN), strict=True)
+)
+MARKERS = dict(zip(SEARCHED_ARCHITECTURES, "oDs", strict=True))
+UNITS = dict(zip(SEARCHED_ARCHITECTURES, ("$m$", "width", "hidden units"), strict=True))
 
 # %%
 trials = size_against_length(
@@ -210,7 +212,7 @@ display(
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-search", "caption": "The searches at the largest N at which an architecture has a bracket, a line each seed: the sizes in the order in which they were trained. Filled: the error was reached. Hollow: it was not."}, "image": {"alt": "Three plots of size against round. Each search starts at the cap and then jumps up and down in halving steps, and closes in on one size; filled markers lie above it and hollow ones below."}}
 fig, panels = plt.subplots(1, 3, figsize=(9.6, 3.2))
 fig.get_layout_engine().set(wspace=0.06)
-for axes, architecture in zip(panels, ARCHITECTURES, strict=True):
+for axes, architecture in zip(panels, SEARCHED_ARCHITECTURES, strict=True):
     own = found[found["architecture"] == architecture]
     usable = own[~own["censored"]] if (~own["censored"]).any() else own
     shown = usable["num_tokens"].max()
@@ -218,14 +220,14 @@ for axes, architecture in zip(panels, ARCHITECTURES, strict=True):
     for place, (_, path) in enumerate(trials[kept].groupby("seed")):
         shift = 0.12 * (place - (num_seeds - 1) / 2)
         rounds = path["round"] + 1 + shift
-        axes.plot(rounds, path["size"], color=COLORS[architecture], linewidth=0.8)
+        axes.plot(rounds, path["size"], color=COLOURS[architecture], linewidth=0.8)
         for reached, of_kind in path.groupby("reached"):
             axes.plot(
                 of_kind["round"] + 1 + shift,
                 of_kind["size"],
                 MARKERS[architecture],
-                color=COLORS[architecture],
-                markerfacecolor=COLORS[architecture] if reached else "white",
+                color=COLOURS[architecture],
+                markerfacecolor=COLOURS[architecture] if reached else "white",
                 markersize=6,
             )
     axes.set_yscale("log", base=2)
@@ -254,7 +256,7 @@ shades = dict(
         strict=True,
     )
 )
-for axes, architecture in zip(panels, ARCHITECTURES, strict=True):
+for axes, architecture in zip(panels, SEARCHED_ARCHITECTURES, strict=True):
     of_architecture = trials[trials["architecture"] == architecture]
     for tokens, group in of_architecture.groupby("num_tokens"):
         axes.plot(
@@ -288,7 +290,11 @@ plt.show()
 
 # %%
 grids = dict(
-    zip(ARCHITECTURES, (attention_tokens, feedforward_tokens, recurrent_tokens), strict=True)
+    zip(
+        SEARCHED_ARCHITECTURES,
+        (attention_tokens, feedforward_tokens, recurrent_tokens),
+        strict=True,
+    )
 )
 fits, unfitted = {}, []
 for architecture, own in found.groupby("architecture", sort=False):
@@ -328,8 +334,8 @@ THEORY = {
 STYLES = ["--", ":", "-."]
 fig, panels = plt.subplots(1, 3, figsize=(10.2, 4.2))
 fig.get_layout_engine().set(wspace=0.06)
-for axes, architecture in zip(panels, ARCHITECTURES, strict=True):
-    own, color = found[found["architecture"] == architecture], COLORS[architecture]
+for axes, architecture in zip(panels, SEARCHED_ARCHITECTURES, strict=True):
+    own, color = found[found["architecture"] == architecture], COLOURS[architecture]
     for row in own.itertuples():
         x = row.num_tokens * 1.06 ** (row.seed - seed - (num_seeds - 1) / 2)
         if row.censored:
@@ -418,7 +424,7 @@ display(
 
 # %%
 rows = []
-for architecture in ARCHITECTURES:
+for architecture in SEARCHED_ARCHITECTURES:
     if architecture in fits:
         fit = fits[architecture]
         rows.append((architecture, "trained", fit.exponent, fit.low, fit.high, fit.factor))
@@ -440,7 +446,7 @@ display(
 fig, axes = plt.subplots(figsize=(7.6, 0.42 * len(exponents) + 0.9))
 for place, row in enumerate(exponents.itertuples()):
     trained = row.size == "trained"
-    color = COLORS[row.architecture] if trained else figures.GREY
+    color = COLOURS[row.architecture] if trained else figures.GREY
     if trained:
         limits = np.clip([row[4], row[5]], -3, 6)
         axes.plot(limits, [place, place], color=color, linewidth=2)
@@ -474,7 +480,7 @@ if shared:
     at = found[found["num_tokens"] == shared[-1]].groupby("architecture")
     lines.append(
         f"At $N={shared[-1]}$, the largest $N$ that all three have, the brackets over seeds are: "
-        + "; ".join(f"{name} {ranges.loc[shared[-1], name]}" for name in ARCHITECTURES)
+        + "; ".join(f"{name} {ranges.loc[shared[-1], name]}" for name in SEARCHED_ARCHITECTURES)
         + "."
     )
 for name, fit in fits.items():
@@ -546,7 +552,7 @@ display(controls.style.format("{:.3f}", subset=["error", "forced"]).hide(axis="i
 
 # %% tags=["hide-input"]
 # fmt: off
-caps = dict(zip(ARCHITECTURES, size_caps, strict=True))
+caps = dict(zip(SEARCHED_ARCHITECTURES, size_caps, strict=True))
 
 
 def is_whole(row):
@@ -593,8 +599,8 @@ for rival, least_tokens in (("feedforward", 1), ("bidirectional lstm", 12)):
         observed(f"size.attention-below-{rival.replace(' ', '-')}", of_attention / of_rival, "<=", 1.0,
             statement=f"Attention's largest size that reached the error, over the smallest {UNITS[rival]} of the "
             f"{rival} that failed, at N = {max(common)}.")
-if len(fits) == len(ARCHITECTURES):
-    slowest = min(fits[name].low for name in ARCHITECTURES[1:])
+if len(fits) == len(SEARCHED_ARCHITECTURES):
+    slowest = min(fits[name].low for name in SEARCHED_ARCHITECTURES[1:])
     observed("size.attention-slowest", fits["attention"].high - slowest, "<", 0.0,
         statement="Upper end of the interval for attention's exponent minus the lowest lower end of the others'.")
 if "feedforward" in fits:

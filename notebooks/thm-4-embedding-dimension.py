@@ -249,7 +249,7 @@ from attention_limits.bounds.protocols import Bits, different_transcripts, pack_
 from attention_limits.bounds.sparse_averaging import (
     DisjointnessReduction,
     fixed_precision_protocol,
-    run_on_all,
+    run_query_protocol,
     sign_protocol,
 )
 from attention_limits.companion.claims import claim, observed
@@ -405,7 +405,7 @@ reduction = DisjointnessReduction(sparsity, num_tokens, value_dim)
 problem, strings = Disjointness(sparsity), Disjointness(sparsity).strings()
 unit = proved_unit(reduction.problem, accuracy, default_embed_dim(num_tokens, sparsity))
 protocol = fixed_precision_protocol(reduction, unit, strings)
-outcome = run_on_all(protocol, strings, strings)
+outcome = run_query_protocol(protocol, strings, strings)
 overlap = strings.long() @ strings.long().T
 
 # The reduction itself, in integers: q times the average is the sum of q signs.
@@ -415,7 +415,7 @@ reduction_misses = int((sums != 2 * overlap - sparsity).sum())
 # The same unit on whole inputs, without any channel.
 some = problem.sample(64, generator=generator)
 whole = unit(reduction.inputs(*some))[:, reduction.own_token, 0]
-received = run_on_all(protocol, *some).outputs.diagonal()
+received = run_query_protocol(protocol, *some).outputs.diagonal()
 channel_gap = (whole - received).abs().max().item()
 display(
     Markdown(
@@ -503,7 +503,7 @@ def all_units(ones):
     }
     protocols[SIGNS] = sign_protocol(small, target)
     for name, talk in protocols.items():
-        done, k = run_on_all(talk, strings, strings), talk.keys.shape[1]
+        done, k = run_query_protocol(talk, strings, strings), talk.keys.shape[1]
         yield {
             "q": ones,
             "unit": name,
@@ -667,7 +667,7 @@ for ones in progress(sparsity_grid, "large q"):
     pairs = Disjointness(ones).sample(num_inputs, generator=generator)
     large_unit = proved_unit(large.problem, target, default_embed_dim(tokens, ones))
     talk = fixed_precision_protocol(large, large_unit, pairs.alice)
-    done = run_on_all(talk, *pairs)
+    done = run_query_protocol(talk, *pairs)
     exact = 2 / ones * (pairs.alice.double() @ pairs.bob.double().T) - 1
     random_runs.append(
         {
@@ -762,14 +762,14 @@ def tampered(protocol, mask):
 
 flips = {
     name: [
-        run_on_all(tampered(protocol, 1 << bit), strings, strings).wrong
+        run_query_protocol(tampered(protocol, 1 << bit), strings, strings).wrong
         for bit in range(protocol.message_bits)
     ]
     for name, protocol in sound.items()
 }
 p = small_unit.format.bits
 all_signs = sum(1 << (p * number + p - 1) for number in range(small_unit.embed_dim))
-broken = run_on_all(tampered(sound[NARROW], all_signs), strings, strings).wrong
+broken = run_query_protocol(tampered(sound[NARROW], all_signs), strings, strings).wrong
 harmful = sum(count > 0 for count in flips[NARROW])
 display(
     Markdown(

@@ -141,11 +141,11 @@ from attention_limits.companion.claims import claim, observed
 from attention_limits.constructions.matching import (
     PrecisionError,
     gap,
+    match2_format,
     match2_others_unit,
     match2_parabola_unit,
     match2_residual_unit,
     match2_unit,
-    sufficient_format,
 )
 from attention_limits.fixed_point import FixedPoint, SaturationError
 from attention_limits.problems.matching import Match2, Match2Others
@@ -382,7 +382,7 @@ def right_with(form, size):
 
 bits = []
 for size in modulus_grid:
-    form = sufficient_format(Match2(bit_tokens, size))
+    form = match2_format(Match2(bit_tokens, size))
     fewest = form
     while fewest.fraction_bits and right_with(
         smaller := FixedPoint(form.integer_bits, fewest.fraction_bits - 1), size

@@ -221,14 +221,14 @@ from IPython.display import Markdown, display
 from attention_limits import figures
 from attention_limits.bounds.attention_protocol import AttentionProtocol, merge, message_bits_bound
 from attention_limits.bounds.disjointness import all_pairs
-from attention_limits.bounds.matching import (
+from attention_limits.bounds.match3 import (
     DisjointnessInMatch3,
     count_different_rows,
     num_different_rows,
     one_way_bits,
 )
 from attention_limits.companion.claims import claim, observed
-from attention_limits.constructions.match3_layers import LAYERS, MARGIN
+from attention_limits.constructions.match3_layers import LAYERS, OUTPUT_TOLERANCE
 from attention_limits.models.attention import MultiHeadAttention, SelfAttentionUnit
 from attention_limits.problems.disjointness import Disjointness, DisjointnessInputs
 from attention_limits.problems.matching import Match3
@@ -411,7 +411,9 @@ plt.show()
 def protocol_for(layer, first):
     """Alice holds all tokens but the first and the last; η is the layer's margin."""
     table, cut = layer.table, layer.problem.num_tokens - 1
-    return AttentionProtocol(layer.layer, table[0, first], table[1:cut], table[cut:], error=MARGIN)
+    return AttentionProtocol(
+        layer.layer, table[0, first], table[1:cut], table[cut:], error=OUTPUT_TOLERANCE
+    )
 
 
 def run_through_channel(layer, inputs):
@@ -485,7 +487,7 @@ for N in token_grid:
         m, H = layer.embed_dim, layer.num_heads
         p = max(
             1,
-            math.ceil(math.log2(protocol.spread / MARGIN)),
+            math.ceil(math.log2(protocol.spread / OUTPUT_TOLERANCE)),
             math.ceil(math.log2(max(protocol.log_sum_range, 1) / (2 * m)) / 2),
         )
         large.append(

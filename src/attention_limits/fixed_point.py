@@ -17,6 +17,10 @@ class SaturationError(ValueError):
     """A value outside the range of its fixed-point format."""
 
 
+class PrecisionError(ValueError):
+    """A float type that is too small for what a unit is asked to compute."""
+
+
 @dataclass(frozen=True)
 class FixedPoint:
     """A fixed-point format; rounding is to nearest, ties to even, and leaving the range is an error.

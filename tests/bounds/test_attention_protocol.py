@@ -17,7 +17,7 @@ from attention_limits.bounds.attention_protocol import (
     partial_softmax,
 )
 from attention_limits.bounds.protocols import Bits, ProtocolError
-from attention_limits.constructions.match3_layers import LAYERS, MARGIN
+from attention_limits.constructions.match3_layers import LAYERS, OUTPUT_TOLERANCE
 from attention_limits.models.attention import MultiHeadAttention, SelfAttentionUnit
 from attention_limits.problems.matching import Match3
 
@@ -133,7 +133,7 @@ def test_the_four_layers_answer_through_the_channel_on_all_inputs(name: str, num
     answers = []
     for first in range(modulus):
         own = layer.table[0, first]
-        protocol = AttentionProtocol(layer.layer, own, layer.table[1:cut], layer.table[cut:], error=MARGIN)
+        protocol = AttentionProtocol(layer.layer, own, layer.table[1:cut], layer.table[cut:], error=OUTPUT_TOLERANCE)
         for row in (inputs[:, 0] == first).nonzero().flatten().tolist():
             talk = protocol.run(tokens[row, 1:cut], tokens[row, cut:])
             assert talk.num_bits == protocol.num_bits

@@ -12,7 +12,7 @@ from attention_limits.bounds.bigram import (
     FirstRow,
     message_bits,
     read_slots,
-    run_on_all,
+    run_first_row,
     slot_row,
 )
 from attention_limits.bounds.disjointness import all_pairs
@@ -66,7 +66,7 @@ def test_one_alphabet_for_all_pairs_breaks_the_reduction(monkeypatch: pytest.Mon
 @pytest.mark.parametrize("num_bits", [1, 2, 4])
 def test_a_layer_of_slots_decides_through_the_channel(num_bits: int) -> None:
     reduction, row = BigramReduction(num_bits), slot_row(num_bits)
-    tally = run_on_all(row, reduction, Disjointness(num_bits).strings())
+    tally = run_first_row(row, reduction, Disjointness(num_bits).strings())
     answers = read_slots(reduction, tally.outputs.flatten(0, 1))
     assert torch.equal(answers, tally.labels.flatten())
     assert tally.worst_error <= row.slack
@@ -79,7 +79,7 @@ def test_a_layer_of_slots_decides_through_the_channel(num_bits: int) -> None:
 def test_bob_is_off_by_no_more_than_the_slack(heads: int, value_dim: int, slack: Fraction) -> None:
     for seed in range(5):
         row = random_row(3, heads, value_dim, seed, slack)
-        tally = run_on_all(row, BigramReduction(3), Disjointness(3).strings())
+        tally = run_first_row(row, BigramReduction(3), Disjointness(3).strings())
         assert tally.worst_error <= slack, f"seed {seed}"
         assert tally.num_bits == row.num_bits
 
@@ -90,7 +90,7 @@ def test_bob_takes_the_middle_of_the_cell_that_alice_names() -> None:
     for seed in range(5):
         values = torch.randn(1, 7, 4, 1, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
         row = FirstRow(torch.zeros(1, 7, 4, dtype=torch.float64), values, slack)
-        errors.append(run_on_all(row, BigramReduction(3), Disjointness(3).strings()).worst_error)
+        errors.append(run_first_row(row, BigramReduction(3), Disjointness(3).strings()).worst_error)
     half = 3 / 7 * float(slack) / 2
     assert 0.8 * half < max(errors) <= half + 1e-12
 
@@ -109,7 +109,7 @@ def test_a_coarser_grid_than_the_proved_one_breaks_the_protocol(monkeypatch: pyt
     original = bigram.message_cells
     monkeypatch.setattr(bigram, "message_cells", lambda *sizes: tuple(-(-cells // 40) for cells in original(*sizes)))
     rows = [random_row(3, 1, 2, seed, Fraction(1, 100)) for seed in range(5)]
-    errors = [run_on_all(row, BigramReduction(3), Disjointness(3).strings()).worst_error for row in rows]
+    errors = [run_first_row(row, BigramReduction(3), Disjointness(3).strings()).worst_error for row in rows]
     assert max(errors) > rows[0].slack
 
 

@@ -11,12 +11,12 @@ import pytest
 from attention_limits.bounds import polytopes
 from attention_limits.bounds.polytopes import separate, separate_all
 from attention_limits.bounds.radon import (
-    CertificateError,
+    InvalidCertificateError,
     RadonPartition,
-    Separation,
+    SeparatingDirection,
     affine_dependency,
+    check_direction,
     check_partition,
-    check_separation,
     tight_dimension,
 )
 
@@ -65,12 +65,12 @@ def test_linear_programming_and_circuits_agree_on_every_subset(seed: int) -> Non
 def test_the_sides_of_a_square_are_separable_and_its_diagonals_are_not() -> None:
     for subset in combinations(range(4), 2):
         side = (subset[1] - subset[0]) % 2 == 1
-        assert isinstance(separate(SQUARE, subset), Separation) == side
+        assert isinstance(separate(SQUARE, subset), SeparatingDirection) == side
 
 
 def test_a_point_inside_a_triangle_is_not_separable() -> None:
     keys = [[0, 0], [4, 0], [0, 4], [1, 1]]
-    assert isinstance(separate(keys, (0,)), Separation)
+    assert isinstance(separate(keys, (0,)), SeparatingDirection)
     found = separate(keys, (3,))
     assert isinstance(found, RadonPartition)
     assert (found.positive, found.negative) == ((3,), (0, 1, 2))
@@ -78,7 +78,7 @@ def test_a_point_inside_a_triangle_is_not_separable() -> None:
 
 def test_the_ends_of_a_line_are_separable_and_its_middle_is_not() -> None:
     line = [[0, 0], [1, 1], [2, 2], [3, 3]]  # of affine dimension 1 in the plane
-    answers = [isinstance(separate(line, (j,)), Separation) for j in range(4)]
+    answers = [isinstance(separate(line, (j,)), SeparatingDirection) for j in range(4)]
     assert answers == [True, False, False, True]
     assert isinstance(separate(line, (0, 1)), RadonPartition)  # the segment continues
     assert isinstance(separate(line, (0, 3)), RadonPartition)
@@ -89,7 +89,7 @@ def test_of_two_equal_keys_neither_is_separable_alone() -> None:
     alone, both = separate(keys, (0,)), separate(keys, (0, 1))
     assert isinstance(alone, RadonPartition)
     assert (alone.positive, alone.negative) == ((0,), (1,))
-    assert isinstance(both, Separation)
+    assert isinstance(both, SeparatingDirection)
     assert isinstance(separate_all([[0], [0], [0]], 2), RadonPartition)
 
 
@@ -103,9 +103,9 @@ def test_separate_all_names_the_first_failing_subset() -> None:
     ("third", "expected"),
     [
         ([0.3, 0.3], RadonPartition),
-        ([0.3, float(np.nextafter(0.3, 1))], Separation),
+        ([0.3, float(np.nextafter(0.3, 1))], SeparatingDirection),
         ([Fraction(1, 3), Fraction(1, 3)], RadonPartition),
-        ([Fraction(1, 3), Fraction(1, 3) + Fraction(1, 10**40)], Separation),
+        ([Fraction(1, 3), Fraction(1, 3) + Fraction(1, 10**40)], SeparatingDirection),
     ],
 )
 def test_the_last_bit_of_a_key_decides(third: list[Any], expected: type) -> None:
@@ -115,7 +115,7 @@ def test_the_last_bit_of_a_key_decides(third: list[Any], expected: type) -> None
 def test_keys_that_floats_cannot_tell_apart_are_decided_exactly() -> None:
     tiny = Fraction(1, 10**40)
     bulge = [[0, 0], [1, 0], [Fraction(1, 2), tiny], [Fraction(1, 2), 10]]
-    assert isinstance(separate(bulge, (0, 1)), Separation)
+    assert isinstance(separate(bulge, (0, 1)), SeparatingDirection)
     dent = [[0, 0], [1, 0], [Fraction(1, 2), -tiny], [Fraction(1, 2), 10]]
     assert isinstance(separate(dent, (0, 1)), RadonPartition)
 
@@ -135,7 +135,7 @@ def test_exact_programming_decides_where_the_float_solver_is_wrong(monkeypatch: 
 
 def test_an_answer_without_a_certificate_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(polytopes, "_guesses", lambda rows: iter([([Fraction(0)] * rows.ncols(), None)]))
-    with pytest.raises(CertificateError, match="no certificate"):
+    with pytest.raises(InvalidCertificateError, match="no certificate"):
         separate(SQUARE, (0, 1))
 
 
@@ -145,7 +145,7 @@ def test_the_margin_does_not_depend_on_the_coordinates() -> None:
     for j in range(5):
         here, there = separate(keys, (j,)), separate(moved, (j,))
         assert type(here) is type(there)
-        if isinstance(here, Separation) and isinstance(there, Separation):
+        if isinstance(here, SeparatingDirection) and isinstance(there, SeparatingDirection):
             assert abs(float(here.margin - there.margin)) < 1e-9
 
 
@@ -156,8 +156,8 @@ def test_large_random_configurations_have_a_checked_answer(tokens: int, sparsity
     for _ in range(20):
         subset = tuple(sorted(generator.choice(tokens, sparsity, replace=False).tolist()))
         answer = separate(keys, subset)
-        if isinstance(answer, Separation):
-            assert check_separation(keys, subset, answer.direction) == answer, f"seed {tokens}, subset {subset}"
+        if isinstance(answer, SeparatingDirection):
+            assert check_direction(keys, subset, answer.direction) == answer, f"seed {tokens}, subset {subset}"
         else:
             assert dim < tokens - 1
             assert check_partition(keys, subset, answer.weights) == answer, f"seed {tokens}, subset {subset}"

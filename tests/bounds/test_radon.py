@@ -11,11 +11,11 @@ import torch
 
 from attention_limits.bounds.polytopes import separate
 from attention_limits.bounds.radon import (
-    CertificateError,
+    InvalidCertificateError,
     RadonPartition,
     affine_dependency,
+    check_direction,
     check_partition,
-    check_separation,
     exact_keys,
     exact_rows,
     failing_cut,
@@ -88,10 +88,10 @@ def test_the_failing_subset_is_refused_where_the_argument_ends() -> None:
 )
 def test_a_broken_direction_is_refused(direction: list[Any], reason: str | None) -> None:
     if reason is None:
-        assert check_separation(SQUARE, (0, 1), direction).margin == 1
+        assert check_direction(SQUARE, (0, 1), direction).margin == 1
     else:
-        with pytest.raises(CertificateError, match=reason):
-            check_separation(SQUARE, (0, 1), direction)
+        with pytest.raises(InvalidCertificateError, match=reason):
+            check_direction(SQUARE, (0, 1), direction)
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_a_broken_partition_is_refused(subset: tuple[int, ...], weights: list[An
     if reason is None:
         assert check_partition(SQUARE, subset, weights).negative == (1, 3)
     else:
-        with pytest.raises(CertificateError, match=reason):
+        with pytest.raises(InvalidCertificateError, match=reason):
             check_partition(SQUARE, subset, weights)
 
 

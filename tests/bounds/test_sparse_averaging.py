@@ -15,10 +15,10 @@ from attention_limits.bounds.sparse_averaging import (
     DisjointnessReduction,
     QueryProtocol,
     fixed_precision_protocol,
-    run_on_all,
+    run_query_protocol,
     sign_protocol,
 )
-from attention_limits.constructions.keys import CertificateError
+from attention_limits.constructions.keys import MissingCertificateError
 from attention_limits.constructions.sizes import smallest_unit
 from attention_limits.constructions.sparse_averaging import (
     FixedPrecisionUnit,
@@ -103,7 +103,7 @@ def test_the_unit_decides_all_pairs_with_exactly_k_p_bits(num_bits: int) -> None
     protocol, strings = protocol_for(num_bits), Disjointness(num_bits).strings()
     size = 2 * num_bits + 1, num_bits
     k = default_embed_dim(*size)
-    outcome = run_on_all(protocol, strings, strings)
+    outcome = run_query_protocol(protocol, strings, strings)
     assert outcome.wrong == 0
     assert outcome.num_bits == protocol.message_bits == k * sufficient_format(*size, k, 1 / (2 * num_bits)).bits
     assert outcome.num_bits >= required_bits(*size, Fraction(1, 2 * num_bits)) >= num_bits
@@ -115,7 +115,7 @@ def test_the_unit_decides_all_pairs_with_exactly_k_p_bits(num_bits: int) -> None
 @pytest.mark.parametrize(("fillers", "value_dim"), [(1, 1), (7, 3), (40, 2)])
 def test_fillers_and_more_value_coordinates_change_nothing(fillers: int, value_dim: int) -> None:
     strings = Disjointness(3).strings()
-    assert run_on_all(protocol_for(3, 7 + fillers, value_dim=value_dim), strings, strings).wrong == 0
+    assert run_query_protocol(protocol_for(3, 7 + fillers, value_dim=value_dim), strings, strings).wrong == 0
 
 
 def test_the_worst_error_over_all_values_is_attained_by_values_and_passed_by_none() -> None:
@@ -135,7 +135,7 @@ def test_bobs_output_is_the_output_of_the_unit_on_the_whole_input() -> None:
     pairs = all_pairs(Disjointness(4))
     whole = unit(reduction.inputs(*pairs))[:, reduction.own_token, 0]
     strings = Disjointness(4).strings()
-    assert torch.allclose(run_on_all(protocol, strings, strings).outputs.flatten(), whole, rtol=0, atol=1e-12)
+    assert torch.allclose(run_query_protocol(protocol, strings, strings).outputs.flatten(), whole, rtol=0, atol=1e-12)
 
 
 def test_one_pair_at_a_time_gives_the_same_answers() -> None:
@@ -152,7 +152,7 @@ def test_hard_random_pairs_are_decided(num_bits: int) -> None:
     reduction = DisjointnessReduction(num_bits, 2 * num_bits + 1)
     pairs = Disjointness(num_bits).sample(12, generator=torch.Generator().manual_seed(seed))
     protocol = fixed_precision_protocol(reduction, proved_unit(reduction, 1 / (2 * num_bits), seed=seed), pairs.alice)
-    assert run_on_all(protocol, *pairs).wrong == 0, f"seed {seed}"
+    assert run_query_protocol(protocol, *pairs).wrong == 0, f"seed {seed}"
 
 
 @pytest.mark.parametrize("num_bits", range(1, 9))
@@ -161,7 +161,7 @@ def test_the_signs_decide_with_exactly_q_bits_and_stay_within_the_accuracy(num_b
     for fillers in (0, 3):
         reduction, accuracy = DisjointnessReduction(num_bits, 2 * num_bits + 1 + fillers), 0.5 / num_bits
         protocol = sign_protocol(reduction, accuracy)
-        outcome = run_on_all(protocol, strings, strings)
+        outcome = run_query_protocol(protocol, strings, strings)
         assert (outcome.wrong, outcome.num_bits, outcome.num_messages) == (0, num_bits, 2**num_bits)
         assert protocol.worst_error(strings) <= accuracy * (1 + 1e-9)
 
@@ -185,7 +185,7 @@ def test_each_flipped_sign_makes_the_same_number_of_answers_wrong(num_bits: int)
     strings = Disjointness(num_bits).strings()
     for bit in range(num_bits):
         flipped = replace(protocol, read=lambda m, bit=bit: protocol.read(Bits(m.value ^ 1 << bit, m.width)))
-        assert run_on_all(flipped, strings, strings).wrong == 2 * 3 ** (num_bits - 1)
+        assert run_query_protocol(flipped, strings, strings).wrong == 2 * 3 ** (num_bits - 1)
 
 
 @pytest.mark.parametrize("broken", ["zeros", "negated", "backwards"])
@@ -193,13 +193,13 @@ def test_a_broken_message_of_the_unit_is_noticed(broken: str) -> None:
     protocol, strings = protocol_for(3), Disjointness(3).strings()
     change = {"zeros": torch.zeros_like, "negated": torch.neg, "backwards": lambda query: query.flip(0)}[broken]
     sabotaged = replace(protocol, read=lambda message: change(protocol.read(message)))
-    assert run_on_all(sabotaged, strings, strings).wrong > 0
+    assert run_query_protocol(sabotaged, strings, strings).wrong > 0
 
 
 def test_two_strings_that_share_a_message_give_a_wrong_answer() -> None:
     protocol, strings = protocol_for(3), Disjointness(3).strings()
     stuck = replace(protocol, write=lambda string: protocol.write(string & torch.tensor([True, True, False])))
-    outcome = run_on_all(stuck, strings, strings)
+    outcome = run_query_protocol(stuck, strings, strings)
     assert outcome.num_messages == 4
     assert outcome.wrong == 9  # 3^{q−1}: the last element is common, and no other
 
@@ -210,7 +210,7 @@ def test_keys_that_are_drawn_again_after_parting_are_an_error() -> None:
     protocol = fixed_precision_protocol(reduction, unit, Disjointness(2).strings())
     with torch.no_grad():
         unit.keys.neg_()
-    with pytest.raises(CertificateError, match="keys that both know"):
+    with pytest.raises(MissingCertificateError, match="keys that both know"):
         protocol.write(torch.tensor([True, True]))
 
 
@@ -228,7 +228,7 @@ def test_the_unit_that_was_found_keeps_its_promise_and_one_bit_fewer_does_not(nu
     )  # fmt: skip
     protocol = fixed_precision_protocol(reduction, unit, strings)
     assert protocol.worst_error(strings) <= accuracy
-    assert run_on_all(protocol, strings, strings).wrong == 0
+    assert run_query_protocol(protocol, strings, strings).wrong == 0
     assert unit.format is not None
     assert unit.format.bits < sufficient_format(2 * num_bits + 1, num_bits, k, accuracy).bits
     assert unit.embed_dim == k
@@ -250,7 +250,7 @@ def test_a_unit_is_found_for_any_promise_that_is_asked_for() -> None:
     used = {}
     for name, unit in (("within", within), ("decides", decides)):
         protocol = fixed_precision_protocol(reduction, unit, strings)
-        assert run_on_all(protocol, strings, strings).wrong == 0, name
+        assert run_query_protocol(protocol, strings, strings).wrong == 0, name
         used[name] = protocol.message_bits, protocol.worst_error(strings) <= 1 / 8
     assert used["within"][1]
     assert not used["decides"][1]

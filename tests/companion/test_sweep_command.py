@@ -9,12 +9,12 @@ import pytest
 from attention_limits.experiments import sweeps
 from attention_limits.experiments.averaging import AveragingTrial
 from attention_limits.experiments.store import Store, StoreError
-from attention_limits.experiments.trials import Run
+from attention_limits.experiments.trials import TrialRunner
 
 from .conftest import Project, invoke
 
 
-def study(run: Run, *, num_tokens: int, num_seeds: int) -> None:
+def study(run: TrialRunner, *, num_tokens: int, num_seeds: int) -> None:
     """A study of two rounds."""
     for size in (2, 3):
         run(
@@ -109,7 +109,7 @@ def test_a_disk_that_fills_up_ends_the_sweep_in_one_line_that_says_what_is_kept(
 def test_ctrl_c_says_what_is_kept(
     book: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def interrupted(run: Run, *, num_tokens: int) -> Sequence[Any]:
+    def interrupted(run: TrialRunner, *, num_tokens: int) -> Sequence[Any]:
         run([AveragingTrial(architecture="attention", num_tokens=num_tokens, sparsity=2, size=2, num_steps=3)])
         raise KeyboardInterrupt
 

@@ -12,7 +12,7 @@ from scipy.optimize import linprog, minimize
 
 from attention_limits.constructions import keys as keys_module
 from attention_limits.constructions.keys import (
-    CertificateError,
+    MissingCertificateError,
     adversarial_subsets,
     certify,
     gram_matrix,
@@ -255,7 +255,7 @@ def test_a_subset_without_a_certificate_is_an_error_that_names_it() -> None:
     good, bad = torch.tensor([[0, 2], [1, 4]]), torch.tensor([[0, 2], [3, 4], [0, 1]])
     assert certify(keys, good).by_maximum_margin.tolist() == [False, True]
     message = r"5 keys of 60 coordinates have no certificate for the subset \[3, 4\]: use a larger embed_dim"
-    with pytest.raises(CertificateError, match=message):
+    with pytest.raises(MissingCertificateError, match=message):
         certify(keys, bad)
 
 

@@ -7,7 +7,7 @@ import torch
 
 from attention_limits.constructions.match3_layers import (
     LAYERS,
-    MARGIN,
+    OUTPUT_TOLERANCE,
     Match3Layer,
     completes,
     histogram_layer,
@@ -37,7 +37,7 @@ def test_labels_survive_any_error_within_the_margin(name: str, num_tokens: int, 
     outputs, generator = layer.outputs(inputs), torch.Generator().manual_seed(8)
     for _ in range(5):
         signs = 2 * torch.randint(0, 2, outputs.shape, generator=generator) - 1
-        assert torch.equal(layer.decide(outputs + MARGIN * signs), problem.target(inputs))
+        assert torch.equal(layer.decide(outputs + OUTPUT_TOLERANCE * signs), problem.target(inputs))
 
 
 @pytest.mark.parametrize("name", LAYERS)
@@ -113,7 +113,7 @@ def test_shift_heads_attend_to_one_token_within_their_error() -> None:
 def test_threshold_heads_clear_the_half_by_the_gap() -> None:
     problem = Match3(4, 4)
     outputs = threshold_layer(problem).outputs(problem.all_inputs())
-    assert (outputs - 0.5).abs().min() >= 1 / (1 + math.exp(-2)) - 0.5 - 1e-9 >= MARGIN
+    assert (outputs - 0.5).abs().min() >= 1 / (1 + math.exp(-2)) - 0.5 - 1e-9 >= OUTPUT_TOLERANCE
 
 
 def test_completes_needs_two_residues_that_are_there() -> None:

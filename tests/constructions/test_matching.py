@@ -14,18 +14,17 @@ from attention_limits.constructions.matching import (
     CircleUnit,
     Match2Unit,
     OthersUnit,
-    PrecisionError,
     centred,
     default_margin,
     gap,
+    match2_format,
     match2_others_unit,
     match2_parabola_unit,
     match2_residual_unit,
     match2_unit,
     power_of_two,
-    sufficient_format,
 )
-from attention_limits.fixed_point import FixedPoint, SaturationError
+from attention_limits.fixed_point import FixedPoint, PrecisionError, SaturationError
 from attention_limits.problems.matching import Match2, Match2Others
 
 PLAIN: dict[str, Callable[..., Match2Unit]] = {
@@ -208,7 +207,7 @@ def test_no_partner_and_one_partner_differ_by_a_factor_of_two_in_the_odds(num_to
 @pytest.mark.parametrize("num_tokens", [1, 8, 64])
 def test_the_sufficient_format_is_right_and_has_two_bits_for_each_of_log_m(num_tokens: int, modulus: int) -> None:
     problem = Match2(num_tokens, modulus)
-    form = sufficient_format(problem)
+    form = match2_format(problem)
     unit = match2_unit(problem, form=form).double()
     inputs = hard_inputs(num_tokens, modulus, seed=2)
     assert wrong(unit, inputs) == 0
@@ -221,7 +220,7 @@ def test_the_sufficient_format_is_right_and_has_two_bits_for_each_of_log_m(num_t
 def test_the_format_is_refused_in_float32_and_when_it_saturates() -> None:
     problem, inputs = Match2(2, 64), torch.zeros(1, 2, dtype=torch.int64)
     with pytest.raises(ValueError, match=r"fixed point needs \.double\(\)"):
-        match2_unit(problem, form=sufficient_format(problem))(inputs)
+        match2_unit(problem, form=match2_format(problem))(inputs)
     with pytest.raises(SaturationError):
         match2_unit(problem, form=FixedPoint(1, 20)).double()(inputs)
 

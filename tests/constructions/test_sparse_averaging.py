@@ -14,7 +14,7 @@ from torch import Tensor
 
 from attention_limits.constructions import sparse_averaging as module
 from attention_limits.constructions.keys import (
-    CertificateError,
+    MissingCertificateError,
     adversarial_subsets,
     certify,
     gram_matrix,
@@ -362,7 +362,9 @@ def test_keys_are_drawn_again_a_bounded_number_of_times_and_then_it_is_an_error(
     monkeypatch.setattr(module, "random_sign_keys", counted)
     unit = build(3, 1, 0.1, embed_dim=1)  # three keys of one sign each: two are the same
     inputs = SparseAveragingInputs(torch.zeros(1, 3, 1), torch.tensor([[[0], [1], [2]]]))
-    with pytest.raises(CertificateError, match=r"3 keys of 1 coordinates have no certificate for the subset \[\d\]"):
+    with pytest.raises(
+        MissingCertificateError, match=r"3 keys of 1 coordinates have no certificate for the subset \[\d\]"
+    ):
         unit(inputs)
     assert len(draws) == MAX_DRAWS == 8
 
@@ -385,8 +387,8 @@ def test_a_unit_is_what_its_seed_says_even_when_it_draws_again() -> None:
         inputs = every_subset(first.problem, torch.float32)
         try:
             output = first(inputs)
-        except CertificateError:
-            with pytest.raises(CertificateError):
+        except MissingCertificateError:
+            with pytest.raises(MissingCertificateError):
                 second(inputs)
         else:
             assert output.equal(second(inputs))
@@ -426,7 +428,7 @@ def test_the_sufficient_format_holds_the_queries_over_a_grid(factor: int) -> Non
             subsets = random_subsets(num_tokens, sparsity, 20, generator=seeded(seed))
             try:
                 directions = certify(unit.keys, subsets).directions
-            except CertificateError:
+            except MissingCertificateError:
                 continue  # drawn again by the unit
             for accuracy in accuracies:
                 scale = softmax_scale(num_tokens, sparsity, accuracy, score_error=accuracy / 2)

@@ -15,7 +15,7 @@ import attention_limits
 from attention_limits.experiments import store as store_module
 from attention_limits.experiments import trials as trials_module
 from attention_limits.experiments.averaging import AveragingTrial
-from attention_limits.experiments.matching import MatchingTrial
+from attention_limits.experiments.detectors import MatchingTrial
 from attention_limits.experiments.store import SET_ASIDE, Store, StoreError, default_folder
 from attention_limits.experiments.trials import trial_digest
 from attention_limits.runtime import STORE_VARIABLE
@@ -88,7 +88,7 @@ def test_the_digest_of_a_trial_sees_what_computes_it_and_not_what_keeps_or_draws
         assert changed(name)
     for name in ("experiments/store.py", "experiments/sweeps.py", "experiments/studies/phase_diagram.py"):
         assert not changed(name)
-    for name in ("figures.py", "models/streamed_attention.py", "experiments/matching.py"):
+    for name in ("figures.py", "models/streamed_attention.py", "experiments/detectors.py"):
         assert not changed(name)
     assert not changed("experiments/averaging.py", "# a comment\n")
 

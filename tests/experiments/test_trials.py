@@ -22,7 +22,7 @@ def trial(**changes: Any) -> AveragingTrial:
     return AveragingTrial(**{**fields, "batch_size": 4, **changes})
 
 
-ONE_OF_EACH = [trial(architecture=name) for name in AveragingTrial.architectures]
+ONE_OF_EACH = [trial(architecture=name) for name in AveragingTrial.known_architectures]
 
 
 def test_products_of_three_are_summed_in_the_same_order_where_opt_einsum_is_installed(

@@ -18,7 +18,7 @@ from attention_limits.models import pair_tiles
 from attention_limits.models import streamed_attention as streamed
 from attention_limits.models.pair_tiles import PairTiles, alone, use_one_thread
 from attention_limits.models.tensor_attention import reference_attention, tensor_attention
-from attention_limits.performance.memory import memory_growth
+from attention_limits.performance.memory import memory_use
 
 #: Names of the five tensors, for messages.
 TENSORS = ("query", "first key", "second key", "first value", "second value")
@@ -492,7 +492,7 @@ def test_small_inputs_have_second_derivatives(monkeypatch: pytest.MonkeyPatch) -
 )
 def test_no_more_than_10_mb_are_held(tokens: int, embed: int, dim: int, passes: str) -> None:
     # Outputs and gradients are included, up to 0.5 MB; all scores of N = 512 would be 540 MB, of 2048 34 GB.
-    assert 0 < memory_growth("streamed", tokens, embed, dim, passes).num_bytes <= 10e6
+    assert 0 < memory_use("streamed", tokens, embed, dim, passes).num_bytes <= 10e6
 
 
 def test_what_is_masked_has_weight_zero_however_large_it_is(monkeypatch: pytest.MonkeyPatch) -> None:

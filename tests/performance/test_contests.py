@@ -1,4 +1,4 @@
-"""Contests: agreement before times, turns, spread, quotients and growth; with a clock that is set by hand."""
+"""Contests: agreement before times, turns, quartiles, quotients and growth; with a clock that is set by hand."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -8,7 +8,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from attention_limits.performance.contests import Contest, DisagreementError, Measurement, growth, race, ratio, spread
+from attention_limits.performance.contests import (
+    Contest,
+    DisagreementError,
+    Measurement,
+    growth_exponent,
+    quartiles,
+    race,
+    ratio,
+)
 
 
 class FakeClock:
@@ -68,7 +76,7 @@ def test_bounds_on_rounds_that_cross_are_refused() -> None:
 def test_quotients_are_of_the_same_round() -> None:
     plain = Measurement("t", "plain", {}, (2.0, 8.0, 3.0), 0.0, 1)
     other = Measurement("t", "other", {}, (1.0, 2.0, 1.0), 0.0, 1)
-    assert ratio(other, plain) == spread([2.0, 4.0, 3.0])
+    assert ratio(other, plain) == quartiles([2.0, 4.0, 3.0])
 
 
 def test_a_way_that_deviates_is_refused_before_anything_is_timed() -> None:
@@ -97,11 +105,11 @@ def test_a_deviation_is_relative_to_the_largest_entry_unless_all_are_zero() -> N
 
 
 def test_the_exponent_of_a_power_is_found_with_an_interval_around_it() -> None:
-    low, exponent, high = growth([10, 20, 40, 80], [5e-3, 4.1e-2, 3.1e-1, 2.6])
+    low, exponent, high = growth_exponent([10, 20, 40, 80], [5e-3, 4.1e-2, 3.1e-1, 2.6])
     assert low < 3 < high
     assert abs(exponent - 3) < 0.05
     with pytest.raises(ValueError, match=r"needs three sizes, got \[10, 20\]"):
-        growth([10, 20], [1.0, 2.0])
+        growth_exponent([10, 20], [1.0, 2.0])
 
 
 @pytest.mark.parametrize(("excess", "agrees"), [(0.5e-6, True), (2e-6, False)])

@@ -10,18 +10,18 @@ import pytest
 
 from attention_limits.performance import report as report_module
 from attention_limits.performance.contests import Measurement
-from attention_limits.performance.memory import Growth, memory_growth
+from attention_limits.performance.memory import MemoryUse, memory_use
 from attention_limits.performance.report import (
-    comparison,
     growth_table,
     machine_facts,
     memory_details,
     race_details,
     read_report,
     seconds_by_file,
-    wide,
+    timing_table,
+    wide_timing_table,
 )
-from attention_limits.performance.roofline import Machine, floor, machine
+from attention_limits.performance.roofline import MachineRates, floor, machine_rates
 
 PROBES = [
     Measurement("machine", "matrix product", {}, (0.5, 0.25), 0.0, 1000),
@@ -31,7 +31,7 @@ PROBES = [
 SIZES = {"N": 8, "m": 2}
 PLAIN = Measurement("order three", "plain", SIZES, (0.2, 0.4, 0.3), 0.0, 10)
 OTHER = Measurement("order three", "other", SIZES, (0.1, 0.1, 0.1), 1e-7, 10)
-TAKEN = Growth("streamed", 512, 5, 1, "forward", 2_000_000)
+TAKEN = MemoryUse("streamed", 512, 5, 1, "forward", 2_000_000)
 
 
 def entry(measurement: Measurement, first: Measurement) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def test_what_is_written_is_read(content: dict[str, Any], path: Path) -> None:
     assert report.measurements == [PLAIN, OTHER, *PROBES]
     assert report.about("order three") == [PLAIN, OTHER]
     assert report.memory == [TAKEN]
-    assert report.machine == Machine(flops=4000.0, exp_seconds=0.25, bandwidth=16.0)
+    assert report.machine == MachineRates(flops=4000.0, exp_seconds=0.25, bandwidth=16.0)
     assert report.description == "2026-11-26, some, 1 thread, torch 2.13"
     assert not report.is_current
 
@@ -120,7 +120,7 @@ def test_seconds_that_are_none_and_missing_probes_are_refused(content: dict[str,
 
 
 def test_the_comparison_has_milliseconds_quotients_and_rates() -> None:
-    plain, other = comparison([PLAIN, OTHER]).to_dict("records")
+    plain, other = timing_table([PLAIN, OTHER]).to_dict("records")
     assert (plain["N"], plain["way"], plain["ms"], plain["times faster"]) == (8, "plain", 300.0, 1.0)
     assert other["ms"] == 100.0
     assert other["times faster"] == pytest.approx(3.0)
@@ -130,11 +130,11 @@ def test_the_comparison_has_milliseconds_quotients_and_rates() -> None:
 
 def test_a_way_that_one_contest_lacks_leaves_an_empty_cell() -> None:
     more = Measurement("order three", "plain", {"N": 16, "m": 2}, (1.0,), 0.0, 10)
-    table = wide([PLAIN, OTHER, more], "ms")
+    table = wide_timing_table([PLAIN, OTHER, more], "ms")
     assert list(table.columns) == ["N", "m", "plain", "other"]
     assert table["plain"].tolist() == ["300 (250–350)", "1,000 (1,000–1,000)"]
     assert table["other"].tolist() == ["100 (100–100)", ""]
-    turned = wide([PLAIN, OTHER, more], "times faster", across="N")
+    turned = wide_timing_table([PLAIN, OTHER, more], "times faster", across="N")
     assert list(turned.columns) == ["m", "way", "N = 8", "N = 16"]
     assert turned["N = 16"].tolist() == ["1.00 (1.00–1.00)", ""]
 
@@ -152,14 +152,14 @@ def test_growth_is_fitted_where_three_sizes_are_there() -> None:
 
 
 def test_the_floor_is_products_and_exponentials() -> None:
-    at = Machine(flops=8000.0, exp_seconds=0.5, bandwidth=1.0)
+    at = MachineRates(flops=8000.0, exp_seconds=0.5, bandwidth=1.0)
     assert floor(10, 3, 1, at) == 2 * 1000 * 4 / 8000 + 1000 * 0.5
     assert floor(20, 3, 1, at) == 8 * floor(10, 3, 1, at)
     assert floor(1, 0, 0, at) == 0.5
 
 
 def test_the_best_rounds_give_the_machine() -> None:
-    assert machine(PROBES) == Machine(4000.0, 0.25, 16.0)
+    assert machine_rates(PROBES) == MachineRates(4000.0, 0.25, 16.0)
 
 
 def test_the_machine_is_described() -> None:
@@ -171,16 +171,16 @@ def test_the_machine_is_described() -> None:
 
 
 def test_memory_is_measured_in_a_process_of_its_own() -> None:
-    taken = memory_growth("plain einsum", 200, 5, 1, "forward")
+    taken = memory_use("plain einsum", 200, 5, 1, "forward")
     assert taken[:5] == ("plain einsum", 200, 5, 1, "forward")
     assert 4 * 200**3 <= taken.num_bytes <= 16 * 200**3  # all scores, and their softmax
 
 
 def test_an_unknown_form_and_a_failing_process_are_reported() -> None:
     with pytest.raises(ValueError, match="unknown form 'magic': use one of plain einsum, "):
-        memory_growth("magic", 8, 5, 1, "forward")
+        memory_use("magic", 8, 5, 1, "forward")
     with pytest.raises(RuntimeError, match=r"measuring the memory of streamed at N = -1 failed: \w+"):
-        memory_growth("streamed", -1, 5, 1, "forward")
+        memory_use("streamed", -1, 5, 1, "forward")
 
 
 def test_times_of_tests_are_added_up_by_file(tmp_path: Path) -> None:

@@ -180,7 +180,7 @@ def read_slots(reduction: BigramReduction, outputs: Float[Tensor, "batch tokens"
     return reduction.problem.target(tokens.clamp(0, MODULUS - 1))[:, 0]
 
 
-class Tally(NamedTuple):
+class FirstRowTally(NamedTuple):
     """What a layer's protocol did on all pairs of strings."""
 
     num_bits: int
@@ -191,7 +191,9 @@ class Tally(NamedTuple):
     labels: Bool[Tensor, "alice bob"]
 
 
-def run_on_all(row: FirstRow, reduction: BigramReduction, strings: Bool[Tensor, "strings num_bits"]) -> Tally:
+def run_first_row(
+    row: FirstRow, reduction: BigramReduction, strings: Bool[Tensor, "strings num_bits"]
+) -> FirstRowTally:
     """One conversation for each of Alice's strings; Bob answers for each of his. She sees none of his tokens."""
     outputs, labels, worst = [], [], 0.0
     nothing = torch.zeros_like(strings)
@@ -202,4 +204,4 @@ def run_on_all(row: FirstRow, reduction: BigramReduction, strings: Bool[Tensor, 
         worst = max(worst, (talk.bob_answer - row.output(inputs)).abs().max().item())
         outputs.append(talk.bob_answer)
         labels.append(reduction.problem.target(inputs)[:, 0])
-    return Tally(talk.num_bits, worst, torch.stack(outputs), torch.stack(labels))
+    return FirstRowTally(talk.num_bits, worst, torch.stack(outputs), torch.stack(labels))

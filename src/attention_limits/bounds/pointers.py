@@ -16,6 +16,7 @@ from scipy.optimize import linprog
 
 from attention_limits.hypotheses import require, require_integer
 
+#: The tokens that each of several subsets contains.
 Subsets = Sequence[Sequence[int]]
 
 

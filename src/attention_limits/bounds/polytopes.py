@@ -16,12 +16,12 @@ from flint import fmpq, fmpq_mat
 from scipy.optimize import linprog
 
 from attention_limits.bounds.radon import (
-    CertificateError,
+    InvalidCertificateError,
     RadonPartition,
-    Separation,
+    SeparatingDirection,
     Subset,
+    check_direction,
     check_partition,
-    check_separation,
     exact_keys,
     exact_rows,
     null_space,
@@ -38,7 +38,7 @@ SUPPORT_TOLERANCE = 1e-9
 Guess = tuple[list[Fraction] | None, list[Fraction] | None]
 
 
-def separate(keys: Any, subset: Sequence[int]) -> Separation | RadonPartition:
+def separate(keys: Any, subset: Sequence[int]) -> SeparatingDirection | RadonPartition:
     """Decide exactly whether a subset of the keys is separable, with the certificate.
 
     Args:
@@ -65,11 +65,13 @@ def separate(keys: Any, subset: Sequence[int]) -> Separation | RadonPartition:
         certificate = _certificate(exact, chosen, outside, basis, *found)
         if certificate is not None:
             return certificate
-    raise CertificateError(f"no certificate for the subset {chosen}: exact linear programming gave a wrong answer")
+    raise InvalidCertificateError(
+        f"no certificate for the subset {chosen}: exact linear programming gave a wrong answer"
+    )
 
 
-def separate_all(keys: Any, sparsity: int) -> list[Separation] | RadonPartition:
-    """Separations of all q-subsets in lexicographic order, or the certificate of the first one that has none.
+def separate_all(keys: Any, sparsity: int) -> list[SeparatingDirection] | RadonPartition:
+    """Separating directions of all q-subsets in lexicographic order, or the certificate of the first one that has none.
 
     Raises:
         ValueError: unless 1 ≤ q < N.
@@ -140,12 +142,12 @@ def _certificate(
     basis: fmpq_mat,
     coordinates: list[Fraction] | None,
     multipliers: list[Fraction] | None,
-) -> Separation | RadonPartition | None:
+) -> SeparatingDirection | RadonPartition | None:
     """The checked certificate that z or ν stands for, None if the guess was wrong."""
     try:
         if coordinates is not None:
             column = fmpq_mat([[to_flint(z)] for z in coordinates])
-            return check_separation(exact, chosen, [to_fraction(row[0]) for row in (basis * column).tolist()])
+            return check_direction(exact, chosen, [to_fraction(row[0]) for row in (basis * column).tolist()])
         # Σ ν_j u_j lies in the affine hull of y: solve for the weights on y.
         assert multipliers is not None
         equations = fmpq_mat(
@@ -165,7 +167,7 @@ def _certificate(
                 return None
             weights[chosen[pivot]] = to_fraction(solved[row, len(chosen)])
         return check_partition(exact, chosen, [weights.get(j, Fraction(0)) for j in range(exact.nrows())])
-    except CertificateError:
+    except InvalidCertificateError:
         return None
 
 

@@ -31,12 +31,12 @@ Vector = tuple[Fraction, ...]
 Subset = tuple[int, ...]
 
 
-class CertificateError(ValueError):
+class InvalidCertificateError(ValueError):
     """A certificate that does not prove what it should."""
 
 
 @dataclass(frozen=True)
-class Separation:
+class SeparatingDirection:
     """A direction w with the same inner product on every key of y and a smaller one on every other key.
 
     Attributes:
@@ -103,11 +103,11 @@ def exact_keys(keys: Any) -> fmpq_mat:
     return fmpq_mat([[to_flint(Fraction(entry)) for entry in row] for row in table])
 
 
-def check_separation(keys: Any, subset: Sequence[int], direction: Sequence[Any]) -> Separation:
-    """The direction as a checked `Separation`.
+def check_direction(keys: Any, subset: Sequence[int], direction: Sequence[Any]) -> SeparatingDirection:
+    """The direction as a checked `SeparatingDirection`.
 
     Raises:
-        CertificateError: if its inner products differ on y, or another key's is not smaller.
+        InvalidCertificateError: if its inner products differ on y, or another key's is not smaller.
     """
     exact = exact_keys(keys)
     chosen = require_subset(exact.nrows(), subset)
@@ -116,18 +116,20 @@ def check_separation(keys: Any, subset: Sequence[int], direction: Sequence[Any])
     scores = [row[0] for row in (exact * vector).tolist()]
     gaps = [scores[chosen[0]] - score for j, score in enumerate(scores) if j not in chosen]
     if any(scores[j] != scores[chosen[0]] for j in chosen):
-        raise CertificateError(f"the inner products on the subset {chosen} differ")
+        raise InvalidCertificateError(f"the inner products on the subset {chosen} differ")
     if min(gaps) <= 0:
-        raise CertificateError(f"a key outside the subset {chosen} has as large an inner product as those inside")
+        raise InvalidCertificateError(
+            f"a key outside the subset {chosen} has as large an inner product as those inside"
+        )
     weights = tuple(to_fraction(row[0]) for row in vector.tolist())
-    return Separation(chosen, weights, to_fraction(min(gaps) / max(gaps)))
+    return SeparatingDirection(chosen, weights, to_fraction(min(gaps) / max(gaps)))
 
 
 def check_partition(keys: Any, subset: Sequence[int], weights: Sequence[Any]) -> RadonPartition:
     """The weights as a checked `RadonPartition`.
 
     Raises:
-        CertificateError: if they are no affine dependency of the keys, or are not ≤ 0 and somewhere < 0 off y.
+        InvalidCertificateError: if they are no affine dependency of the keys, or are not ≤ 0 and somewhere < 0 off y.
     """
     exact = exact_keys(keys)
     chosen = require_subset(exact.nrows(), subset)
@@ -135,9 +137,9 @@ def check_partition(keys: Any, subset: Sequence[int], weights: Sequence[Any]) ->
     partition = RadonPartition(chosen, tuple(Fraction(weight) for weight in weights))
     _require_dependency(exact, partition.weights)
     if not set(partition.positive) <= set(chosen):
-        raise CertificateError(f"the positive part {partition.positive} is not inside the subset {chosen}")
+        raise InvalidCertificateError(f"the positive part {partition.positive} is not inside the subset {chosen}")
     if set(partition.negative) <= set(chosen):
-        raise CertificateError(f"the negative part {partition.negative} is inside the subset {chosen}")
+        raise InvalidCertificateError(f"the negative part {partition.negative} is inside the subset {chosen}")
     return partition
 
 
@@ -198,7 +200,7 @@ def failing_cut(points: Any, sparsity: int) -> tuple[Subset, Vector]:
     subset = tuple(sorted(inside + free[: sparsity - len(inside)]))
     _require_dependency(exact, weights)
     if len(subset) != sparsity or any((weights[j] < 0) == (j in subset) for j in range(count) if weights[j]):
-        raise CertificateError(f"the weights do not keep {subset} from being cut off")
+        raise InvalidCertificateError(f"the weights do not keep {subset} from being cut off")
     return subset, weights
 
 
@@ -259,7 +261,7 @@ def null_space(matrix: fmpq_mat) -> fmpq_mat:
 def _require_dependency(exact: fmpq_mat, weights: Sequence[Fraction]) -> None:
     row = fmpq_mat([[to_flint(weight) for weight in weights]])
     if sum(weights) != 0 or any(entry != 0 for entry in (row * exact).tolist()[0]):
-        raise CertificateError("the weights are no affine dependency of the keys")
+        raise InvalidCertificateError("the weights are no affine dependency of the keys")
 
 
 def require_sparsity(tokens: int, sparsity: int) -> None:
@@ -282,10 +284,15 @@ def require_subset(tokens: int, subset: Sequence[int]) -> Subset:
 
 
 def to_flint(value: Fraction) -> fmpq:
-    """A Fraction as the rational type of the exact matrices."""
+    """A Fraction as the rational number type of the exact matrices; `to_fraction` is the inverse."""
     return fmpq(value.numerator, value.denominator)
 
 
 def to_fraction(value: fmpq) -> Fraction:
-    """Back again."""
+    """A rational number of the exact matrices as a Fraction, in lowest terms.
+
+    Example:
+        >>> to_fraction(fmpq(6, -4))
+        Fraction(-3, 2)
+    """
     return Fraction(int(value.p), int(value.q))

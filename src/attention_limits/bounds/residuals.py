@@ -25,7 +25,7 @@ LARGEST_ENUMERATION = 4_000_000
 
 Outputs = Int8[np.ndarray, "inputs tokens"]
 #: Which tokens each of several subsets contains.
-Subsets = Bool[np.ndarray, "subsets tokens"]
+SubsetMasks = Bool[np.ndarray, "subsets tokens"]
 
 
 class Machine(Enum):
@@ -183,7 +183,7 @@ def deferred_formula(num_tokens: int, sparsity: int, cut: int) -> int:
     return total
 
 
-def half_cut_pointers(num_tokens: int, sparsity: int) -> Subsets:
+def half_cut_pointers(num_tokens: int, sparsity: int) -> SubsetMasks:
     """Pointer sets of the last ⌈N/2⌉ tokens from whose outputs all of the first ⌊N/2⌋ values follow.
 
     With c = ⌊N/2⌋ the first c of them ask for r tokens of the prefix, in a pattern whose c × c matrix is regular, and
@@ -209,7 +209,7 @@ def half_cut_pointers(num_tokens: int, sparsity: int) -> Subsets:
     return pointers
 
 
-def fixed_pointer_outputs(pointers: Subsets, cut: int) -> int:
+def fixed_pointer_outputs(pointers: SubsetMasks, cut: int) -> int:
     """How many output vectors the prefix's signs give when the suffix's tokens have these pointers and fixed signs."""
     return _distinct_rows(_signs(cut) @ pointers[:, :cut].T.astype(np.int8))
 
@@ -222,7 +222,7 @@ def _require_cut(num_tokens: int, sparsity: int, cut: int) -> None:
     require(cut <= num_tokens, f"cut c = {cut} lies outside 0…{num_tokens}")
 
 
-def _allowed_subsets(machine: Machine, num_tokens: int, sparsity: int, position: int) -> Subsets:
+def _allowed_subsets(machine: Machine, num_tokens: int, sparsity: int, position: int) -> SubsetMasks:
     """The pointer sets that the token at this position, counted from 0, may have."""
     visible = {Machine.LOOK_BACK: position + 1, Machine.STRICT_LOOK_BACK: position}.get(machine, num_tokens)
     chosen = np.array(list(combinations(range(visible), sparsity)), dtype=np.int64).reshape(-1, sparsity)

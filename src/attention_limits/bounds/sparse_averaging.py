@@ -22,7 +22,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from attention_limits.bounds.protocols import Bits, Party, Receive, pack_numbers, run_protocol, unpack_numbers
-from attention_limits.constructions.keys import CertificateError
+from attention_limits.constructions.keys import MissingCertificateError
 from attention_limits.constructions.sparse_averaging import FixedPrecisionUnit, softmax_scale
 from attention_limits.hypotheses import require, require_disjointness_reduction, require_separating_accuracy
 from attention_limits.problems.sparse_averaging import SparseAveraging, SparseAveragingInputs, worst_case_error
@@ -151,7 +151,7 @@ def fixed_precision_protocol(
 
     Raises:
         ValueError: if the unit is for another problem, has no format, or has ε ≥ 1/q.
-        CertificateError: from Alice, if her string has no certificate under the keys agreed upon.
+        MissingCertificateError: from Alice, if her string has no certificate under the keys agreed upon.
     """
     require(unit.problem == reduction.problem, f"the unit is for {unit.problem}, not for {reduction.problem}")
     require_separating_accuracy(unit.accuracy, reduction.num_bits)
@@ -164,7 +164,7 @@ def fixed_precision_protocol(
     def write(string: Tensor) -> Bits:
         query = unit.queries(reduction.pointers(string.unsqueeze(0)).unsqueeze(1))[0, 0]
         if not torch.equal(unit.keys, keys):  # Bob doesn't have the new ones
-            raise CertificateError("no certificate for Alice's string under the keys that both know")
+            raise MissingCertificateError("no certificate for Alice's string under the keys that both know")
         return pack_numbers(query, form)
 
     return QueryProtocol(
@@ -194,7 +194,7 @@ def sign_protocol(reduction: DisjointnessReduction, accuracy: float) -> QueryPro
     return QueryProtocol(reduction, keys, q, write, read)
 
 
-class Outcome(NamedTuple):
+class QueryTally(NamedTuple):
     """What a query protocol did on all pairs of some strings of Alice's and some of Bob's."""
 
     wrong: int
@@ -206,7 +206,7 @@ class Outcome(NamedTuple):
     outputs: Float[Tensor, "alice bob"]
 
 
-def run_on_all(protocol: QueryProtocol, alice: Strings, bob: Bool[Tensor, "others num_bits"]) -> Outcome:
+def run_query_protocol(protocol: QueryProtocol, alice: Strings, bob: Bool[Tensor, "others num_bits"]) -> QueryTally:
     """One conversation for each string of Alice's; Bob answers for each of his; every answer is compared with DISJ."""
     outputs, wrong, messages = [], 0, set()
     for string in alice:
@@ -214,4 +214,4 @@ def run_on_all(protocol: QueryProtocol, alice: Strings, bob: Bool[Tensor, "other
         wrong += int((talk.bob_answer.meets != (string & bob).any(dim=1)).sum())
         outputs.append(talk.bob_answer.outputs[:, 0])
         messages.add(talk.transcript)
-    return Outcome(wrong, talk.num_bits, len(messages), torch.stack(outputs))
+    return QueryTally(wrong, talk.num_bits, len(messages), torch.stack(outputs))

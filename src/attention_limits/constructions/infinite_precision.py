@@ -17,16 +17,13 @@ from attention_limits.constructions.curves import (
     trigonometric_keys,
     trigonometric_queries,
 )
+from attention_limits.fixed_point import PrecisionError
 from attention_limits.hypotheses import require
 from attention_limits.models.attention import Attended
 from attention_limits.problems.sparse_averaging import SparseAveraging, SparseAveragingInputs, worst_case_error
 
 #: The curves that keys may lie on; each has 2q coordinates.
 CURVES = ("trigonometric", "moment")
-
-
-class PrecisionError(ValueError):
-    """Inputs for which the unit's float type is too small."""
 
 
 class InfinitePrecisionUnit(SparseAveragingUnit):

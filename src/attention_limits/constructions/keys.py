@@ -24,7 +24,7 @@ TABLE_ENTRIES = 2**23
 EQUALITY_TOLERANCE = 1e-7
 
 
-class CertificateError(ValueError):
+class MissingCertificateError(ValueError):
     """A subset for which these keys have no certificate."""
 
 
@@ -128,7 +128,7 @@ def certify(keys: Float[Tensor, "tokens embed_dim"], subsets: Int[Tensor, "subse
     """Checked certificates at unit margin: minimum norm where its margin reaches 1/2, else maximum margin.
 
     Raises:
-        CertificateError: naming the first subset for which neither exists.
+        MissingCertificateError: naming the first subset for which neither exists.
     """
     gram = gram_matrix(keys)
     minimum_norm = minimum_norm_certificates(gram, subsets)
@@ -140,7 +140,7 @@ def certify(keys: Float[Tensor, "tokens embed_dim"], subsets: Int[Tensor, "subse
         for index in fallback.nonzero().flatten().tolist():
             direction = maximum_margin_certificate(dense, subsets[index].cpu().numpy())
             if direction is None:
-                raise CertificateError(
+                raise MissingCertificateError(
                     f"{len(keys)} keys of {keys.shape[1]} coordinates have no certificate for the subset "
                     f"{subsets[index].tolist()}: use a larger embed_dim"
                 )

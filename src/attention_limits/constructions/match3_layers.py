@@ -25,7 +25,7 @@ from attention_limits.models.attention import MultiHeadAttention, SelfAttentionU
 from attention_limits.problems.matching import Match3
 
 #: How far any coordinate of a layer's output may be off, on top of rounding in float64, and the label is still right.
-MARGIN = 0.375
+OUTPUT_TOLERANCE = 0.375
 
 
 class Match3Layer(nn.Module):
@@ -36,7 +36,7 @@ class Match3Layer(nn.Module):
         table: what residue r becomes at position j, (places, modulus, model_dim), in float64. Places beyond N hold
             blank tokens: all their rows are equal.
         layer: the heads.
-        decide: outputs (…, value_dim) ↦ labels (…). It gives the same label within `MARGIN` in each coordinate.
+        decide: outputs (…, value_dim) ↦ labels (…), the same ones within `OUTPUT_TOLERANCE` in each coordinate.
     """
 
     def __init__(

@@ -11,10 +11,10 @@ u = unit roundoff (2^−24 in float32, 2^−53 in float64), σ the logistic func
 import math
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Num
 from torch import Tensor, nn
 
-from attention_limits.fixed_point import FixedPoint
+from attention_limits.fixed_point import FixedPoint, PrecisionError
 from attention_limits.hypotheses import require
 from attention_limits.models.attention import Attended, SelfAttentionUnit
 from attention_limits.problems.matching import Match2, Match2Others
@@ -22,10 +22,6 @@ from attention_limits.problems.matching import Match2, Match2Others
 #: A score's error in units of c u, tokens' and blank's together, as proved on the book's page. Cosines and sines come
 #: rounded from float64 in float32, and within one unit in the last place in float64.
 SCORE_ERROR = {torch.float32: 4.0, torch.float64: 5.5}
-
-
-class PrecisionError(ValueError):
-    """A float type that is too small for a problem's modulus."""
 
 
 def gap(modulus: int) -> float:
@@ -277,17 +273,17 @@ class ResidualUnit(CircleUnit):
         return min(int(math.pi / math.asin(min(1.0, math.sqrt(least / 2)))), super().largest_modulus(dtype))
 
 
-def centred(residues: Int[Tensor, "*shape"], modulus: int) -> Int[Tensor, "*shape"]:
-    """The representative nearest to 0, in −⌊M/2⌋ … ⌈M/2⌉ − 1.
+def centred(numbers: Num[Tensor, "*shape"], modulus: int) -> Num[Tensor, "*shape"]:
+    """The representative modulo M that is nearest to 0, in −⌊M/2⌋ … ⌈M/2⌉ − 1; integers, in any type.
 
     Example:
         >>> centred(torch.arange(5), 5).tolist(), centred(torch.arange(4), 4).tolist()
         ([0, 1, 2, -2, -1], [0, 1, -2, -1])
     """
-    return (residues + modulus // 2) % modulus - modulus // 2
+    return (numbers + modulus // 2) % modulus - modulus // 2
 
 
-def sufficient_format(problem: Match2, margin: float | None = None) -> FixedPoint:
+def match2_format(problem: Match2, margin: float | None = None) -> FixedPoint:
     """A fixed-point format in which every label of `match2_unit` is proved right: about 2 log₂ M bits.
 
     Entries are at most A = 2^⌈k/2⌉ in the queries and B = 2^⌊k/2⌋ in the keys, c = AB = 2^k. If each is off by at most
@@ -295,7 +291,7 @@ def sufficient_format(problem: Match2, margin: float | None = None) -> FixedPoin
     still gets more than σ(g/2).
 
     Example:
-        >>> sufficient_format(Match2(num_tokens=64, modulus=1024)).bits
+        >>> match2_format(Match2(num_tokens=64, modulus=1024)).bits
         22
     """
     unit = CircleUnit(problem, margin)
@@ -315,7 +311,7 @@ def match2_unit(problem: Match2, *, margin: float | None = None, form: FixedPoin
     Args:
         problem: any N ≥ 1 and M ≥ 2.
         margin: g ≥ 1 in nats: the right side of every label gets at least σ(g). 4 + ln N by default.
-        form: a fixed-point format to which all entries of queries and keys are rounded; see `sufficient_format`. Call
+        form: a fixed-point format to which all entries of queries and keys are rounded; see `match2_format`. Call
             ``.double()`` on the unit then.
 
     Raises:

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from scipy.stats import norm
 from torch import Tensor
 
-from attention_limits.constructions.keys import CertificateError, minimum_norm_certificates, random_sign_keys
+from attention_limits.constructions.keys import MissingCertificateError, minimum_norm_certificates, random_sign_keys
 from attention_limits.constructions.sparse_averaging import FixedPrecisionUnit, fixed_precision_unit, softmax_scale
 from attention_limits.fixed_point import FixedPoint
 from attention_limits.hypotheses import require
@@ -133,7 +133,7 @@ def smallest_unit(
         own_scale, unit.scale = unit.scale, 1.0
         try:
             directions = unit.queries(subsets.unsqueeze(1))[:, 0]
-        except CertificateError:
+        except MissingCertificateError:
             continue
         for scale in (own_scale * share for share in SCALE_SHARES):
             queries = scale * directions

@@ -11,13 +11,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from attention_limits.constructions.averaging_unit import SparseAveragingUnit, error_bound, softmax_scale
-from attention_limits.constructions.infinite_precision import (
-    InfinitePrecisionUnit,
-    PrecisionError,
-    infinite_precision_unit,
-)
-from attention_limits.constructions.keys import CertificateError, certify, random_sign_keys
-from attention_limits.fixed_point import FixedPoint, SaturationError
+from attention_limits.constructions.infinite_precision import InfinitePrecisionUnit, infinite_precision_unit
+from attention_limits.constructions.keys import MissingCertificateError, certify, random_sign_keys
+from attention_limits.fixed_point import FixedPoint, PrecisionError, SaturationError
 from attention_limits.hypotheses import require, require_accuracy, require_integer
 from attention_limits.problems.sparse_averaging import SparseAveraging
 
@@ -103,7 +99,7 @@ class FixedPrecisionUnit(SparseAveragingUnit):
 
         Raises:
             ValueError: if ε is too fine for the unit's float type.
-            CertificateError: if the last draw left a subset without a certificate.
+            MissingCertificateError: if the last draw left a subset without a certificate.
             SaturationError: if the last draw gave a query outside the range of `format`.
         """
         dtype = self.keys.dtype
@@ -119,7 +115,7 @@ class FixedPrecisionUnit(SparseAveragingUnit):
                 queries = self.scale * certify(self.keys.float(), subsets).directions
                 rounded = queries if self.format is None else self.format.round(queries)
                 break
-            except (CertificateError, SaturationError):
+            except (MissingCertificateError, SaturationError):
                 if attempt == MAX_DRAWS:
                     raise
                 self.keys.copy_(random_sign_keys(*self.keys.shape, generator=self.generator))

@@ -72,7 +72,13 @@ class AveragingTrial(Trial):
     num_layers: int = 1
     num_samples: int = 0
 
-    architectures: ClassVar[tuple[str, ...]] = ("attention", "address", "feedforward", "lstm", "bidirectional lstm")
+    known_architectures: ClassVar[tuple[str, ...]] = (
+        "attention",
+        "address",
+        "feedforward",
+        "lstm",
+        "bidirectional lstm",
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

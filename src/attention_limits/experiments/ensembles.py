@@ -18,7 +18,7 @@ from attention_limits.experiments.training import (
     Batch,
     Loss,
     Schedule,
-    State,
+    StateDict,
     TrainingRun,
     mean_squared_error,
 )
@@ -93,7 +93,7 @@ def train_ensemble(
     stacked = _stack([dict(model.named_parameters()) for model in models])
     base = copy.deepcopy(models[0]).to("meta")  # the computation; its own parameters are never used
 
-    def loss_of_one(parameters: State, tokens: Tensor, targets: Tensor) -> Tensor:
+    def loss_of_one(parameters: StateDict, tokens: Tensor, targets: Tensor) -> Tensor:
         return loss_function(functional_call(base, parameters, (tokens,)), targets)
 
     losses_of_all = vmap(loss_of_one)
@@ -127,11 +127,11 @@ def train_ensemble(
     return [TrainingRun((row / unit).tolist()) for row, unit in zip(losses_by_model, variances, strict=True)]
 
 
-def _stack(states: Sequence[State]) -> State:
+def _stack(states: Sequence[StateDict]) -> StateDict:
     """Parameters with a leading axis of models, padded with zeros to the widest."""
     names = [list(state) for state in states]
     require(all(other == names[0] for other in names), f"models of one architecture are needed, got {names}")
-    stacked: State = {}
+    stacked: StateDict = {}
     for name, first in states[0].items():
         of_all = [state[name].detach() for state in states]
         require(len({tensor.ndim for tensor in of_all}) == 1, f"parameter {name} must have as many axes in all models")

@@ -47,7 +47,7 @@ class Store:
 
     def path(self, trial: Trial) -> Path:
         """Where the record of ``trial`` lies if there is one."""
-        return self.folder / f"{_digest({'trial': describe(trial), 'code': trial.code})}.json"
+        return self.folder / f"{_digest({'trial': trial_as_json(trial), 'code': trial.code})}.json"
 
     def check_writable(self) -> None:
         """Refuse a folder that can't be written, before anything is trained for it; sweep up what killed writers left.
@@ -74,7 +74,7 @@ class Store:
             trouble = ""
             if checksum != _digest(record):
                 trouble = "its checksum does not fit"
-            elif record["trial"] != describe(trial) or record["code"] != trial.code:
+            elif record["trial"] != trial_as_json(trial) or record["code"] != trial.code:
                 trouble = "it is the record of something else"
         except FileNotFoundError:
             return None
@@ -92,7 +92,7 @@ class Store:
             StoreError: if it can't be written, a full disk among the reasons; what was there before is still there.
         """
         record: dict[str, Any] = {
-            "trial": describe(trial),
+            "trial": trial_as_json(trial),
             "code": trial.code,
             "result": result,
             "seed": trial.seed,
@@ -118,7 +118,7 @@ class Store:
         print(f"record {path.name} is not used: {reason}. It is now {aside}", file=sys.stderr, flush=True)
 
 
-def describe(trial: Trial) -> dict[str, Any]:
+def trial_as_json(trial: Trial) -> dict[str, Any]:
     """A trial as JSON: its kind and all of its fields."""
     return {"kind": type(trial).__name__, **asdict(trial)}
 

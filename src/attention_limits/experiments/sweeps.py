@@ -34,7 +34,7 @@ class SweepError(RuntimeError):
 
 @dataclass
 class Sweep:
-    """Computes trials through a store: a `trials.Run`.
+    """Computes trials through a store: a `trials.TrialRunner`.
 
     Args:
         store: the one of this book by default.

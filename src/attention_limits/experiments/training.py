@@ -25,7 +25,8 @@ from attention_limits.models.attention import (
 from attention_limits.problems.sparse_averaging import SparseAveraging, SparseAveragingInputs
 from attention_limits.runtime import progress
 
-State = dict[str, Tensor]
+#: A model's tensors by name, as `state_dict` and `named_parameters` name them.
+StateDict = dict[str, Tensor]
 #: From a model's outputs and the targets to one number, the mean over the batch.
 Loss = Callable[[Tensor, Tensor], Tensor]
 #: Steps whose samples are drawn at once, which takes half the time of drawing step by step.
@@ -105,7 +106,7 @@ class TrainingRun:
     """What training leaves: the relative training error of every step done, and the states asked for."""
 
     errors: list[float] = field(default_factory=list)
-    snapshots: dict[int, State] = field(default_factory=dict)
+    snapshots: dict[int, StateDict] = field(default_factory=dict)
     #: True if Ctrl-C ended it early; the model is then whole, after `steps_done` complete steps.
     interrupted: bool = False
 
@@ -171,7 +172,7 @@ def train(
     return run
 
 
-def _copy_state(model: nn.Module) -> State:
+def _copy_state(model: nn.Module) -> StateDict:
     return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
 
 

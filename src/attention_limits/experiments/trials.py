@@ -29,7 +29,7 @@ from attention_limits.hypotheses import require, require_integer
 #: What a trial leaves: numbers by name, and the learning curve as a list.
 Result = dict[str, Any]
 #: Computes trials, in their order: in this process (`run_trials`), or through a store and many processes (`sweeps`).
-Run = Callable[[Sequence["Trial"]], list[Result]]
+TrialRunner = Callable[[Sequence["Trial"]], list[Result]]
 #: Points of a learning curve: the training error averaged over as many stretches of equal length.
 CURVE_POINTS = 50
 #: Test samples are drawn from a seed of their own, the same for all trials of one problem.
@@ -41,7 +41,7 @@ class Trial(ABC):
     """One model to train, and all that its result depends on.
 
     Args:
-        architecture: one of `architectures`.
+        architecture: one of `known_architectures`.
         num_tokens: N.
         num_steps: steps of Adam; the first 100, or half of them if that is less, are warm-up.
         batch_size: samples of a step.
@@ -62,7 +62,7 @@ class Trial(ABC):
     size: int = 64
 
     #: The architectures that this kind of trial knows.
-    architectures: ClassVar[tuple[str, ...]] = ()
+    known_architectures: ClassVar[tuple[str, ...]] = ()
     #: `trial_digest`, taken when the class was loaded: a file that is edited later is not what runs.
     code: ClassVar[str]
 
@@ -71,8 +71,10 @@ class Trial(ABC):
         cls.code = trial_digest(cls)
 
     def __post_init__(self) -> None:
-        known = ", ".join(self.architectures)
-        require(self.architecture in self.architectures, f"unknown architecture {self.architecture!r}: use {known}")
+        known = ", ".join(self.known_architectures)
+        require(
+            self.architecture in self.known_architectures, f"unknown architecture {self.architecture!r}: use {known}"
+        )
         for name in ("num_tokens", "num_steps", "batch_size"):
             require_integer(name, getattr(self, name), 1)
         require_integer("seed", self.seed, 0)

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from attention_limits.hypotheses import require, require_integer
 from attention_limits.problems.sparse_averaging import SparseAveraging, SparseAveragingInputs
 
-State = Bool[Tensor, "batch bits"]
+#: The state of a machine at one place, for each input of a batch.
+StateBits = Bool[Tensor, "batch bits"]
 
 
 class StoreRun(NamedTuple):
@@ -27,9 +28,9 @@ class StoreRun(NamedTuple):
     #: Σ_{j ∈ y_i} z_j, q times the outputs.
     sums: Int[Tensor, "batch tokens"]
     #: For each layer, the forward state at the cuts 0 … N − 1; after token N no output is left that would read it.
-    forward_states: list[list[State]]
+    forward_states: list[list[StateBits]]
     #: For each layer, the backward state at the cuts 1 … N; at cut 0 nothing would read it.
-    backward_states: list[list[State]]
+    backward_states: list[list[StateBits]]
 
     @property
     def bits(self) -> int:
@@ -78,7 +79,7 @@ class ValueStore:
         return run
 
     @staticmethod
-    def _states(signs: Bool[Tensor, "batch tokens"], block: list[int], order: list[int]) -> list[State]:
+    def _states(signs: Bool[Tensor, "batch tokens"], block: list[int], order: list[int]) -> list[StateBits]:
         """The states before each token, in the order of reading."""
         states = [signs[:, :0]]
         for position in order[:-1]:

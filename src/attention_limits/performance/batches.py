@@ -69,7 +69,7 @@ def _errors(
     return torch.tensor([run.errors[:COMPARED_STEPS] for run in runs])
 
 
-class Subsets(NamedTuple):
+class CertificateInputs(NamedTuple):
     """The Gram matrix of sign keys, and subsets that ask for certificates."""
 
     gram: Float[Tensor, "tokens tokens"]
@@ -79,13 +79,13 @@ class Subsets(NamedTuple):
 def certificate_contest(num_tokens: int, sparsity: int, num_subsets: int, seed: int) -> Contest:
     """Minimum-norm certificates and their margins for random subsets of random sign keys."""
 
-    def draw() -> Subsets:
+    def draw() -> CertificateInputs:
         generator = torch.Generator().manual_seed(seed)
         keys = random_sign_keys(num_tokens, default_embed_dim(num_tokens, sparsity), generator=generator)
         ranks = torch.rand(num_subsets, num_tokens, generator=generator)
-        return Subsets(gram_matrix(keys), ranks.topk(sparsity, dim=1).indices.sort(dim=1).values)
+        return CertificateInputs(gram_matrix(keys), ranks.topk(sparsity, dim=1).indices.sort(dim=1).values)
 
-    def one_by_one(inputs: Subsets) -> tuple[Tensor, ...]:
+    def one_by_one(inputs: CertificateInputs) -> tuple[Tensor, ...]:
         found = [minimum_norm_certificates(inputs.gram, subset) for subset in inputs.subsets.split(1)]
         return tuple(torch.cat(parts) for parts in zip(*found, strict=True))
 

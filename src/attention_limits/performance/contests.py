@@ -16,8 +16,8 @@ from torch import Tensor
 from attention_limits.hypotheses import require
 
 #: What a way returns: one tensor or several, the same ones for all ways of a contest.
-Result = Tensor | tuple[Tensor, ...]
-Way = Callable[[Any], Result]
+Answer = Tensor | tuple[Tensor, ...]
+Way = Callable[[Any], Answer]
 Clock = Callable[[], float]
 
 
@@ -25,7 +25,7 @@ class DisagreementError(ValueError):
     """A way whose results are not those of the first one."""
 
 
-class Spread(NamedTuple):
+class Quartiles(NamedTuple):
     """A median between the lower and the upper quartile."""
 
     low: float
@@ -33,7 +33,7 @@ class Spread(NamedTuple):
     high: float
 
 
-class Growth(NamedTuple):
+class GrowthExponent(NamedTuple):
     """The exponent a of seconds ~ N^a, with its 95 % interval."""
 
     low: float
@@ -75,10 +75,10 @@ class Contest:
             DisagreementError: naming contest, way and deviation, if it is above the tolerance.
         """
         names = list(self.ways)
-        expected = _results(self.ways[names[0]](inputs))
+        expected = _tensors(self.ways[names[0]](inputs))
         found = {names[0]: 0.0}
         for name in names[1:]:
-            found[name] = _deviation(_results(self.ways[name](inputs)), expected)
+            found[name] = _deviation(_tensors(self.ways[name](inputs)), expected)
             if not found[name] <= self.tolerance:
                 raise DisagreementError(
                     f"{self.title}: {name!r} deviates from {names[0]!r} by {found[name]:.3g}, "
@@ -99,14 +99,14 @@ class Measurement:
     count: int
 
     @property
-    def spread(self) -> Spread:
+    def quartiles(self) -> Quartiles:
         """Seconds of one call."""
-        return spread(self.seconds)
+        return quartiles(self.seconds)
 
     @property
     def rate(self) -> float:
         """Inputs answered in a second, by the median."""
-        return self.count / self.spread.median
+        return self.count / self.quartiles.median
 
 
 def race(
@@ -146,22 +146,22 @@ def race(
     ]
 
 
-def spread(numbers: Sequence[float]) -> Spread:
+def quartiles(numbers: Sequence[float]) -> Quartiles:
     """Median and quartiles.
 
     Example:
-        >>> spread([1.0, 2.0, 3.0, 4.0, 5.0])
-        Spread(low=2.0, median=3.0, high=4.0)
+        >>> quartiles([1.0, 2.0, 3.0, 4.0, 5.0])
+        Quartiles(low=2.0, median=3.0, high=4.0)
     """
-    return Spread(*np.quantile(numbers, (0.25, 0.5, 0.75)).tolist())
+    return Quartiles(*np.quantile(numbers, (0.25, 0.5, 0.75)).tolist())
 
 
-def ratio(measurement: Measurement, other: Measurement) -> Spread:
+def ratio(measurement: Measurement, other: Measurement) -> Quartiles:
     """How many times longer ``other`` takes, from the quotients of each round's two times."""
-    return spread([theirs / ours for ours, theirs in zip(measurement.seconds, other.seconds, strict=True)])
+    return quartiles([theirs / ours for ours, theirs in zip(measurement.seconds, other.seconds, strict=True)])
 
 
-def growth(sizes: Sequence[int], seconds: Sequence[float]) -> Growth:
+def growth_exponent(sizes: Sequence[int], seconds: Sequence[float]) -> GrowthExponent:
     """The slope of log seconds over log size by least squares, with its 95 % interval from Student's distribution.
 
     Raises:
@@ -172,11 +172,11 @@ def growth(sizes: Sequence[int], seconds: Sequence[float]) -> Growth:
     require(len(set(sizes)) >= 3, f"a growth exponent with an interval needs three sizes, got {list(sizes)}")
     model = sm.OLS(np.log(seconds), sm.add_constant(np.log(sizes))).fit()
     low, high = model.conf_int(alpha=0.05)[1]
-    return Growth(float(low), float(model.params[1]), float(high))
+    return GrowthExponent(float(low), float(model.params[1]), float(high))
 
 
-def _results(result: Result) -> tuple[Tensor, ...]:
-    return result if isinstance(result, tuple) else (result,)
+def _tensors(answer: Answer) -> tuple[Tensor, ...]:
+    return answer if isinstance(answer, tuple) else (answer,)
 
 
 def _deviation(found: tuple[Tensor, ...], expected: tuple[Tensor, ...]) -> float:

@@ -26,8 +26,8 @@ _ENVIRONMENT = {"OMP_NUM_THREADS": "1", "PYTHONUTF8": "1", "MALLOC_MMAP_THRESHOL
 _PROCESS = Path("/proc/self")
 
 
-class Growth(NamedTuple):
-    """What one call of a form took."""
+class MemoryUse(NamedTuple):
+    """The memory that one call of a form took."""
 
     form: str
     num_tokens: int
@@ -37,8 +37,8 @@ class Growth(NamedTuple):
     num_bytes: int
 
 
-def memory_growth(form: str, num_tokens: int, embed_dim: int, value_dim: int, passes: str) -> Growth:
-    """The growth of the peak of resident memory, measured in a process of its own with one thread.
+def memory_use(form: str, num_tokens: int, embed_dim: int, value_dim: int, passes: str) -> MemoryUse:
+    """How far a call raises the peak of resident memory, measured in a process of its own with one thread.
 
     Args:
         form: a name in `attention.FORMS`.
@@ -57,7 +57,7 @@ def memory_growth(form: str, num_tokens: int, embed_dim: int, value_dim: int, pa
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
         raise RuntimeError(f"measuring the memory of {form} at N = {num_tokens} failed: {last}")
-    return Growth(form, num_tokens, embed_dim, value_dim, passes, int(done.stdout))
+    return MemoryUse(form, num_tokens, embed_dim, value_dim, passes, int(done.stdout))
 
 
 def _measure(form: str, num_tokens: int, embed_dim: int, value_dim: int, passes: str) -> int:

@@ -17,9 +17,9 @@ import pandas as pd
 import torch
 
 from attention_limits.dependencies import code_digest, dependencies
-from attention_limits.performance.contests import Contest, Measurement, growth, race, ratio
-from attention_limits.performance.memory import Growth
-from attention_limits.performance.roofline import Machine, machine, probes
+from attention_limits.performance.contests import Contest, Measurement, growth_exponent, race, ratio
+from attention_limits.performance.memory import MemoryUse
+from attention_limits.performance.roofline import MachineRates, machine_rates, probes
 
 #: Under which the machine's description lies in ``machine_info``.
 FACTS_KEY = "attention_limits"
@@ -38,14 +38,14 @@ class Report:
         facts: processor, threads, versions and code, as `machine_facts` gives them.
         measurements: of all races.
         machine: its best rates.
-        memory: growth of single calls, a process each.
+        memory: of single calls, a process each.
     """
 
     when: str
     facts: Mapping[str, Any]
     measurements: Sequence[Measurement]
-    machine: Machine
-    memory: Sequence[Growth]
+    machine: MachineRates
+    memory: Sequence[MemoryUse]
 
     def about(self, topic: str) -> list[Measurement]:
         """The measurements of one topic."""
@@ -77,10 +77,10 @@ def machine_facts() -> dict[str, Any]:
     return {"processor": _processor(), "threads": torch.get_num_threads(), "versions": versions, "code": code}
 
 
-def measure_report(contests: Sequence[Contest], budget: float, memory: Sequence[Growth]) -> Report:
+def measure_report(contests: Sequence[Contest], budget: float, memory: Sequence[MemoryUse]) -> Report:
     """Race all contests and the machine's probes now, each for about ``budget`` seconds."""
     raced = [measurement for contest in contests for measurement in race(contest, budget)]
-    rates = machine([measurement for probe in probes() for measurement in race(probe, budget)])
+    rates = machine_rates([measurement for probe in probes() for measurement in race(probe, budget)])
     return Report(datetime.now(UTC).isoformat(timespec="seconds"), machine_facts(), raced, rates, memory)
 
 
@@ -96,7 +96,7 @@ def race_details(measurement: Measurement, first: Measurement) -> dict[str, Any]
     }
 
 
-def memory_details(taken: Growth) -> dict[str, Any]:
+def memory_details(taken: MemoryUse) -> dict[str, Any]:
     """What ``extra_info`` says of one call's memory."""
     return {"memory": taken._asdict()}
 
@@ -111,10 +111,10 @@ def read_report(path: Path) -> Report:
         content = json.loads(path.read_text(encoding="utf-8"))
         entries = content["benchmarks"]
         races = [entry for entry in entries if "topic" in entry["extra_info"]]
-        taken = [Growth(**entry["extra_info"]["memory"]) for entry in entries if "memory" in entry["extra_info"]]
+        taken = [MemoryUse(**entry["extra_info"]["memory"]) for entry in entries if "memory" in entry["extra_info"]]
         measurements = [_measurement(entry) for entry in races]
         return Report(
-            content["datetime"], content["machine_info"][FACTS_KEY], measurements, machine(measurements), taken
+            content["datetime"], content["machine_info"][FACTS_KEY], measurements, machine_rates(measurements), taken
         )
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ValueError(f"{path} cannot be read as JSON: {error}") from error
@@ -131,7 +131,7 @@ def _measurement(entry: Mapping[str, Any]) -> Measurement:
     return Measurement(own["topic"], own["way"], own["sizes"], seconds, own["deviation"], own["count"])
 
 
-def comparison(measurements: Sequence[Measurement]) -> pd.DataFrame:
+def timing_table(measurements: Sequence[Measurement]) -> pd.DataFrame:
     """A row for each way and contest: sizes, milliseconds with quartiles, and how many times faster than the first way.
 
     Columns: the sizes' letters, way, ms, ms low, ms high, times faster, low, high, rounds, per second.
@@ -140,7 +140,7 @@ def comparison(measurements: Sequence[Measurement]) -> pd.DataFrame:
     rows = []
     for one in measurements:
         plain = first.setdefault((one.topic, *one.sizes.items()), one)
-        low, median, high = (1e3 * seconds for seconds in one.spread)
+        low, median, high = (1e3 * seconds for seconds in one.quartiles)
         faster = ratio(one, plain)
         rows.append(
             {
@@ -159,7 +159,7 @@ def comparison(measurements: Sequence[Measurement]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def wide(measurements: Sequence[Measurement], column: str, across: str = "way") -> pd.DataFrame:
+def wide_timing_table(measurements: Sequence[Measurement], column: str, across: str = "way") -> pd.DataFrame:
     """Medians with their quartiles, *median (lower–upper)*, a column for each way or each value of one size.
 
     Args:
@@ -167,7 +167,7 @@ def wide(measurements: Sequence[Measurement], column: str, across: str = "way") 
         column: ms, or times faster.
         across: what the columns stand for: way, or a size's letter. The rows are what is left of sizes and way.
     """
-    table = comparison(measurements)
+    table = timing_table(measurements)
     low, high = ("ms low", "ms high") if column == "ms" else ("low", "high")
     rows: dict[tuple[Any, ...], dict[str, Any]] = {}
     for record in table.to_dict("records"):
@@ -197,12 +197,12 @@ def growth_table(measurements: Sequence[Measurement], *, follow: Sequence[str] =
     series: dict[tuple[Any, ...], list[tuple[int, float]]] = {}
     for one in measurements:
         fixed = tuple((letter, size) for letter, size in one.sizes.items() if letter not in ("N", *follow))
-        series.setdefault((*fixed, ("way", one.way)), []).append((int(one.sizes["N"]), one.spread.median))
+        series.setdefault((*fixed, ("way", one.way)), []).append((int(one.sizes["N"]), one.quartiles.median))
     rows = []
     for key, points in series.items():
         sizes, seconds = zip(*points, strict=True)
         if len(set(sizes)) >= 3:
-            low, exponent, high = growth(sizes, seconds)
+            low, exponent, high = growth_exponent(sizes, seconds)
             span = {"from": min(sizes), "to": max(sizes)}
             rows.append({**dict(key), **span, "exponent": exponent, "low": low, "high": high})
     return pd.DataFrame(rows)

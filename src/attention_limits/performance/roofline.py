@@ -21,7 +21,7 @@ MATRIX, CACHED, LARGE = 1024, 2**17, 2**24
 
 
 @dataclass(frozen=True)
-class Machine:
+class MachineRates:
     """Rates of one thread in float32.
 
     Attributes:
@@ -62,7 +62,7 @@ def _arrays() -> list[Tensor]:
     return [torch.ones(LARGE), torch.zeros(LARGE)]
 
 
-def machine(measurements: Sequence[Measurement]) -> Machine:
+def machine_rates(measurements: Sequence[Measurement]) -> MachineRates:
     """The rates from the best rounds of the probes.
 
     Raises:
@@ -71,17 +71,17 @@ def machine(measurements: Sequence[Measurement]) -> Machine:
     best = {m.way: m.count / min(m.seconds) for m in measurements if m.topic == TOPIC}
     for name in ("matrix product", "2^x", "copy"):
         require(name in best, f"the measurements of the machine lack {name!r}")
-    return Machine(best["matrix product"], 1 / best["2^x"], best["copy"])
+    return MachineRates(best["matrix product"], 1 / best["2^x"], best["copy"])
 
 
-def floor(num_tokens: int, embed_dim: int, value_dim: int, of: Machine) -> float:
+def floor(num_tokens: int, embed_dim: int, value_dim: int, of: MachineRates) -> float:
     """The least seconds of a forward pass that visits all N³ scores: 2N³(m + d) operations and N³ exponentials.
 
     A bound under the assumption that arithmetic does not overlap with exponentials, as on one thread in float32. A form
     that visits unordered pairs does half of it.
 
     Example:
-        >>> floor(10, 3, 1, Machine(flops=8000.0, exp_seconds=0.5, bandwidth=1.0))
+        >>> floor(10, 3, 1, MachineRates(flops=8000.0, exp_seconds=0.5, bandwidth=1.0))
         501.0
     """
     scores = num_tokens**3

@@ -14,11 +14,11 @@ from attention_limits.experiments.studies.architectures import (
     PEAK_RATES,
     RATES_TRIED,
     TIMING_STEPS,
-    architectures,
+    compare_architectures,
     counted_size,
-    curves,
-    spread,
+    learning_curves,
     steps_to_reach,
+    summarise_errors,
 )
 from attention_limits.experiments.trials import Result, Trial, matched_size, num_parameters, run_trials
 
@@ -54,7 +54,7 @@ def calls_and_frame() -> tuple[list[list[Trial]], pd.DataFrame]:
         calls.append(list(trials))
         return run_trials(trials)
 
-    return calls, architectures(run, **TINY)
+    return calls, compare_architectures(run, **TINY)
 
 
 def test_the_study_has_a_row_for_each_trial_of_its_grid(
@@ -139,15 +139,15 @@ def test_the_declared_rates_lie_among_those_that_were_tried() -> None:
 def test_the_interval_of_a_spread_covers_the_true_mean_as_often_as_it_says() -> None:
     generator = np.random.default_rng(3)
     draws = np.exp(generator.normal(math.log(0.2), 0.5, size=(2000, 5)))
-    covered = sum(found.low <= 0.2 <= found.high for found in map(spread, draws.tolist()))
+    covered = sum(found.low <= 0.2 <= found.high for found in map(summarise_errors, draws.tolist()))
     assert covered / 2000 == pytest.approx(0.95, abs=0.02)  # four standard deviations of a proportion
 
 
 def test_a_spread_reports_range_and_median() -> None:
-    found = spread([0.4, 0.1, 0.2])
+    found = summarise_errors([0.4, 0.1, 0.2])
     assert (found.least, found.median, found.most) == (0.1, 0.2, 0.4)
     assert found.low < 0.2 < found.high  # the geometric mean
-    assert math.isnan(spread([0.3]).low)
+    assert math.isnan(summarise_errors([0.3]).low)
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_a_spread_reports_range_and_median() -> None:
 )
 def test_a_spread_refuses_what_is_no_error(errors: list[float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        spread(errors)
+        summarise_errors(errors)
 
 
 def test_a_curve_that_dips_and_comes_back_has_not_reached_the_level() -> None:
@@ -168,7 +168,7 @@ def test_a_curve_that_dips_and_comes_back_has_not_reached_the_level() -> None:
 
 def test_curves_are_placed_at_the_middle_of_their_stretches() -> None:
     frame = pd.DataFrame({"num_steps": [100, 100], "curve": [[1.0, 0.5], [0.9, 0.3]]})
-    steps, errors = curves(frame)
+    steps, errors = learning_curves(frame)
     assert steps.tolist() == [25, 75]
     assert errors.tolist() == [[1.0, 0.5], [0.9, 0.3]]
 
@@ -176,7 +176,7 @@ def test_curves_are_placed_at_the_middle_of_their_stretches() -> None:
 def test_curves_of_different_lengths_are_refused() -> None:
     frame = pd.DataFrame({"num_steps": [100, 200], "curve": [[1.0], [0.9]]})
     with pytest.raises(ValueError, match=r"as many steps are needed, got \[.*100.*200.*\]"):
-        curves(frame)
+        learning_curves(frame)
 
 
 def test_a_size_needs_a_number_of_parameters() -> None:

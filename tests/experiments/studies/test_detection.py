@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from attention_limits.experiments.studies.detection import (
-    ARCHITECTURES,
+    DETECTION_ARCHITECTURES,
     accuracy_table,
     conjecture,
     detection_trials,
@@ -29,7 +29,7 @@ GRID: dict[str, Any] = {
 
 def test_the_grid_has_every_length_architecture_and_seed_with_like_numbers_of_labels_and_parameters() -> None:
     trials = detection_trials("match3", **GRID)
-    assert len(set(trials)) == len(trials) == 2 * len(ARCHITECTURES) * 2
+    assert len(set(trials)) == len(trials) == 2 * len(DETECTION_ARCHITECTURES) * 2
     assert {trial.seed for trial in trials} == {7, 8}
     assert {(trial.num_tokens, trial.batch_size) for trial in trials} == {(3, 5), (5, 3)}
 

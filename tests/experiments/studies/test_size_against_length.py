@@ -13,7 +13,7 @@ from scipy import stats
 from attention_limits.bounds.mean_error import least_mean_error
 from attention_limits.experiments.averaging import AveragingTrial
 from attention_limits.experiments.studies.size_against_length import (
-    ARCHITECTURES,
+    SEARCHED_ARCHITECTURES,
     brackets,
     fit_growth,
     ladder,
@@ -40,7 +40,7 @@ TINY: dict[str, Any] = {
 
 
 def answering(needed: Callable[[AveragingTrial], float]) -> Callable[[Sequence[Any]], list[Result]]:
-    """A `Run` in which exactly the sizes from ``needed`` on reach the error; it remembers its calls."""
+    """A `TrialRunner` in which exactly the sizes from ``needed`` on reach the error; it remembers its calls."""
 
     def run(trials: Sequence[Any]) -> list[Result]:
         run.calls.append(list(trials))  # type: ignore[attr-defined]
@@ -75,7 +75,7 @@ def test_the_search_brackets_the_size_that_is_needed(needed: int) -> None:
     run = answering(lambda trial: needed)
     found = brackets(size_against_length(run, **TINY))
     assert len(found) == 2 * (2 + 1 + 1)
-    sizes = dict(zip(ARCHITECTURES, map(ladder, TINY["size_caps"]), strict=True))
+    sizes = dict(zip(SEARCHED_ARCHITECTURES, map(ladder, TINY["size_caps"]), strict=True))
     for row in found.itertuples():
         of_architecture = [0, *sizes[row.architecture], math.inf]
         place = of_architecture.index(row.failed)
@@ -99,7 +99,7 @@ def test_all_open_searches_share_a_round() -> None:
     run = answering(lambda trial: 1 if trial.architecture == "attention" else math.inf)
     trials = size_against_length(run, **TINY)
     rounds = trials.groupby("round")["architecture"].agg(set)
-    assert rounds[0] == set(ARCHITECTURES)
+    assert rounds[0] == set(SEARCHED_ARCHITECTURES)
     assert set().union(*rounds[1:]) == {"attention"}  # the others failed at the cap
     assert list(trials["round"]) == sorted(trials["round"])
 

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from scipy import stats
 
 from attention_limits.experiments.averaging import AveragingTrial
-from attention_limits.experiments.trials import Run, matched_size, num_parameters
+from attention_limits.experiments.trials import TrialRunner, matched_size, num_parameters
 from attention_limits.hypotheses import require
 
 #: Adam's rate after the warm-up, for each architecture. Found with one seed at N = 20, q = 3, d' = 4, 1,500 steps and
@@ -33,8 +33,8 @@ TIMING_STEPS = 100
 _FIELDS = ("architecture", "size", "num_layers", "num_samples", "num_steps", "peak_rate", "seed")
 
 
-def architectures(
-    run: Run,
+def compare_architectures(
+    run: TrialRunner,
     *,
     num_tokens: int,
     sparsity: int,
@@ -152,7 +152,7 @@ def counted_size(trial: AveragingTrial) -> int:
     return trial.size
 
 
-class Spread(NamedTuple):
+class ErrorSummary(NamedTuple):
     """Errors of several seeds, in short."""
 
     least: float
@@ -163,22 +163,22 @@ class Spread(NamedTuple):
     high: float
 
 
-def spread(errors: Sequence[float]) -> Spread:
+def summarise_errors(errors: Sequence[float]) -> ErrorSummary:
     """Range and median of errors, and Student's 95 % interval of their geometric mean.
 
     Raises:
         ValueError: for no error at all, and for one that is not positive and finite.
     """
     values = np.asarray(errors, dtype=float)
-    require(values.size > 0, "a spread needs at least one error, got none")
+    require(values.size > 0, "a summary needs at least one error, got none")
     require(bool((np.isfinite(values) & (values > 0)).all()), f"errors must be positive and finite, got {errors}")
     low = high = math.nan
     if values.size > 1 and np.ptp(values) > 0:
         low, high = np.exp(stats.ttest_1samp(np.log(values), 0).confidence_interval(0.95))
-    return Spread(values.min(), float(np.median(values)), values.max(), float(low), float(high))
+    return ErrorSummary(values.min(), float(np.median(values)), values.max(), float(low), float(high))
 
 
-def curves(trials: pd.DataFrame) -> tuple[Float[np.ndarray, " points"], Float[np.ndarray, "seeds points"]]:
+def learning_curves(trials: pd.DataFrame) -> tuple[Float[np.ndarray, " points"], Float[np.ndarray, "seeds points"]]:
     """Learning curves of trials of as many steps: the steps at the middle of each stretch, and a row of errors a trial.
 
     Raises:

@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from attention_limits.experiments.matching import PROBLEMS, MatchingTrial
-from attention_limits.experiments.trials import Run, matched_size, num_parameters
+from attention_limits.experiments.detectors import PROBLEMS, MatchingTrial
+from attention_limits.experiments.trials import TrialRunner, matched_size, num_parameters
 from attention_limits.hypotheses import require, require_integer
 
-ARCHITECTURES = MatchingTrial.architectures
+DETECTION_ARCHITECTURES = MatchingTrial.known_architectures
 
 
 def detection_trials(
@@ -55,14 +55,14 @@ def detection_trials(
             batch_size=step_labels // tokens,
             peak_rate=peak_rate,
         )
-        for architecture in ARCHITECTURES:
+        for architecture in DETECTION_ARCHITECTURES:
             alike = replace(widest, architecture=architecture)
             alike = replace(alike, size=matched_size(alike, num_parameters(widest)))
             trials += [replace(alike, seed=number) for number in range(seed, seed + num_seeds)]
     return trials
 
 
-def detection_frame(run: Run, trials: Sequence[MatchingTrial]) -> pd.DataFrame:
+def detection_frame(run: TrialRunner, trials: Sequence[MatchingTrial]) -> pd.DataFrame:
     """A row for each trial: what it is and what came out, the learning curve as a list in ``curve``."""
     rows = []
     for trial, result in zip(trials, run(trials), strict=True):
@@ -82,7 +82,7 @@ def detection_frame(run: Run, trials: Sequence[MatchingTrial]) -> pd.DataFrame:
 
 
 def conjecture(
-    run: Run,
+    run: TrialRunner,
     *,
     token_grid: Sequence[int],
     size: int,
@@ -107,7 +107,7 @@ def conjecture(
 
 
 def learning_match(
-    run: Run,
+    run: TrialRunner,
     *,
     token_grid: Sequence[int],
     size: int,

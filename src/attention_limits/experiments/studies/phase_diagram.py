@@ -14,7 +14,7 @@ import statsmodels.api as sm
 from jaxtyping import Float
 
 from attention_limits.experiments.averaging import AveragingTrial
-from attention_limits.experiments.trials import Run
+from attention_limits.experiments.trials import TrialRunner
 from attention_limits.hypotheses import require
 
 #: A line with an interval needs one point more than it has parameters.
@@ -24,7 +24,7 @@ LEAST_SHARE = 1e-12
 
 
 def phase_diagram(
-    run: Run,
+    run: TrialRunner,
     *,
     num_tokens: int,
     value_dim: int,

@@ -16,11 +16,11 @@ from numpy.typing import ArrayLike
 from scipy import optimize, special, stats
 
 from attention_limits.experiments.averaging import AveragingTrial
-from attention_limits.experiments.trials import Run
+from attention_limits.experiments.trials import TrialRunner
 from attention_limits.hypotheses import require, require_integer
 
-#: The architectures, in the order of the parameters that hold one entry for each.
-ARCHITECTURES = ("attention", "feedforward", "bidirectional lstm")
+#: The architectures whose least sizes are searched for, in the order of the parameters that hold one entry for each.
+SEARCHED_ARCHITECTURES = ("attention", "feedforward", "bidirectional lstm")
 #: Slopes outside are not looked at, and deviations from a fit below this one (of ln size) count as this one.
 SLOPES = (-10.0, 10.0)
 LEAST_DEVIATION = 0.01
@@ -65,7 +65,7 @@ class _Search:
 
 
 def size_against_length(
-    run: Run,
+    run: TrialRunner,
     *,
     attention_tokens: Sequence[int],
     feedforward_tokens: Sequence[int],
@@ -88,7 +88,7 @@ def size_against_length(
     Args:
         run: computes trials.
         attention_tokens: the N of attention; ``feedforward_tokens`` and ``recurrent_tokens`` those of the others.
-        size_caps: the largest size of each of `ARCHITECTURES`; if it fails, no other is tried.
+        size_caps: the largest size of each of `SEARCHED_ARCHITECTURES`; if it fails, no other is tried.
         peak_rates: Adam's learning rate after the warm-up, of each of them.
         sparsity: q.
         value_dim: d'.
@@ -107,7 +107,8 @@ def size_against_length(
     """
     for name, entries in (("size_caps", size_caps), ("peak_rates", peak_rates)):
         require(
-            len(entries) == len(ARCHITECTURES), f"{name} needs one entry for each of {ARCHITECTURES}, got {entries}"
+            len(entries) == len(SEARCHED_ARCHITECTURES),
+            f"{name} needs one entry for each of {SEARCHED_ARCHITECTURES}, got {entries}",
         )
     grids = (attention_tokens, feedforward_tokens, recurrent_tokens)
     searches = [
@@ -125,7 +126,7 @@ def size_against_length(
             ),
             largest,
         )
-        for architecture, grid, largest, rate in zip(ARCHITECTURES, grids, size_caps, peak_rates, strict=True)
+        for architecture, grid, largest, rate in zip(SEARCHED_ARCHITECTURES, grids, size_caps, peak_rates, strict=True)
         for tokens in grid
         for number in range(seed, seed + num_seeds)
     ]
@@ -155,7 +156,7 @@ def size_against_length(
 
 
 def narrow_controls(
-    run: Run,
+    run: TrialRunner,
     *,
     feedforward_tokens: Sequence[int],
     peak_rates: Sequence[float],
@@ -179,7 +180,7 @@ def narrow_controls(
             size=max(1, tokens * value_dim // 2),
             num_steps=num_steps,
             batch_size=batch_size,
-            peak_rate=peak_rates[ARCHITECTURES.index("feedforward")],
+            peak_rate=peak_rates[SEARCHED_ARCHITECTURES.index("feedforward")],
             seed=seed,
         )
         for tokens in feedforward_tokens

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from attention_limits.experiments.matching import (
+from attention_limits.experiments.detectors import (
     PROBLEMS,
     Detector,
     MatchingTrial,
@@ -27,7 +27,7 @@ def trial(**changes: Any) -> MatchingTrial:
 @pytest.mark.parametrize("size", [20, 24, 40])
 def test_architectures_are_matched_within_five_per_cent(size: int) -> None:
     widest = trial(architecture="third order", size=size)
-    for architecture in MatchingTrial.architectures:
+    for architecture in MatchingTrial.known_architectures:
         alike = trial(architecture=architecture)
         alike = replace(alike, size=matched_size(alike, num_parameters(widest)))
         assert num_parameters(alike) == pytest.approx(num_parameters(widest), rel=0.05)
@@ -65,7 +65,7 @@ def test_a_detector_knows_no_order_of_tokens_and_no_residue_beyond_the_modulus(k
     assert (model(changed) - model(residues))[:, 1:].abs().max() > 1e-4  # others are looked at
 
 
-@pytest.mark.parametrize("architecture", MatchingTrial.architectures)
+@pytest.mark.parametrize("architecture", MatchingTrial.known_architectures)
 def test_seeds_are_trained_together_as_they_are_alone(architecture: str) -> None:
     seeds = [trial(architecture=architecture, seed=seed) for seed in range(3)]
     together = run_trials(seeds)

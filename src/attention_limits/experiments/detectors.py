@@ -100,7 +100,7 @@ class MatchingTrial(Trial):
     modulus: int
     size: int = 32
 
-    architectures: ClassVar[tuple[str, ...]] = ("one layer", "two layers", "third order")
+    known_architectures: ClassVar[tuple[str, ...]] = ("one layer", "two layers", "third order")
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from attention_limits.bounds.disjointness import all_pairs
-from attention_limits.bounds.matching import (
+from attention_limits.bounds.match3 import (
     DisjointnessInMatch3,
     count_different_rows,
     num_different_rows,
