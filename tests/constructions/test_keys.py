@@ -20,6 +20,7 @@ from attention_limits.constructions.keys import (
     minimum_norm_certificates,
     random_sign_keys,
 )
+from attention_limits.problems.sparse_averaging import SparseAveraging
 
 
 def sign_keys(num_tokens: int, embed_dim: int, seed: int = 0) -> torch.Tensor:
@@ -27,7 +28,7 @@ def sign_keys(num_tokens: int, embed_dim: int, seed: int = 0) -> torch.Tensor:
 
 
 def all_subsets(num_tokens: int, sparsity: int) -> torch.Tensor:
-    return torch.tensor(list(itertools.combinations(range(num_tokens), sparsity)))
+    return SparseAveraging(num_tokens, sparsity, 1).subsets()
 
 
 def others(num_tokens: int, subset: np.ndarray) -> np.ndarray:
