@@ -342,5 +342,7 @@ def test_centred_residues_are_congruent_and_nearest_to_zero() -> None:
     for modulus in range(2, 12):
         residues = torch.arange(modulus)
         near = centred(residues, modulus)
+        assert near.tolist() == list(range((modulus + 1) // 2)) + list(range(-(modulus // 2), 0))
         assert torch.equal(near % modulus, residues)
+        assert torch.equal(centred(3 * modulus - residues.double(), modulus), centred(-residues, modulus).double())
         assert bool((2 * near.abs() <= modulus).all())

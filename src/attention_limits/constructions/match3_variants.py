@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from attention_limits.constructions.matching import centred
 from attention_limits.hypotheses import require, require_integer
 from attention_limits.models.attention import Attended, MultiHeadAttention, SelfAttentionUnit, Transformer
 from attention_limits.problems.matching import Match3Bigram, Match3Local
@@ -21,11 +22,6 @@ from attention_limits.problems.matching import Match3Bigram, Match3Local
 MARGIN = 2.0
 #: Significant binary digits of the local unit's scale c.
 SCALE_DIGITS = 5
-
-
-def centred(numbers: Tensor, modulus: int) -> Tensor:
-    """The representatives modulo M that lie in −⌊M/2⌋ … ⌈M/2⌉ − 1."""
-    return (numbers + modulus // 2) % modulus - modulus // 2
 
 
 def largest_exact(dtype: torch.dtype, factor: int = 1) -> int:

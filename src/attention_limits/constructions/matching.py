@@ -11,7 +11,7 @@ u = unit roundoff (2^−24 in float32, 2^−53 in float64), σ the logistic func
 import math
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
 from attention_limits.fixed_point import FixedPoint
@@ -277,14 +277,14 @@ class ResidualUnit(CircleUnit):
         return min(int(math.pi / math.asin(min(1.0, math.sqrt(least / 2)))), super().largest_modulus(dtype))
 
 
-def centred(residues: Int[Tensor, "*shape"], modulus: int) -> Int[Tensor, "*shape"]:
-    """The representative nearest to 0, in −⌊M/2⌋ … ⌈M/2⌉ − 1.
+def centred(numbers: Shaped[Tensor, "*shape"], modulus: int) -> Shaped[Tensor, "*shape"]:
+    """The representative modulo M nearest to 0, in −⌊M/2⌋ … ⌈M/2⌉ − 1, of integers in any number format.
 
     Example:
         >>> centred(torch.arange(5), 5).tolist(), centred(torch.arange(4), 4).tolist()
         ([0, 1, 2, -2, -1], [0, 1, -2, -1])
     """
-    return (residues + modulus // 2) % modulus - modulus // 2
+    return (numbers + modulus // 2) % modulus - modulus // 2
 
 
 def sufficient_format(problem: Match2, margin: float | None = None) -> FixedPoint:
