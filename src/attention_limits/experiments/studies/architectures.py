@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
 from scipy import stats
 
 from attention_limits.experiments.averaging import AveragingTrial
 from attention_limits.experiments.trials import Run, matched_size, num_parameters
+from attention_limits.figures import curves as curves  # the page's name for it
 from attention_limits.hypotheses import require
 
 #: Adam's rate after the warm-up, for each architecture. Found with one seed at N = 20, q = 3, d' = 4, 1,500 steps and
@@ -176,19 +176,6 @@ def spread(errors: Sequence[float]) -> Spread:
     if values.size > 1 and np.ptp(values) > 0:
         low, high = np.exp(stats.ttest_1samp(np.log(values), 0).confidence_interval(0.95))
     return Spread(values.min(), float(np.median(values)), values.max(), float(low), float(high))
-
-
-def curves(trials: pd.DataFrame) -> tuple[Float[np.ndarray, " points"], Float[np.ndarray, "seeds points"]]:
-    """Learning curves of trials of as many steps: the steps at the middle of each stretch, and a row of errors a trial.
-
-    Raises:
-        ValueError: for trials of different lengths.
-    """
-    lengths = trials["num_steps"].unique()
-    require(len(lengths) == 1, f"curves of as many steps are needed, got {sorted(lengths)}")
-    errors = np.stack(trials["curve"].map(np.asarray).to_list())
-    points = errors.shape[1]
-    return (np.arange(points) + 0.5) * lengths[0] / points, errors
 
 
 def steps_to_reach(curve: Sequence[float], num_steps: int, level: float) -> float:
