@@ -168,7 +168,7 @@ def accuracy_table(frame: pd.DataFrame, confidence: float = 0.95) -> pd.DataFram
 
 
 def overview(frame: pd.DataFrame) -> pd.DataFrame:
-    """`accuracy_table` by problem, N and architecture, and the seeds' means of M, width, parameters and so on."""
+    """`accuracy_table` by problem, N and architecture, with the seeds' mean M, width, parameters, constant, seconds."""
     by = ["problem", "N", "architecture"]
     sizes = frame.groupby(by, sort=False)[["M", "width", "parameters", "constant", "seconds"]].mean()
     return accuracy_table(frame).set_index(by).join(sizes)
