@@ -130,7 +130,6 @@ from attention_limits.experiments.studies.architectures import (
     RATE_FACTORS,
     RATES_TRIED,
     compare_architectures,
-    learning_curves,
     steps_to_reach,
     summarise_errors,
 )
@@ -209,7 +208,7 @@ uniform = 1 - sparsity / num_tokens
 fig, panels = plt.subplots(1, 2, figsize=(9.6, 3.8), sharey=True)
 for key, name in NAMES.items():
     chosen = fresh[fresh["architecture"] == key]
-    steps, errors = learning_curves(chosen)
+    steps, errors = figures.learning_curves(chosen)
     step_seconds = chosen["step_seconds"].iloc[0]
     for axes, x in zip(panels, (steps, steps * step_seconds), strict=True):
         figures.band(axes, x, errors, COLOURS[key], name)
@@ -288,7 +287,7 @@ for axes, (key, name) in zip(panels, NAMES.items(), strict=True):
         (fixed, COLOURS[key], "fixed", "D", 1.08),
     ):
         chosen = part[part["architecture"] == key]
-        steps, errors = learning_curves(chosen)
+        steps, errors = figures.learning_curves(chosen)
         figures.band(axes, steps, errors, colour, label)
         axes.plot(
             np.full(len(chosen), num_steps * shift),
@@ -386,7 +385,7 @@ for (key, size, layers, _), group in shapes.groupby(
     ["architecture", "size", "num_layers", "num_steps"], sort=False
 ):
     series = group["series"].iloc[0]
-    x, errors = learning_curves(group)
+    x, errors = figures.learning_curves(group)
     x, errors = x * group["step_seconds"].iloc[0], np.median(errors, axis=0)
     axes.plot(
         x,

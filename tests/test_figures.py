@@ -6,7 +6,9 @@ from collections.abc import Iterator
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 import pytest
+from IPython.display import Markdown
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
@@ -77,3 +79,67 @@ def test_a_band_is_the_median_within_the_whole_range(axes: Axes) -> None:
     (area,) = axes.collections
     corners = {tuple(corner) for corner in area.get_paths()[0].vertices.tolist()}
     assert corners >= {(10, 1), (10, 6), (20, 1), (20, 5), (30, 2), (30, 9)}
+
+
+def test_curves_are_placed_at_the_middle_of_their_stretches() -> None:
+    frame = pd.DataFrame({"num_steps": [100, 100], "curve": [[1.0, 0.5], [0.9, 0.3]]})
+    steps, errors = figures.learning_curves(frame)
+    assert steps.tolist() == [25, 75]
+    assert errors.tolist() == [[1.0, 0.5], [0.9, 0.3]]
+
+
+def test_curves_of_different_lengths_are_refused() -> None:
+    frame = pd.DataFrame({"num_steps": [100, 200], "curve": [[1.0], [0.9]]})
+    with pytest.raises(ValueError, match=r"as many steps are needed, got \[.*100.*200.*\]"):
+        figures.learning_curves(frame)
+
+
+@pytest.mark.parametrize("scale", ["linear", "log"])
+def test_a_reference_line_runs_across_with_its_name_above_its_right_end(axes: Axes, scale: str) -> None:
+    axes.set(xscale=scale, yscale=scale, xlim=(1, 100), ylim=(0.01, 1))
+    figures.reference_line(axes, 0.1, "a tenth")
+    axes.figure.canvas.draw()
+    (line,) = axes.get_lines()
+    assert set(line.get_ydata()) == {0.1}
+    assert (line.get_color(), line.get_linestyle(), line.get_linewidth()) == (figures.GREY, "--", 1)
+    (name,) = axes.texts
+    box, right = name.get_window_extent(), axes.transAxes.transform((1, 0))[0]
+    level = axes.transData.transform((1, 0.1))[1]
+    assert name.get_text() == "a tenth"
+    assert box.x1 == pytest.approx(right, abs=1)
+    assert level <= box.y0 <= level + 5
+
+
+def test_a_reference_line_may_have_no_name(axes: Axes) -> None:
+    figures.reference_line(axes, 0.5)
+    assert len(axes.get_lines()) == 1
+    assert len(axes.texts) == 0
+
+
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch) -> list:
+    """What a page would show."""
+    shown: list = []
+    monkeypatch.setattr(figures, "display", shown.append)
+    return shown
+
+
+def test_a_table_shows_its_numbers_in_their_formats_and_a_dash_for_none(shown: list) -> None:
+    frame = pd.DataFrame({"N": [1000, 2], "error": [0.25, np.nan], "name": ["a", "b"]}, index=["first", "second"])
+    figures.table(frame, {"N": "{:,}", "error": "{:.1e}"}, "A caption")
+    figures.table(frame[["N"]], "{:05d}", index=False)
+    whole, bare = (style.to_html() for style in shown)
+    assert "<caption>A caption</caption>" in whole
+    for entry in ("1,000", "2.5e-01", "–", "first", "second"):
+        assert f">{entry}<" in whole
+    assert "nan" not in whole
+    assert "<caption>" not in bare
+    assert "first" not in bare
+    assert ">01000<" in bare
+
+
+def test_prose_is_markdown(shown: list) -> None:
+    figures.prose("**bold**")
+    (text,) = shown
+    assert isinstance(text, Markdown)
+    assert text.data == "**bold**"

@@ -1,21 +1,30 @@
-"""The book's one plotting style: colour-blind safe, and legible in light and dark mode.
+"""The book's one style of figures, tables and text: colour-blind safe, and legible in light and dark mode.
 
 Figures are drawn on a white card of their own; the book's style sheet keeps the card in dark mode.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 import seaborn as sns
+from IPython.display import Markdown, display
 from jaxtyping import Float, Int
 from matplotlib.axes import Axes
 from matplotlib_inline.backend_inline import set_matplotlib_formats
+
+from attention_limits.hypotheses import require
 
 #: Okabe and Ito's colours, told apart with every common colour vision deficiency and in print.
 BLUE, ORANGE, GREEN, PINK, SKY, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#595959"
 #: A sequential map whose lightness runs one way.
 SEQUENTIAL = "cividis"
+#: How a line looks that others are compared with.
+REFERENCE: dict[str, Any] = {"color": GREY, "linestyle": "--", "linewidth": 1}
+#: What stands in a table where there is no number.
+MISSING = "–"
 
 
 def use_style() -> None:
@@ -66,3 +75,48 @@ def band(
     """The median of several curves with their whole range, least to largest, shaded."""
     axes.fill_between(x, curves.min(axis=0), curves.max(axis=0), color=color, alpha=0.25, linewidth=0)
     axes.plot(x, np.median(curves, axis=0), color=color, label=label)
+
+
+def learning_curves(trials: pd.DataFrame) -> tuple[Float[np.ndarray, " points"], Float[np.ndarray, "seeds points"]]:
+    """Learning curves of trials of as many steps, for `band`: the middle step of each stretch, a row of errors a trial.
+
+    Args:
+        trials: a row each, with ``num_steps`` and ``curve``, the means over stretches of equal length.
+
+    Raises:
+        ValueError: for trials of different lengths.
+    """
+    lengths = trials["num_steps"].unique()
+    require(len(lengths) == 1, f"curves of as many steps are needed, got {sorted(lengths)}")
+    errors = np.stack(trials["curve"].map(np.asarray).to_list())
+    points = errors.shape[1]
+    return (np.arange(points) + 0.5) * lengths[0] / points, errors
+
+
+def reference_line(axes: Axes, height: float, name: str = "") -> None:
+    """A grey dashed line across at ``height``, its name above its right end."""
+    axes.axhline(height, **REFERENCE)
+    if name:
+        axes.annotate(name, (1, height), xycoords=("axes fraction", "data"), color=GREY, ha="right", va="bottom")
+
+
+def prose(text: str) -> None:
+    """Show a Markdown text, whose numbers are those of the run."""
+    display(Markdown(text))
+
+
+def table(
+    frame: pd.DataFrame, formats: str | Mapping[Any, str] | None = None, caption: str = "", *, index: bool = True
+) -> None:
+    """Show a table; `MISSING` stands for nan.
+
+    Args:
+        frame: its rows.
+        formats: of all cells, or by column; pandas' own for the others.
+        caption: stands above it.
+        index: whether the index is shown.
+    """
+    style = frame.style.format(formats, na_rep=MISSING)
+    if caption:
+        style = style.set_caption(caption)
+    display(style if index else style.hide(axis="index"))

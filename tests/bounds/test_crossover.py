@@ -19,6 +19,7 @@ from attention_limits.bounds.crossover import (
     recurrent_bits,
     stacked_bits,
 )
+from attention_limits.constructions.sparse_averaging import narrow_embed_dim
 
 
 def exact_dimension(num_tokens: int, sparsity: int) -> int:
@@ -32,7 +33,9 @@ def exact_dimension(num_tokens: int, sparsity: int) -> int:
 def test_attentions_size_is_the_formula_with_exact_logarithms(sparsity: int) -> None:
     tokens = np.unique(np.geomspace(sparsity + 1, 10**6, 300).astype(np.int64))
     dimension, precision = attention_dimension(tokens, sparsity), attention_precision(tokens, sparsity)
-    assert dimension.tolist() == [max(1, exact_dimension(int(n), sparsity)) for n in tokens]
+    assert dimension.tolist() == [exact_dimension(n, sparsity) for n in tokens.tolist()]
+    assert dimension.tolist() == [narrow_embed_dim(n, sparsity) for n in tokens.tolist()]
+    assert narrow_embed_dim(1, sparsity) == 1
     if sparsity == 1:
         assert set(precision.tolist()) == {4}
     else:

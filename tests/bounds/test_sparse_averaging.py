@@ -1,6 +1,5 @@
 """Theorem 4's reduction and the unit of Theorem 2 as a protocol: all inputs, counted bits, and sabotage."""
 
-import math
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
@@ -24,6 +23,7 @@ from attention_limits.constructions.sparse_averaging import (
     FixedPrecisionUnit,
     default_embed_dim,
     fixed_precision_unit,
+    narrow_embed_dim,
     sufficient_format,
 )
 from attention_limits.problems.disjointness import Disjointness
@@ -221,7 +221,7 @@ def test_keys_that_are_drawn_again_after_parting_are_an_error() -> None:
 def test_the_unit_that_was_found_keeps_its_promise_and_one_bit_fewer_does_not(num_bits: int) -> None:
     reduction, accuracy = DisjointnessReduction(num_bits, 2 * num_bits + 1), 1 / (2 * num_bits)
     strings = Disjointness(num_bits).strings()
-    k = math.ceil(4 * num_bits * math.log(2 * num_bits + 1))
+    k = narrow_embed_dim(2 * num_bits + 1, num_bits)
     unit = smallest_unit(
         reduction.problem, accuracy, reduction.pointers(strings),
         embed_dims=[k, 2 * k], num_draws=2, generator=torch.Generator().manual_seed(0),

@@ -1,8 +1,8 @@
 """Networks of least width: every input at small sizes, their widths, their refusals, and broken ones caught."""
 
 import itertools
-import math
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -19,16 +19,9 @@ SMALL = [(tokens, ones) for tokens in (1, 2, 3) for ones in range(1, tokens + 1)
 
 def every_input(problem: SparseAveraging) -> SparseAveragingInputs:
     """All pointers, with all values in {−1, ½, 1} on the first axis and a small one on the others."""
-    choices = torch.cartesian_prod(
-        *[torch.arange(math.comb(problem.num_tokens, problem.sparsity))] * problem.num_tokens
-    )
-    pointers = problem.subsets()[choices.view(-1, problem.num_tokens)]
-    grid = torch.tensor([-1.0, 0.5, 1.0], dtype=torch.float64)
-    first = torch.cartesian_prod(*[grid] * problem.num_tokens).view(-1, problem.num_tokens)
-    values = torch.zeros(len(first), problem.num_tokens, problem.value_dim, dtype=torch.float64)
-    values[..., 1:] = 0.25 * (first.abs() < 1).unsqueeze(-1)
-    values[..., 0] = first
-    return SparseAveragingInputs(values.repeat(len(pointers), 1, 1), pointers.repeat_interleave(len(values), dim=0))
+    inputs = replace(problem, value_dim=1).all_inputs((-1.0, 0.5, 1.0), dtype=torch.float64)
+    others = 0.25 * (inputs.values.abs() < 1).double().expand(-1, -1, problem.value_dim - 1)
+    return inputs._replace(values=torch.cat([inputs.values, others], dim=-1))
 
 
 def largest_error(network: FeedForwardNetwork, inputs: SparseAveragingInputs) -> float:

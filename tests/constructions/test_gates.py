@@ -30,7 +30,7 @@ def test_gated_network_is_right_and_has_the_width_stated(tokens: int, ones: int,
 @pytest.mark.parametrize("ones", [1, 2, 3])
 def test_both_are_right_on_every_input_of_signs(ones: int) -> None:
     problem = SparseAveraging(3, ones, 1)
-    inputs = problem.sign_inputs()
+    inputs = problem.all_inputs()
     assert largest_error(gated_network(problem), problem, inputs) <= 1e-6
     assert largest_error(gated_lstm(problem), problem, inputs) <= 1e-3
 

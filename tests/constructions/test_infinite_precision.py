@@ -37,13 +37,6 @@ def all_ask(subset: Tensor, num_tokens: int, dtype: torch.dtype) -> SparseAverag
     return SparseAveragingInputs(torch.zeros(1, num_tokens, 1, dtype=dtype), pointers.unsqueeze(0))
 
 
-def every_subset(problem: SparseAveraging, dtype: torch.dtype) -> SparseAveragingInputs:
-    """One sequence for each subset: its first token asks for that subset, the others for those that follow."""
-    subsets = problem.subsets()
-    rows = (torch.arange(len(subsets)).unsqueeze(1) + torch.arange(problem.num_tokens)) % len(subsets)
-    return SparseAveragingInputs(torch.zeros(*rows.shape, problem.value_dim, dtype=dtype), subsets[rows])
-
-
 def worst_values(unit: InfinitePrecisionUnit, inputs: SparseAveragingInputs) -> SparseAveragingInputs:
     """The values sign(p − u_y) e₁ that are worst for the first token of each sequence."""
     attention = unit.attend(inputs).attention
@@ -66,7 +59,7 @@ def test_every_subset_of_every_size_is_answered_within_the_accuracy(
     num_tokens: int, sparsity: int, accuracy: float, curve: str
 ) -> None:
     unit = build(num_tokens, sparsity, accuracy, curve=curve).double()
-    inputs = worst_values(unit, every_subset(unit.problem, torch.float64))
+    inputs = worst_values(unit, unit.problem.subset_inputs(dtype=torch.float64))
     assert largest_output_error(unit, inputs) <= accuracy
     attention = unit.attend(inputs).attention
     assert isinstance(attention, Tensor)

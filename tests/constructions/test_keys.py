@@ -17,9 +17,11 @@ from attention_limits.constructions.keys import (
     certify,
     gram_matrix,
     maximum_margin_certificate,
+    maximum_margin_certificates,
     minimum_norm_certificates,
     random_sign_keys,
 )
+from attention_limits.problems.sparse_averaging import SparseAveraging
 
 
 def sign_keys(num_tokens: int, embed_dim: int, seed: int = 0) -> torch.Tensor:
@@ -27,7 +29,7 @@ def sign_keys(num_tokens: int, embed_dim: int, seed: int = 0) -> torch.Tensor:
 
 
 def all_subsets(num_tokens: int, sparsity: int) -> torch.Tensor:
-    return torch.tensor(list(itertools.combinations(range(num_tokens), sparsity)))
+    return SparseAveraging(num_tokens, sparsity, 1).subsets()
 
 
 def others(num_tokens: int, subset: np.ndarray) -> np.ndarray:
@@ -247,6 +249,28 @@ def test_the_fallback_is_used_and_flagged_exactly_where_minimum_norm_misses_its_
         else:
             expected = np.linalg.lstsq(table[subset], np.ones(3), rcond=None)[0] / (1 - outside[index].item())
         assert np.abs(certificates.directions[index].numpy() - expected).max() <= 1e-9
+
+
+def test_maximum_margin_certificates_are_those_of_each_subset_and_nan_where_there_is_none() -> None:
+    keys, subsets = sign_keys(9, 40, seed=1), all_subsets(9, 2)
+    keys[8] = keys[3]  # token 8 can't be told from token 3
+    found = maximum_margin_certificates(keys, subsets)
+    assert found.directions.dtype == torch.float64
+    assert found.exists.tolist() == [(3 in y) == (8 in y) for y in subsets.tolist()]
+    for subset, direction, exists in zip(subsets.numpy(), found.directions.numpy(), found.exists.tolist(), strict=True):
+        expected = maximum_margin_certificate(keys.double().numpy(), subset)
+        assert (expected is not None) == exists
+        assert np.array_equal(direction, np.full(40, np.nan) if expected is None else expected, equal_nan=True)
+    none = maximum_margin_certificates(keys, subsets[:0])
+    assert none.directions.shape == (0, 40)
+    assert none.exists.shape == (0,)
+
+
+def test_maximum_margin_certificates_lie_on_the_device_of_the_keys(device: torch.device) -> None:
+    keys, subsets = sign_keys(9, 20, seed=1).to(device), all_subsets(9, 2)
+    found = maximum_margin_certificates(keys, subsets.to(device))
+    assert found.directions.device.type == device.type
+    assert found.directions.cpu().equal(maximum_margin_certificates(keys.cpu(), subsets).directions)
 
 
 def test_a_subset_without_a_certificate_is_an_error_that_names_it() -> None:

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from torch import nn
+from scipy.special import expit
 
 from attention_limits.constructions import match3_variants
 from attention_limits.constructions.match3_variants import (
@@ -18,25 +18,20 @@ from attention_limits.constructions.match3_variants import (
     match3_local_unit,
 )
 from attention_limits.fixed_point import FixedPoint
+from attention_limits.problems.grading import grade
 from attention_limits.problems.matching import Match3Bigram, Match3Local
 
 SMALL = [(n, m) for n in range(1, 8) for m in range(2, 8) if m**n <= 4000]
 FLOATS = [torch.float32, torch.float64]
 
 
-def wrong(model: nn.Module, problem: Match3Bigram | Match3Local, inputs: torch.Tensor) -> int:
-    return int(((model(inputs) > 0.5) != problem.target(inputs)).sum())
-
-
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_two_layers_are_right_on_all_small_inputs_with_the_proved_margin(dtype: torch.dtype) -> None:
-    least = 1 / (1 + math.exp(-MARGIN)) - 0.5
     for size, modulus in SMALL:
         problem = Match3Bigram(size, modulus)
-        inputs = problem.all_inputs()
-        model = match3_bigram_transformer(problem).to(dtype)
-        assert wrong(model, problem, inputs) == 0, problem
-        assert (model(inputs) - 0.5).abs().min() >= least - 1e-6, problem
+        found = grade(match3_bigram_transformer(problem).to(dtype), problem)
+        assert found.wrong == 0, problem
+        assert found.right_side >= expit(MARGIN) - 1e-6, problem
 
 
 @pytest.mark.parametrize("modulus", [2, 4, 9])
@@ -51,7 +46,7 @@ def test_two_layers_are_right_on_large_random_inputs_in_float32(size: int, modul
     for seed in range(3):
         generator = torch.Generator().manual_seed(seed)
         inputs = torch.cat([p(1, generator=generator) for p in (problem.sample, problem.sample_near_misses)])
-        assert wrong(match3_bigram_transformer(problem), problem, inputs) == 0, f"seed {seed}"
+        assert grade(match3_bigram_transformer(problem), problem, inputs).wrong == 0, f"seed {seed}"
 
 
 def test_two_layers_are_right_at_the_largest_modulus_of_float64() -> None:
@@ -130,7 +125,7 @@ BIGRAM_BREAKS = {
 def test_scales_that_are_too_small_are_caught(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(match3_variants, *BIGRAM_BREAKS[name])
     problem = Match3Bigram(6, 4)
-    assert wrong(match3_bigram_transformer(problem), problem, problem.all_inputs()) > 0
+    assert grade(match3_bigram_transformer(problem), problem).wrong > 0
 
 
 @pytest.mark.parametrize(("layer", "column"), [(0, "query"), (0, "key"), (1, "query"), (1, "key")])
@@ -139,17 +134,17 @@ def test_a_wrong_sign_is_caught(layer: int, column: str) -> None:
     model = match3_bigram_transformer(problem)
     weights = getattr(model.transformer.layers[layer].heads[0], column)
     weights[:, 0] *= -1
-    assert wrong(model, problem, problem.all_inputs()) > 0
+    assert grade(model, problem).wrong > 0
 
 
 def test_a_missing_blank_is_caught() -> None:
     problem = Match3Bigram(4, 5)
     model = match3_bigram_transformer(problem)
     model.transformer.layers[1].heads[0].query[:, 2] = 0  # the blank's score is 0 whatever is asked
-    assert wrong(model, problem, problem.all_inputs()) > 0
+    assert grade(model, problem).wrong > 0
     model = match3_bigram_transformer(problem)
     model.transformer.layers[1].heads[0].value.fill_(0)[0] = 1  # every token counts, the blank too
-    assert wrong(model, problem, problem.all_inputs()) > 0
+    assert grade(model, problem).wrong > 0
 
 
 def slot_counts(problem: Match3Local) -> list[int]:
@@ -168,7 +163,7 @@ def test_one_unit_is_right_on_all_small_inputs_for_every_number_of_slots(dtype: 
             for slots in slot_counts(problem):
                 if slots >= 2 * min(window, size - 1) + 1:
                     unit = match3_local_unit(problem, value_slots=slots).to(dtype)
-                    assert wrong(unit, problem, inputs) == 0, (problem, slots)
+                    assert grade(unit, problem, inputs).wrong == 0, (problem, slots)
 
 
 @pytest.mark.parametrize(("size", "modulus", "window"), [(256, 209, 8), (1000, 1000, 3), (7, 1000, 50), (60, 5, 0)])
@@ -178,7 +173,7 @@ def test_one_unit_is_right_on_large_random_inputs(size: int, modulus: int, windo
         inputs = problem.sample(2, generator=torch.Generator().manual_seed(seed))
         for slots in slot_counts(problem)[-2:]:
             unit = match3_local_unit(problem, value_slots=slots)
-            assert wrong(unit, problem, inputs) == 0, f"seed {seed}, P = {slots}"
+            assert grade(unit, problem, inputs).wrong == 0, f"seed {seed}, P = {slots}"
             residues = unit.window_residues(unit.attend(inputs).output)
             assert (residues - residues.round()).abs().nan_to_num().max() < 0.5
 
@@ -234,10 +229,10 @@ def test_one_slot_fewer_is_caught() -> None:
     problem = Match3Local(6, 11, 2)
     inputs = problem.sample(500, generator=torch.Generator().manual_seed(0))
     unit = match3_local_unit(problem, value_slots=5)
-    assert wrong(unit, problem, inputs) == 0
+    assert grade(unit, problem, inputs).wrong == 0
     unit.value_slots = 4  # two tokens of a window share a slot
     unit.attention = match3_variants.SelfAttentionUnit.from_matrices(*match3_variants._blocks(2, 2, 4))
-    assert wrong(unit, problem, inputs) > 0
+    assert grade(unit, problem, inputs).wrong > 0
 
 
 @pytest.mark.parametrize("broken", ["sign", "scale"])
@@ -248,7 +243,7 @@ def test_a_broken_unit_is_caught(broken: str) -> None:
         unit.attention.query[1] *= -1
     else:
         unit.scale /= 4
-    assert wrong(unit, problem, problem.all_inputs()) > 0
+    assert grade(unit, problem).wrong > 0
 
 
 @pytest.mark.parametrize(
@@ -264,4 +259,4 @@ def test_a_unit_refuses_a_small_float_type_when_called(problem: Match3Local, slo
     inputs = problem.sample(1, generator=torch.Generator().manual_seed(0))
     with pytest.raises(ValueError, match=message.replace("e-", r"e\^-")):
         unit(inputs)
-    assert wrong(unit.double(), problem, inputs) == 0
+    assert grade(unit.double(), problem, inputs).wrong == 0

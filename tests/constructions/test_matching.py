@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from flint import arb, ctx
+from scipy.special import expit
 from torch import Tensor
 
 from attention_limits.constructions import matching
@@ -25,6 +26,7 @@ from attention_limits.constructions.matching import (
     power_of_two,
 )
 from attention_limits.fixed_point import FixedPoint, PrecisionError, SaturationError
+from attention_limits.problems.grading import grade
 from attention_limits.problems.matching import Match2, Match2Others
 
 PLAIN: dict[str, Callable[..., Match2Unit]] = {
@@ -43,14 +45,8 @@ def seeded(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def right_side(unit: Match2Unit, inputs: Tensor) -> Tensor:
-    """The probability of the right label."""
-    output = unit(inputs).double()
-    return torch.where(unit.problem.target(inputs), output, 1 - output)
-
-
 def wrong(unit: Match2Unit, inputs: Tensor) -> int:
-    return int(((unit(inputs) > 0.5) != unit.problem.target(inputs)).sum())
+    return grade(unit, unit.problem, inputs).wrong
 
 
 def hard_inputs(num_tokens: int, modulus: int, seed: int) -> Tensor:
@@ -86,19 +82,19 @@ def test_every_label_is_right_and_has_the_margin_on_all_small_inputs(
 ) -> None:
     for num_tokens, modulus in SMALL:
         problem = Match2(num_tokens, modulus)
-        unit, inputs = make(problem, margin=margin).to(dtype), problem.all_inputs()
+        found = grade(make(problem, margin=margin).to(dtype), problem)
         asked = default_margin(num_tokens) if margin is None else margin
-        assert wrong(unit, inputs) == 0, (num_tokens, modulus)
-        assert right_side(unit, inputs).min() >= 1 / (1 + math.exp(-asked)) - 1e-4
+        assert found.wrong == 0, (num_tokens, modulus)
+        assert found.right_side >= expit(asked) - 1e-4
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_every_label_is_right_on_all_small_inputs_where_no_token_is_its_own_partner(dtype: torch.dtype) -> None:
     for num_tokens, modulus in SMALL:
         problem = Match2Others(num_tokens, modulus)
-        unit, inputs = match2_others_unit(problem).to(dtype), problem.all_inputs()
-        assert wrong(unit, inputs) == 0, (num_tokens, modulus)
-        assert right_side(unit, inputs).min() >= CEILING - 0.003
+        found = grade(match2_others_unit(problem).to(dtype), problem)
+        assert found.wrong == 0, (num_tokens, modulus)
+        assert found.right_side >= CEILING - 0.003
 
 
 @every_unit
@@ -199,8 +195,8 @@ def test_no_partner_and_one_partner_differ_by_a_factor_of_two_in_the_odds(num_to
     unit = match2_others_unit(problem, margin=12.0).double()
     alone = torch.tensor([[0, *[7] * (num_tokens - 1)]])
     paired = torch.tensor([[0, 0, *[7] * (num_tokens - 2)]])
-    for inputs in (alone, paired):
-        assert right_side(unit, inputs)[0, 0].item() == pytest.approx(CEILING, abs=1e-9)
+    assert 1 - unit(alone)[0, 0].item() == pytest.approx(CEILING, abs=1e-9)
+    assert unit(paired)[0, 0].item() == pytest.approx(CEILING, abs=1e-9)
 
 
 @pytest.mark.parametrize("modulus", [2, 3, 10, 101, 1024, 2**16, 2**20])
@@ -210,8 +206,9 @@ def test_the_sufficient_format_is_right_and_has_two_bits_for_each_of_log_m(num_t
     form = match2_format(problem)
     unit = match2_unit(problem, form=form).double()
     inputs = hard_inputs(num_tokens, modulus, seed=2)
-    assert wrong(unit, inputs) == 0
-    assert right_side(unit, inputs).min() >= 1 / (1 + math.exp(-unit.margin / 2))
+    found = grade(unit, problem, inputs)
+    assert found.wrong == 0
+    assert found.right_side >= expit(unit.margin / 2)
     assert form.bits <= 2 * math.log2(modulus) + 8
     numbers = unit.tokens(inputs)
     assert torch.equal(form.round(numbers), numbers)
@@ -324,13 +321,13 @@ class NotCentred(matching.ParabolaUnit):
 @pytest.mark.parametrize("broken", [Unmirrored, NoLogarithm, NotCentred])
 def test_a_broken_unit_is_caught(broken: Any) -> None:
     problem = Match2(5, 7)
-    assert wrong(broken(problem, None), problem.all_inputs()) > 0
+    assert grade(broken(problem, None), problem).wrong > 0
 
 
 def test_the_plain_blank_is_wrong_where_a_token_may_not_be_its_own_partner() -> None:
     problem = Match2Others(3, 4)
-    assert wrong(OthersUnit(problem, None), problem.all_inputs()) == 0
-    assert wrong(CircleUnit(problem, None), problem.all_inputs()) > 0
+    assert grade(OthersUnit(problem, None), problem).wrong == 0
+    assert grade(CircleUnit(problem, None), problem).wrong > 0
 
 
 def test_beyond_the_largest_modulus_float32_does_go_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -344,5 +341,7 @@ def test_centred_residues_are_congruent_and_nearest_to_zero() -> None:
     for modulus in range(2, 12):
         residues = torch.arange(modulus)
         near = centred(residues, modulus)
+        assert near.tolist() == list(range((modulus + 1) // 2)) + list(range(-(modulus // 2), 0))
         assert torch.equal(near % modulus, residues)
+        assert torch.equal(centred(3 * modulus - residues.double(), modulus), centred(-residues, modulus).double())
         assert bool((2 * near.abs() <= modulus).all())

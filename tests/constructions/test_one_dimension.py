@@ -14,15 +14,9 @@ from attention_limits.constructions.one_dimension import (
     distinct_rows,
     scalar_unit,
 )
-from attention_limits.problems.sparse_averaging import SparseAveraging, SparseAveragingInputs
+from attention_limits.problems.sparse_averaging import SparseAveraging
 
 SIZES = [(2, 1), (3, 1), (3, 2), (4, 1), (4, 3)]
-
-
-def everything(task: SparseAveraging) -> SparseAveragingInputs:
-    """All inputs with z = ±1."""
-    inputs = task.sign_inputs()
-    return inputs._replace(values=inputs.values.double())
 
 
 @pytest.mark.parametrize("unit", [SCALED_VALUES, KEYS_THAT_SEE_VALUES])
@@ -58,7 +52,7 @@ def test_the_scalar_unit_is_exact_on_every_input(tokens: int, sparsity: int) -> 
     task = SparseAveraging(tokens, sparsity, 1)
     unit = scalar_unit(task, generator=torch.Generator().manual_seed(tokens))
     assert unit.embed_dim == unit.attention.embed_dim == 1
-    inputs = everything(task)
+    inputs = task.all_inputs(dtype=torch.float64)
     assert torch.equal(unit(inputs), task.target(inputs))
     assert len(unit.rows.outputs) == tokens * len(inputs.values)
     assert unit.rows.least_gap > 0
@@ -68,7 +62,7 @@ def test_the_scalar_unit_is_exact_on_every_input(tokens: int, sparsity: int) -> 
 def test_the_scalar_unit_answers_for_a_lone_pointer_set() -> None:
     task = SparseAveraging(2, 2, 1)  # q = N: one subset, so a token is its position and its value
     unit = scalar_unit(task, generator=torch.Generator().manual_seed(0))
-    inputs = everything(task)
+    inputs = task.all_inputs(dtype=torch.float64)
     assert torch.equal(unit(inputs), task.target(inputs))
 
 
@@ -88,6 +82,6 @@ def test_what_the_scalar_unit_does_not_cover_is_refused() -> None:
     with pytest.raises(ValueError, match=r"got 10\^5 = 100000"):
         scalar_unit(SparseAveraging(5, 1, 1), generator=generator)
     task = SparseAveraging(2, 1, 1)
-    inputs = everything(task)
+    inputs = task.all_inputs(dtype=torch.float64)
     with pytest.raises(ValueError, match="z = ±1"):
         scalar_unit(task, generator=generator)(inputs._replace(values=inputs.values / 2))

@@ -47,13 +47,6 @@ def build(num_tokens: int, sparsity: int, accuracy: float, *, seed: int = 0, **o
     return fixed_precision_unit(problem, accuracy, generator=seeded(seed), **options)
 
 
-def every_subset(problem: SparseAveraging, dtype: torch.dtype) -> SparseAveragingInputs:
-    """One sequence for each subset: its first token asks for that subset, the others for those that follow."""
-    subsets = problem.subsets()
-    rows = (torch.arange(len(subsets)).unsqueeze(1) + torch.arange(problem.num_tokens)) % len(subsets)
-    return SparseAveragingInputs(torch.zeros(*rows.shape, problem.value_dim, dtype=dtype), subsets[rows])
-
-
 def adversarial_values(attention: Tensor, pointers: Tensor, value_dim: int) -> Tensor:
     """The values sign(p − u_y) e₁ that are worst for the first token of each sequence."""
     uniform = torch.zeros_like(attention).scatter_(-1, pointers, 1 / pointers.shape[-1])
@@ -92,7 +85,7 @@ def check_every_subset(unit: FixedPrecisionUnit) -> None:
     float64: the bound holds up to the rounding of scores below 100 in steps of 1e-14.
     """
     problem, accuracy = unit.problem, unit.accuracy
-    inputs = every_subset(problem, torch.float64)
+    inputs = problem.subset_inputs(dtype=torch.float64)
     attention = unit.attend(inputs).attention
     worst = worst_case_error(attention, inputs.pointers)
     bound = error_bound(problem.num_tokens, problem.sparsity, unit.scale)
@@ -130,7 +123,9 @@ def test_the_unit_computes_what_loops_compute(num_tokens: int, sparsity: int, dt
 def test_float32_keeps_the_accuracy_on_every_subset(device: torch.device) -> None:
     for num_tokens, sparsity in ((12, 1), (12, 3), (12, 6), (11, 10), (2, 1), (1, 1), (9, 9)):
         unit = build(num_tokens, sparsity, 0.01).to(device)
-        inputs = SparseAveragingInputs(*(tensor.to(device) for tensor in every_subset(unit.problem, torch.float32)))
+        inputs = SparseAveragingInputs(
+            *(tensor.to(device) for tensor in unit.problem.subset_inputs(dtype=torch.float32))
+        )
         attention = unit.attend(inputs).attention
         assert worst_case_error(attention, inputs.pointers).max().item() <= 0.01
         values = adversarial_values(attention, inputs.pointers, 1)
@@ -384,7 +379,7 @@ def test_keys_that_fail_are_replaced_by_keys_that_do() -> None:
 def test_a_unit_is_what_its_seed_says_even_when_it_draws_again() -> None:
     for seed in range(10):
         first, second = (build(4, 1, 0.1, seed=seed, embed_dim=3) for _ in range(2))
-        inputs = every_subset(first.problem, torch.float32)
+        inputs = first.problem.subset_inputs(dtype=torch.float32)
         try:
             output = first(inputs)
         except MissingCertificateError:
@@ -478,7 +473,7 @@ def test_truncation_in_the_place_of_rounding_is_caught(monkeypatch: pytest.Monke
 
 def test_few_bits_break_the_accuracy_and_the_exact_error_shows_it() -> None:
     unit = build(12, 4, 0.01, bits=5).double()
-    inputs = every_subset(unit.problem, torch.float64)
+    inputs = unit.problem.subset_inputs(dtype=torch.float64)
     assert worst_case_error(unit.attend(inputs).attention, inputs.pointers).max().item() > 0.01
 
 

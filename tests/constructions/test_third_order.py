@@ -6,31 +6,23 @@ from itertools import product
 import pytest
 import torch
 from flint import arb, fmpq
-from torch import Tensor
+from scipy.special import expit
 
 from attention_limits.constructions.frequencies import random_frequencies
 from attention_limits.constructions.third_order import (
     CosineForm,
-    MatchTensorUnit,
     evaluate_form,
     expansion_form,
     match3_tensor_unit,
     match_tensor_unit,
     rotation_form,
 )
+from attention_limits.problems.grading import grade, grade_outputs
 from attention_limits.problems.matching import Match3
 from attention_limits.problems.tuples import MatchTuple, planted_triples
 
 SMALL = [(tokens, modulus) for modulus in range(2, 9) for tokens in range(1, 5)]
 FORMS = {"rotations": rotation_form(3), "expansion": expansion_form(3)}
-
-
-def sigma(odds: float) -> float:
-    return 1 / (1 + math.exp(-odds))
-
-
-def right_side(output: Tensor, target: Tensor) -> Tensor:
-    return torch.where(target, output, 1 - output)
 
 
 @pytest.mark.parametrize("name", FORMS)
@@ -42,7 +34,7 @@ def test_the_right_side_gets_sigma_g_on_all_small_inputs(name: str, log_odds: fl
         unit = match3_tensor_unit(problem, form=FORMS[name], log_odds=log_odds).double()
         inputs = problem.all_inputs()
         target, output = problem.target(inputs), unit(inputs)
-        assert right_side(output, target).min() >= sigma(unit.log_odds) - 1e-9
+        assert grade_outputs(output, target).right_side >= expit(unit.log_odds) - 1e-9
         assert torch.allclose(output, unit.by_counts(inputs), atol=1e-10)
         assert match3_tensor_unit(problem, form=FORMS[name])(inputs).gt(0.5).equal(target)  # float32
         checked += len(inputs)
@@ -56,7 +48,7 @@ def test_units_of_each_order_are_right_on_all_small_inputs(order: int) -> None:
         inputs = problem.all_inputs()
         unit = match_tensor_unit(problem, rotation_form(order)).double()
         assert unit.embed_dim == order + 1
-        assert right_side(unit(inputs), problem.target(inputs)).min() >= sigma(unit.log_odds) - 1e-9
+        assert grade(unit, problem).right_side >= expit(unit.log_odds) - 1e-9
         assert torch.allclose(unit(inputs), unit.by_counts(inputs), atol=1e-10)
 
 
@@ -105,7 +97,7 @@ def test_random_inputs_and_near_misses_are_labelled_right(num_tokens: int, modul
     near = torch.full((1, num_tokens), (modulus + 1) // 3)
     for inputs in (problem.sample(3, generator=generator), near, problem.sample_near_misses(2, generator=generator)):
         output = unit(inputs)
-        assert right_side(output, problem.target(inputs)).min() >= sigma(unit.log_odds / 2), seed
+        assert grade_outputs(output, problem.target(inputs)).right_side >= expit(unit.log_odds / 2), seed
         assert torch.allclose(output, unit.by_counts(inputs), atol=1e-3), seed  # c is 10^13 for the largest modulus
 
 
@@ -113,7 +105,7 @@ def test_evaluation_by_counting_is_right_on_a_long_input() -> None:
     planted = planted_triples(20_000, 90_000, 3, generator=torch.Generator().manual_seed(0))
     unit = match3_tensor_unit(Match3(20_000, 90_000))
     output = unit.by_counts(planted.inputs)
-    assert right_side(output, planted.target).min() >= sigma(unit.log_odds) - 1e-9
+    assert grade_outputs(output, planted.target).right_side >= expit(unit.log_odds) - 1e-9
     assert planted.near_misses.any()
 
 
@@ -124,7 +116,7 @@ def test_evaluation_by_counting_leaves_out_no_residue_that_all_pairs_together_ne
     exact = 2 * math.log(size) - unit.scale * unit.gap + log_odds  # the log-odds of the output
     assert exact - 2 * math.log(size) < math.log(1e-15)
     output = unit.by_counts(torch.ones(1, size, dtype=torch.int64))[0, 0].item()
-    assert math.isclose(output, sigma(exact), rel_tol=1e-6)
+    assert math.isclose(output, expit(exact), rel_tol=1e-6)
 
 
 @pytest.mark.parametrize(("size", "modulus", "order"), [(1, 2, 3), (1, 7, 2), (5, 9, 3), (3, 4, 5), (2, 2, 6)])
@@ -230,7 +222,7 @@ def test_formats_that_pass_the_check_keep_half_of_the_log_odds_on_hard_inputs() 
         unit = match3_tensor_unit(problem).to(dtype)
         inputs = problem.sample(400, generator=torch.Generator().manual_seed(0))
         inputs[:100] = (modulus + torch.randint(-1, 2, (100, 8), generator=torch.Generator().manual_seed(1))) // 3
-        assert right_side(unit(inputs), problem.target(inputs)).min() >= sigma(unit.log_odds / 2)
+        assert grade(unit, problem, inputs).right_side >= expit(unit.log_odds / 2)
 
 
 @pytest.mark.parametrize(
@@ -253,16 +245,11 @@ def test_residues_outside_the_range_are_refused() -> None:
         match3_tensor_unit(Match3(2, 5))(torch.tensor([[0, 5]]))
 
 
-def wrong_labels(unit: MatchTensorUnit) -> int:
-    inputs = unit.problem.all_inputs()
-    return int(((unit(inputs) > 0.5) != unit.problem.target(inputs)).sum())
-
-
 def test_a_wrong_sign_is_caught() -> None:
     form = rotation_form(3)
-    assert wrong_labels(match3_tensor_unit(Match3(3, 5), form=form).double()) == 0
+    assert grade(match3_tensor_unit(Match3(3, 5), form=form).double(), Match3(3, 5)).wrong == 0
     broken = CosineForm(form.weights.abs(), form.factors, form.amplification)
-    assert wrong_labels(match3_tensor_unit(Match3(3, 5), form=broken).double()) > 0
+    assert grade(match3_tensor_unit(Match3(3, 5), form=broken).double(), Match3(3, 5)).wrong > 0
     angles = torch.rand(50, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     assert (evaluate_form(broken, angles) - angles.sum(dim=1).cos()).abs().max() > 0.1
 
@@ -270,14 +257,14 @@ def test_a_wrong_sign_is_caught() -> None:
 def test_a_missing_blank_is_caught() -> None:
     unit = match3_tensor_unit(Match3(3, 5)).double()
     unit.blank_score = -1e9
-    assert wrong_labels(unit) > 0
+    assert grade(unit, unit.problem).wrong > 0
 
 
 def test_the_scale_of_pairwise_matching_is_too_small_at_order_three() -> None:
     # c = (2 ln N + 2g)/δ forgets the mixed pairs, that score 0: at M = 2, N = 1, g = 1 they outweigh the match.
     unit = match3_tensor_unit(Match3(1, 2), log_odds=1.0).double()
-    assert wrong_labels(unit) == 0
+    assert grade(unit, unit.problem).wrong == 0
     plain = unit.needed / unit.gap
     assert plain < unit.scale
     unit.scale, unit.blank_score = plain, plain * (1 - unit.gap / 2)
-    assert wrong_labels(unit) == 1
+    assert grade(unit, unit.problem).wrong == 1

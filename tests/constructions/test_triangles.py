@@ -5,9 +5,11 @@ from itertools import permutations, product
 
 import pytest
 import torch
+from scipy.special import expit
 from torch import Tensor
 
 from attention_limits.constructions.triangles import TriangleUnit, directed_triangles
+from attention_limits.problems.grading import grade_outputs
 
 
 def digraphs(vertices: int) -> list[Tensor]:
@@ -24,9 +26,7 @@ def test_all_small_digraphs_get_sigma_g(vertices: int, count: int, log_odds: flo
     checked = 0
     for edges in digraphs(vertices):
         unit = TriangleUnit(edges.shape[1], log_odds).double()
-        output, target = unit(edges), directed_triangles(edges)
-        right = torch.where(target, output, 1 - output)
-        assert right.min() >= 1 / (1 + math.exp(-log_odds)) - 1e-9
+        assert grade_outputs(unit(edges), directed_triangles(edges)).right_side >= expit(log_odds) - 1e-9
         checked += len(edges)
     assert checked == count
 
@@ -46,8 +46,8 @@ def test_vertices_up_to_the_largest_are_right_in_float32_and_the_next_is_refused
     unit = TriangleUnit(3)  # c = 5, and 10 c V² < 2^23 for V ≤ 409
     assert unit.scale == 5
     for second in (0, 200, 408):
-        assert unit(triangle(409, second, 1)).min() >= 1 / (1 + math.exp(-0.5))
-        assert unit(triangle(409, second, 1)[:, [0, 1, 1]]).max() <= 1 / (1 + math.exp(0.5))
+        assert unit(triangle(409, second, 1)).min() >= expit(0.5)
+        assert unit(triangle(409, second, 1)[:, [0, 1, 1]]).max() <= expit(-0.5)
     with pytest.raises(ValueError, match="too small for vertex 410"):
         unit(triangle(410, 0, 1))
 

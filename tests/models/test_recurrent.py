@@ -27,7 +27,7 @@ def random_signs(problem: SparseAveraging, batch: int, seed: int) -> SparseAvera
 @pytest.mark.parametrize("layers", [1, 2, 3])
 def test_the_store_is_right_on_every_input_of_signs(tokens: int, ones: int, layers: int) -> None:
     problem = SparseAveraging(tokens, ones, 1)
-    inputs = problem.sign_inputs()
+    inputs = problem.all_inputs()
     assert len(inputs.values) == (2 * math.comb(tokens, ones)) ** tokens
     assert wrong_outputs(value_store(problem, layers), inputs) == 0
 
@@ -42,7 +42,7 @@ def test_a_state_has_exactly_the_bits_of_the_formula(tokens: int, layers: int) -
 @pytest.mark.parametrize("tokens", range(1, 5))
 def test_one_layer_takes_two_to_the_c_forward_states_at_cut_c(tokens: int) -> None:
     problem = SparseAveraging(tokens, 1, 1)
-    run = value_store(problem).run(problem.sign_inputs())
+    run = value_store(problem).run(problem.all_inputs())
     assert run.distinct_forward_states(0) == [2**c for c in range(tokens)]
     assert [state.shape[1] for state in run.forward_states[0]] == list(range(tokens))
     assert [state.shape[1] for state in run.backward_states[0]] == list(range(tokens))[::-1]
@@ -57,7 +57,7 @@ def test_the_store_is_right_on_large_random_inputs() -> None:
 @pytest.mark.parametrize(("tokens", "ones"), [(n, q) for n, q in SMALL if n > 1])
 def test_a_store_that_drops_one_bit_errs(tokens: int, ones: int) -> None:
     problem = SparseAveraging(tokens, ones, 1)
-    inputs = problem.sign_inputs()
+    inputs = problem.all_inputs()
     for dropped in range(tokens):
         kept = [[j for j in range(tokens) if j != dropped]]
         assert wrong_outputs(ValueStore(problem, kept), inputs) > 0
@@ -85,18 +85,6 @@ def test_the_store_refuses_other_dimensions_and_no_layers() -> None:
         value_store(SparseAveraging(3, 1, 2))
     with pytest.raises(ValueError, match="num_layers must be at least 1, got 0"):
         value_store(SparseAveraging(3, 1, 1), 0)
-
-
-def test_the_list_of_sign_inputs_refuses_sizes_that_it_does_not_cover() -> None:
-    with pytest.raises(ValueError, match="num_tokens N = 6 has 2985984 inputs"):
-        SparseAveraging(6, 1, 1).sign_inputs()
-    with pytest.raises(ValueError, match="value_dim d' = 1, got 3"):
-        SparseAveraging(3, 1, 3).sign_inputs()
-
-
-def test_the_list_of_sign_inputs_has_no_repetition() -> None:
-    values, pointers = SparseAveraging(3, 2, 1).sign_inputs()
-    assert len(torch.cat([values.flatten(1).long(), pointers.flatten(1)], dim=1).unique(dim=0)) == 6**3
 
 
 def test_an_lstms_output_depends_on_later_tokens_only_if_it_is_bidirectional() -> None:

@@ -2,7 +2,7 @@
 
 import math
 from fractions import Fraction
-from itertools import combinations
+from itertools import combinations, product
 from typing import Any
 
 import numpy as np
@@ -159,6 +159,46 @@ def test_all_subsets_are_listed_once_in_order(num_tokens: int, sparsity: int) ->
     assert subsets.dtype == torch.int64
     assert subsets.tolist() == [list(subset) for subset in combinations(range(num_tokens), sparsity)]
     assert len(subsets) == math.comb(num_tokens, sparsity)
+
+
+@pytest.mark.parametrize(("num_tokens", "sparsity", "value_dim"), [(1, 1, 1), (5, 2, 3), (4, 4, 2)])
+def test_every_subset_is_asked_for_by_the_first_token_of_one_input(
+    num_tokens: int, sparsity: int, value_dim: int
+) -> None:
+    task = SparseAveraging(num_tokens, sparsity, value_dim)
+    inputs, subsets = task.subset_inputs(dtype=torch.float64), task.subsets().tolist()
+    assert inputs.pointers[:, 0].tolist() == subsets
+    for start, row in enumerate(inputs.pointers.tolist()):
+        assert row == [subsets[(start + token) % len(subsets)] for token in range(num_tokens)]
+    assert inputs.values.equal(torch.zeros(len(subsets), num_tokens, value_dim, dtype=torch.float64))
+    task.check(inputs)
+
+
+@pytest.mark.parametrize(("num_tokens", "sparsity"), [(n, q) for n in (1, 2, 3) for q in range(1, n + 1)])
+@pytest.mark.parametrize("numbers", [(1.0, -1.0), (0.5,), (-1.0, 0.0, 1.0)])
+def test_all_inputs_are_listed_once_with_the_first_token_fastest(
+    num_tokens: int, sparsity: int, numbers: tuple[float, ...]
+) -> None:
+    task = SparseAveraging(num_tokens, sparsity, 1)
+    inputs = task.all_inputs(numbers, dtype=torch.float64)
+    letters = [(subset, number) for subset in combinations(range(num_tokens), sparsity) for number in numbers]
+    expected = [word[::-1] for word in product(letters, repeat=num_tokens)]
+    found = zip(inputs.pointers.tolist(), inputs.values.squeeze(-1).tolist(), strict=True)
+    assert [tuple(zip(map(tuple, subsets), values, strict=True)) for subsets, values in found] == expected
+    assert len(expected) == (len(numbers) * math.comb(num_tokens, sparsity)) ** num_tokens
+    task.check(inputs)
+    assert inputs.values.dtype == torch.float64
+    assert task.all_inputs(numbers).values.dtype == torch.float32
+
+
+def test_inputs_that_are_too_many_or_none_are_not_listed() -> None:
+    with pytest.raises(ValueError, match="num_tokens N = 6 has 2985984 inputs: at most 1000000"):
+        SparseAveraging(6, 1, 1).all_inputs()
+    assert len(SparseAveraging(6, 1, 1).all_inputs((0.0,)).values) == 6**6
+    with pytest.raises(ValueError, match="value_dim d' = 1, got 3"):
+        SparseAveraging(3, 1, 3).all_inputs()
+    with pytest.raises(ValueError, match="at least one number for values, got none"):
+        SparseAveraging(3, 1, 1).all_inputs(())
 
 
 @pytest.mark.parametrize("batch_size", [0, -1, True])

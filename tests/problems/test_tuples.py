@@ -5,8 +5,9 @@ from itertools import product
 import pytest
 import torch
 
-from attention_limits.problems.matching import Match2, Match3, tuple_counts
-from attention_limits.problems.tuples import MatchTuple, planted_triples
+from attention_limits.problems.grading import grade, grade_outputs
+from attention_limits.problems.matching import Match2, Match3, triples, tuple_counts
+from attention_limits.problems.tuples import MatchTuple, planted_triples, rule_of_pairs
 
 
 @pytest.mark.parametrize(("num_tokens", "modulus"), [(1, 2), (2, 5), (3, 4), (3, 7)])
@@ -25,6 +26,48 @@ def test_higher_orders_equal_brute_force(order: int) -> None:
     for places in product(range(3), repeat=order - 1):
         expected |= (inputs + inputs[:, list(places)].sum(dim=1, keepdim=True)) % 6 == 0
     assert problem.target(inputs).equal(expected)
+
+
+@pytest.mark.parametrize(("num_tokens", "modulus"), [(1, 2), (1, 9), (2, 6), (3, 2), (3, 7), (4, 5), (4, 6)])
+def test_the_rule_of_pairs_finds_the_solutions_with_at_most_two_places(num_tokens: int, modulus: int) -> None:
+    inputs, place = Match3(num_tokens, modulus).all_inputs(), torch.arange(num_tokens)
+    i, j, k = place[:, None, None], place[:, None], place
+    expected = (triples(inputs, modulus) & ((i == j) | (i == k) | (j == k))).flatten(2).any(dim=2)
+    assert rule_of_pairs(inputs, modulus).equal(expected)
+
+
+@pytest.mark.parametrize(("num_tokens", "modulus"), [(1, 3), (2, 2), (2, 5), (2, 12), (4, 9), (5, 4)])
+def test_the_rule_of_pairs_is_right_but_where_three_places_are_needed(num_tokens: int, modulus: int) -> None:
+    problem = Match3(num_tokens, modulus)
+    labels, answers = problem.target(problem.all_inputs()), rule_of_pairs(problem.all_inputs(), modulus)
+    assert not (answers & ~labels).any()
+    found = grade(lambda inputs: rule_of_pairs(inputs, modulus), problem)
+    assert found.wrong == int(labels.sum() - answers.sum())
+    assert (found.wrong == 0) == (num_tokens <= 2)
+    assert found.accuracy == (answers == labels).double().mean().item()
+
+
+def test_the_rule_of_pairs_on_balanced_triples_lies_between_a_constant_and_all_triples() -> None:
+    problem = Match3(8, Match3.balanced_modulus(8))
+    inputs = problem.sample(4000, generator=torch.Generator().manual_seed(0))
+    labels = problem.target(inputs)
+    found = grade_outputs(rule_of_pairs(inputs, problem.modulus), labels)
+    # A label is found unless 2N − 1 conditions fail, each with a chance of about 1 − 1/M.
+    expected = (1 - labels.double().mean().item()) + 1 - (1 - 1 / problem.modulus) ** 15
+    assert found.accuracy == pytest.approx(expected, abs=0.02)
+    assert 0.7 < found.accuracy < 0.8
+
+
+@pytest.mark.parametrize("half", [0, 1])
+def test_half_of_the_rule_of_pairs_is_caught(half: int) -> None:
+    problem = Match3(2, 7)  # where the whole rule is exact
+
+    def broken(inputs: torch.Tensor) -> torch.Tensor:
+        own, other = ((1, 2), (2, 1))[half]
+        return ((own * inputs.unsqueeze(2) + other * inputs.unsqueeze(1)) % 7 == 0).any(dim=2)
+
+    assert grade(lambda inputs: rule_of_pairs(inputs, 7), problem).wrong == 0
+    assert grade(broken, problem).wrong > 0
 
 
 @pytest.mark.parametrize(("num_tokens", "modulus", "length"), [(2**14, 3, 4), (9741, 2, 4), (6000, 97, 4)])

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from fractions import Fraction
 
 import numpy as np
-from jaxtyping import Bool, Int64
+from jaxtyping import Bool
 
+from attention_limits.constructions.sparse_averaging import Sizes, narrow_embed_dim
 from attention_limits.hypotheses import require, require_integer
 
-Sizes = Int64[np.ndarray, " sizes"]
 Size = Callable[[Sizes], Sizes]
 
 
@@ -25,9 +25,9 @@ def comparison_accuracy(sparsity: int) -> Fraction:
 
 
 def attention_dimension(num_tokens: Sizes, sparsity: int) -> Sizes:
-    """k = ⌈4 q ln N⌉, at least 1: with these, every subset tried has a maximum-margin certificate (Theorem 2)."""
+    """`narrow_embed_dim`: the key coordinates of Theorem 2's unit."""
     _require_sizes(num_tokens, sparsity)
-    return np.maximum(1, np.ceil(4 * sparsity * np.log(num_tokens))).astype(np.int64)
+    return narrow_embed_dim(num_tokens, sparsity)
 
 
 def attention_precision(num_tokens: Sizes, sparsity: int) -> Sizes:

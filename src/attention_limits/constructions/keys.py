@@ -124,6 +124,31 @@ def maximum_margin_certificate(
     return direction if spread <= EQUALITY_TOLERANCE else None
 
 
+class MaximumMargin(NamedTuple):
+    """Maximum-margin certificates at unit margin."""
+
+    #: Rows of nan where there is none.
+    directions: Float[Tensor, "subsets embed_dim"]
+
+    @property
+    def exists(self) -> Bool[Tensor, " subsets"]:
+        """Which subsets have one."""
+        return ~self.directions.isnan().any(dim=1)
+
+
+def maximum_margin_certificates(
+    keys: Float[Tensor, "tokens embed_dim"], subsets: Int[Tensor, "subsets sparsity"]
+) -> MaximumMargin:
+    """`maximum_margin_certificate` of each subset, in float64 on the device of ``keys``; it takes its time for each."""
+    directions = torch.full((len(subsets), keys.shape[1]), torch.nan, dtype=torch.float64)
+    dense = keys.double().cpu().numpy()
+    for row, subset in zip(directions, subsets.cpu().numpy(), strict=True):
+        direction = maximum_margin_certificate(dense, subset)
+        if direction is not None:
+            row[:] = torch.from_numpy(direction)
+    return MaximumMargin(directions.to(keys.device))
+
+
 def certify(keys: Float[Tensor, "tokens embed_dim"], subsets: Int[Tensor, "subsets sparsity"]) -> Certificates:
     """Checked certificates at unit margin: minimum norm where its margin reaches 1/2, else maximum margin.
 

@@ -5,9 +5,11 @@ token stores), ε = accuracy, α the query's length in units of a unit-margin ce
 """
 
 import math
+from typing import overload
 
+import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Int64
 from torch import Tensor
 
 from attention_limits.constructions.averaging_unit import SparseAveragingUnit, error_bound, softmax_scale
@@ -25,10 +27,13 @@ __all__ = [
     "error_bound",
     "fixed_precision_unit",
     "infinite_precision_unit",
+    "narrow_embed_dim",
     "softmax_scale",
     "sufficient_format",
 ]
 
+#: Several N.
+Sizes = Int64[np.ndarray, " sizes"]
 #: Draws of the keys before a subset without a certificate becomes an error.
 MAX_DRAWS = 8
 #: The finest accuracy of a float type, in its rounding steps at 1: the scores' own rounding was seen to cost up to 250.
@@ -38,6 +43,21 @@ ROUNDING_STEPS = 2**9
 def default_embed_dim(num_tokens: int, sparsity: int) -> int:
     """k = ⌈13 q ln N⌉, at least 1: minimum norm then certifies all but about one random subset in a thousand."""
     return max(1, math.ceil(13 * sparsity * math.log(num_tokens)))
+
+
+@overload
+def narrow_embed_dim(num_tokens: int, sparsity: int) -> int: ...
+@overload
+def narrow_embed_dim(num_tokens: Sizes, sparsity: int) -> Sizes: ...
+def narrow_embed_dim(num_tokens: int | Sizes, sparsity: int) -> int | Sizes:
+    """k = ⌈4 q ln N⌉, at least 1, of one N or of many: every subset tried then has a maximum-margin certificate.
+
+    Example:
+        >>> narrow_embed_dim(1024, 1), narrow_embed_dim(np.array([1, 2, 1024]), 2).tolist()
+        (28, [1, 6, 56])
+    """
+    dims = np.maximum(1, np.ceil(4 * sparsity * np.log(num_tokens))).astype(np.int64)
+    return dims if isinstance(num_tokens, np.ndarray) else int(dims)
 
 
 def sufficient_format(num_tokens: int, sparsity: int, embed_dim: int, accuracy: float) -> FixedPoint:

@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from attention_limits.constructions.keys import gram_matrix, minimum_norm_certificates, random_sign_keys
+from attention_limits.constructions.sizes import random_subsets
 from attention_limits.constructions.sparse_averaging import default_embed_dim, fixed_precision_unit
 from attention_limits.constructions.third_order import match3_tensor_unit
 from attention_limits.experiments.ensembles import train_ensemble
@@ -82,8 +83,9 @@ def certificate_contest(num_tokens: int, sparsity: int, num_subsets: int, seed: 
     def draw() -> CertificateInputs:
         generator = torch.Generator().manual_seed(seed)
         keys = random_sign_keys(num_tokens, default_embed_dim(num_tokens, sparsity), generator=generator)
-        ranks = torch.rand(num_subsets, num_tokens, generator=generator)
-        return CertificateInputs(gram_matrix(keys), ranks.topk(sparsity, dim=1).indices.sort(dim=1).values)
+        return CertificateInputs(
+            gram_matrix(keys), random_subsets(num_tokens, sparsity, num_subsets, generator=generator)
+        )
 
     def one_by_one(inputs: CertificateInputs) -> tuple[Tensor, ...]:
         found = [minimum_norm_certificates(inputs.gram, subset) for subset in inputs.subsets.split(1)]

@@ -3,6 +3,7 @@
 Letters: N = num_tokens, q = sparsity, d' = value_dim; token i is (z_i; y_i; i) with z_i = values[i], y_i = pointers[i].
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import NamedTuple
@@ -107,22 +108,41 @@ class SparseAveraging:
         """All q-subsets of the N tokens, in lexicographic order; there are C(N, q) of them."""
         return torch.tensor(list(combinations(range(self.num_tokens), self.sparsity)), dtype=torch.int64)
 
-    def sign_inputs(self) -> SparseAveragingInputs:
-        """Every input whose values are ±1 (d' = 1): all signs with all pointers, (2 C(N, q))^N of them.
+    def subset_inputs(self, *, dtype: torch.dtype = torch.float32) -> SparseAveragingInputs:
+        """An input of zeros for each subset: its first token asks for that one, the others for those that follow it."""
+        subsets = self.subsets()
+        rows = (torch.arange(len(subsets)).unsqueeze(1) + torch.arange(self.num_tokens)) % len(subsets)
+        return SparseAveragingInputs(torch.zeros(*rows.shape, self.value_dim, dtype=dtype), subsets[rows])
+
+    def all_inputs(
+        self, values: Sequence[float] = (1.0, -1.0), *, dtype: torch.dtype = torch.float32
+    ) -> SparseAveragingInputs:
+        """Every input whose values are taken from a few numbers (d' = 1): all of them with all pointers.
+
+        Of n numbers there are (n C(N, q))^N inputs, the first token varying fastest.
 
         Raises:
-            ValueError: unless d' = 1, or for more than a million inputs.
+            ValueError: unless d' = 1, for no number, and for more than a million inputs.
+
+        Example:
+            >>> inputs = SparseAveraging(num_tokens=1, sparsity=1, value_dim=1).all_inputs((0.0, 0.5))
+            >>> inputs.values.flatten().tolist(), inputs.pointers.flatten().tolist()
+            ([0.0, 0.5], [0, 0])
         """
-        require(self.value_dim == 1, f"signs need value_dim d' = 1, got {self.value_dim}")
+        require(self.value_dim == 1, f"all inputs are listed for value_dim d' = 1, got {self.value_dim}")
+        require(len(values) > 0, "all inputs need at least one number for values, got none")
         subsets = self.subsets()
-        letters = 2 * len(subsets)
+        letters = len(values) * len(subsets)
         count = letters**self.num_tokens
-        require(
-            count <= 10**6, f"num_tokens N = {self.num_tokens} has {count} inputs of signs: at most 1000000 are listed"
-        )
+        require(count <= 10**6, f"num_tokens N = {self.num_tokens} has {count} inputs: at most 1000000 are listed")
         powers = letters ** torch.arange(self.num_tokens)
         letter = torch.arange(count).unsqueeze(1) // powers % letters
-        return SparseAveragingInputs((1.0 - 2 * (letter % 2)).unsqueeze(-1), subsets[letter // 2])
+        numbers = torch.tensor(values, dtype=dtype)[letter % len(values)].unsqueeze(-1)
+        return SparseAveragingInputs(numbers, subsets[letter // len(values)])
+
+    def sign_inputs(self) -> SparseAveragingInputs:
+        """`all_inputs` with the values ±1."""
+        return self.all_inputs()
 
     def check(self, inputs: SparseAveragingInputs) -> None:
         """Raise ValueError, naming value and condition, unless ``inputs`` are inputs of this task."""

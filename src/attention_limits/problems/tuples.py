@@ -1,4 +1,4 @@
-"""Detection of s-tuples modulo M: Match2 and Match3 are the orders 2 and 3; and hard inputs of a million tokens.
+"""Detection of s-tuples modulo M: Match2 and Match3 are the orders 2 and 3; what pairs tell; long hard inputs.
 
 Letters: N = num_tokens, M = modulus, s = order.
 """
@@ -11,7 +11,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from attention_limits.hypotheses import require, require_integer
-from attention_limits.problems.matching import Matching, tuple_counts
+from attention_limits.problems.matching import Matching, occurrences, tuple_counts
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,21 @@ class MatchTuple(Matching):
         """The exact answer: whether −x_i is a sum of s − 1 residues that occur."""
         self.check(inputs)
         return (tuple_counts(inputs, self.modulus, self.order - 1) > 0).gather(1, -inputs % self.modulus)
+
+
+def rule_of_pairs(inputs: Int[Tensor, "batch tokens"], modulus: int) -> Bool[Tensor, "batch tokens"]:
+    """Where pairs give Match3's label away (ours): x_i + 2x_j ≡ 0 or 2x_i + x_j ≡ 0 for some j.
+
+    These are the solutions with at most two different places. So a 1 is always right, and a 0 is wrong where each
+    solution takes three. One pairwise unit can find them, as in Theorem 6.
+
+    Example: 1 + 3 + 3 = 1 + 1 + 5 = 7 take two places, 1 + 2 + 4 = 7 takes three.
+        >>> rule_of_pairs(torch.tensor([[1, 3, 5], [1, 2, 4]]), 7).tolist()
+        [[True, True, True], [False, False, False]]
+    """
+    with_double = occurrences(2 * inputs % modulus, -inputs % modulus)
+    with_single = occurrences(inputs, -2 * inputs % modulus)
+    return (with_double + with_single) > 0
 
 
 class PlantedTriples(NamedTuple):

@@ -16,7 +16,6 @@ from attention_limits.experiments.studies.architectures import (
     TIMING_STEPS,
     compare_architectures,
     counted_size,
-    learning_curves,
     steps_to_reach,
     summarise_errors,
 )
@@ -164,19 +163,6 @@ def test_a_curve_that_dips_and_comes_back_has_not_reached_the_level() -> None:
     assert steps_to_reach([0.01, math.nan], 50, 0.05) == math.inf
     with pytest.raises(ValueError, match="at least one point"):
         steps_to_reach([], 50, 0.05)
-
-
-def test_curves_are_placed_at_the_middle_of_their_stretches() -> None:
-    frame = pd.DataFrame({"num_steps": [100, 100], "curve": [[1.0, 0.5], [0.9, 0.3]]})
-    steps, errors = learning_curves(frame)
-    assert steps.tolist() == [25, 75]
-    assert errors.tolist() == [[1.0, 0.5], [0.9, 0.3]]
-
-
-def test_curves_of_different_lengths_are_refused() -> None:
-    frame = pd.DataFrame({"num_steps": [100, 200], "curve": [[1.0], [0.9]]})
-    with pytest.raises(ValueError, match=r"as many steps are needed, got \[.*100.*200.*\]"):
-        learning_curves(frame)
 
 
 def test_a_size_needs_a_number_of_parameters() -> None:

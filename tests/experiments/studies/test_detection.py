@@ -9,10 +9,13 @@ import pytest
 
 from attention_limits.experiments.studies.detection import (
     DETECTION_ARCHITECTURES,
+    PAIRWISE,
     accuracy_table,
     conjecture,
     detection_trials,
+    excess_parameters,
     learning_match,
+    overview,
 )
 from attention_limits.experiments.trials import Result, Trial, run_trials
 
@@ -48,7 +51,8 @@ def test_the_two_pages_share_their_trials_on_triples() -> None:
     columns = ["architecture", "N", "seed", "accuracy"]
     again = both[both["problem"] == "match3"].reset_index(drop=True)
     pd.testing.assert_frame_equal(triples[columns], again[columns])
-    assert set(both.loc[both["problem"] == "match2", "steps"]) == {3}
+    assert set(both.loc[both["problem"] == "match2", "num_steps"]) == {3}
+    assert set(PAIRWISE) == set(DETECTION_ARCHITECTURES) - {"third order"}
 
 
 def test_the_table_gives_the_t_interval_of_the_mean() -> None:
@@ -63,6 +67,37 @@ def test_the_table_gives_the_t_interval_of_the_mean() -> None:
     assert math.isnan(second["low"])
     with pytest.raises(ValueError, match="confidence must lie strictly between 0 and 1, got 1"):
         accuracy_table(frame, 1.0)
+
+
+def test_the_overview_joins_accuracies_with_sizes_averaged_over_seeds() -> None:
+    frame = pd.DataFrame(
+        {
+            "problem": ["match2"] * 2 + ["match3"] * 3,
+            "N": 8,
+            "architecture": ["third order"] * 2 + ["third order", "one layer", "one layer"],
+            "M": [11, 11, 52, 52, 52],
+            "accuracy": [0.9, 1.0, 0.8, 0.5, 0.7],
+            "width": [24, 24, 24, 30, 30],
+            "parameters": [100, 100, 100, 104, 104],
+            "constant": 0.5,
+            "seconds": [1.0, 3.0, 4.0, 5.0, 7.0],
+        }
+    )
+    found = overview(frame)
+    names = [("match2", 8, "third order"), ("match3", 8, "third order"), ("match3", 8, "one layer")]
+    assert set(found.index) == set(names)
+    one = found.loc[names[-1]]
+    assert one["mean"] == pytest.approx(0.6)
+    assert (one["least"], one["most"], one["seeds"]) == (0.5, 0.7, 2)
+    assert one[["M", "width", "parameters", "constant", "seconds"]].tolist() == [52, 30, 104, 0.5, 6.0]
+    assert found["mean"]["match3", 8][PAIRWISE[:1]].max() == pytest.approx(0.6)
+    assert found.loc[names[0], "seconds"] == 2.0
+    assert excess_parameters(frame) == pytest.approx(0.04)
+
+
+def test_excess_parameters_compare_models_of_one_length_only() -> None:
+    frame = pd.DataFrame({"N": [8, 8, 16, 16], "parameters": [100, 101, 200, 210]})
+    assert excess_parameters(frame) == pytest.approx(0.05)
 
 
 def test_a_step_without_a_whole_sequence_is_refused() -> None:

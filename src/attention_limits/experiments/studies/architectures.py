@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
 from scipy import stats
 
 from attention_limits.experiments.averaging import AveragingTrial
@@ -176,19 +175,6 @@ def summarise_errors(errors: Sequence[float]) -> ErrorSummary:
     if values.size > 1 and np.ptp(values) > 0:
         low, high = np.exp(stats.ttest_1samp(np.log(values), 0).confidence_interval(0.95))
     return ErrorSummary(values.min(), float(np.median(values)), values.max(), float(low), float(high))
-
-
-def learning_curves(trials: pd.DataFrame) -> tuple[Float[np.ndarray, " points"], Float[np.ndarray, "seeds points"]]:
-    """Learning curves of trials of as many steps: the steps at the middle of each stretch, and a row of errors a trial.
-
-    Raises:
-        ValueError: for trials of different lengths.
-    """
-    lengths = trials["num_steps"].unique()
-    require(len(lengths) == 1, f"curves of as many steps are needed, got {sorted(lengths)}")
-    errors = np.stack(trials["curve"].map(np.asarray).to_list())
-    points = errors.shape[1]
-    return (np.arange(points) + 0.5) * lengths[0] / points, errors
 
 
 def steps_to_reach(curve: Sequence[float], num_steps: int, level: float) -> float:

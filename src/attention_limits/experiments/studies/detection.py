@@ -16,6 +16,8 @@ from attention_limits.experiments.trials import TrialRunner, matched_size, num_p
 from attention_limits.hypotheses import require, require_integer
 
 DETECTION_ARCHITECTURES = MatchingTrial.known_architectures
+#: Those that see two tokens at a time.
+PAIRWISE = ["one layer", "two layers"]
 
 
 def detection_trials(
@@ -73,6 +75,7 @@ def detection_frame(run: TrialRunner, trials: Sequence[MatchingTrial]) -> pd.Dat
             "M": trial.modulus,
             "seed": trial.seed,
             "width": trial.size,
+            "num_steps": trial.num_steps,
             "steps": trial.num_steps,
             "batch": trial.batch_size,
             "parameters": result["num_parameters"],
@@ -162,3 +165,16 @@ def accuracy_table(frame: pd.DataFrame, confidence: float = 0.95) -> pd.DataFram
 
     grouped = frame.groupby(["problem", "N", "architecture"], sort=False)["accuracy"]
     return grouped.apply(summary).unstack().reset_index()
+
+
+def overview(frame: pd.DataFrame) -> pd.DataFrame:
+    """`accuracy_table` by problem, N and architecture, with the seeds' mean M, width, parameters, constant, seconds."""
+    by = ["problem", "N", "architecture"]
+    sizes = frame.groupby(by, sort=False)[["M", "width", "parameters", "constant", "seconds"]].mean()
+    return accuracy_table(frame).set_index(by).join(sizes)
+
+
+def excess_parameters(frame: pd.DataFrame) -> float:
+    """How many more parameters the largest model has than the smallest of its length, as a share: the largest share."""
+    counts = frame.groupby("N")["parameters"]
+    return float((counts.max() / counts.min() - 1).max())
