@@ -15,8 +15,6 @@ from jaxtyping import Float, Int
 from matplotlib.axes import Axes
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 
-from attention_limits.hypotheses import require
-
 #: Okabe and Ito's colours, told apart with every common colour vision deficiency and in print.
 BLUE, ORANGE, GREEN, PINK, SKY, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#595959"
 #: A sequential map whose lightness runs one way.
@@ -87,7 +85,8 @@ def learning_curves(trials: pd.DataFrame) -> tuple[Float[np.ndarray, " points"],
         ValueError: for trials of different lengths.
     """
     lengths = trials["num_steps"].unique()
-    require(len(lengths) == 1, f"curves of as many steps are needed, got {sorted(lengths)}")
+    if len(lengths) != 1:
+        raise ValueError(f"curves of as many steps are needed, got {sorted(lengths)}")
     errors = np.stack(trials["curve"].map(np.asarray).to_list())
     points = errors.shape[1]
     return (np.arange(points) + 0.5) * lengths[0] / points, errors

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from attention_limits.hypotheses import require, require_integer
+from attention_limits.hypotheses import require_integer
 
 
 class SaturationError(ValueError):
@@ -40,12 +40,14 @@ class FixedPoint:
         require_integer("integer_bits", self.integer_bits, 0)
         require_integer("fraction_bits", self.fraction_bits, 0)
         total = self.integer_bits + self.fraction_bits
-        require(1 <= total <= 52, f"integer and fractional bits together must be 1…52, got {total}")
+        if not 1 <= total <= 52:
+            raise ValueError(f"integer and fractional bits together must be 1…52, got {total}")
 
     @classmethod
     def holding(cls, largest: float, fraction_bits: int) -> "FixedPoint":
         """The format of fewest bits with ``fraction_bits`` that holds magnitudes up to ``largest`` after rounding."""
-        require(math.isfinite(largest) and largest >= 0, f"largest must be finite and at least 0, got {largest}")
+        if not (math.isfinite(largest) and largest >= 0):
+            raise ValueError(f"largest must be finite and at least 0, got {largest}")
         code = round(math.ldexp(largest, fraction_bits))
         return cls(max(0, code.bit_length() - fraction_bits, 1 - fraction_bits), fraction_bits)
 

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 from tqdm import tqdm
 
-from attention_limits.hypotheses import require
-
 if TYPE_CHECKING:
     import torch
 
@@ -40,9 +38,10 @@ def select_device(name: str | None = None) -> "torch.device":
         return torch.device("cuda" if count else "cpu")
     kind, _, index = name.partition(":")
     known = name == "cpu" or (kind == "cuda" and (name == "cuda" or index.isdecimal()))
-    require(known, f"unknown device {name!r}: use cpu, cuda or cuda:N")
-    if kind == "cuda":
-        require(int(index or 0) < count, f"device {name!r} needs more CUDA devices than the {count} here")
+    if not known:
+        raise ValueError(f"unknown device {name!r}: use cpu, cuda or cuda:N")
+    if kind == "cuda" and int(index or 0) >= count:
+        raise ValueError(f"device {name!r} needs more CUDA devices than the {count} here")
     return torch.device(name)
 
 

@@ -26,8 +26,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from attention_limits.bounds.protocols import Bits, Conversation, Party, Receive, run_protocol
-from attention_limits.hypotheses import require
+from attention_limits.bounds.protocols import Bits, Conversation, Party, receive, run_protocol
 from attention_limits.models.attention import MultiHeadAttention, SelfAttentionUnit
 
 
@@ -177,8 +176,10 @@ class AttentionProtocol:
         *,
         error: float,
     ) -> None:
-        require(0 < error < math.inf, f"error η must be positive and finite, got {error}")
-        require(len(alice) >= 1, "Alice must hold at least one token")
+        if not 0 < error < math.inf:
+            raise ValueError(f"error η must be positive and finite, got {error}")
+        if len(alice) < 1:
+            raise ValueError("Alice must hold at least one token")
         self.own, self.error = own, error
         bob = torch.cat([bob, own.expand(1, alice.shape[1], -1)])
         heads = [cast(SelfAttentionUnit, head) for head in layer.heads]
@@ -224,8 +225,7 @@ class AttentionProtocol:
         tokens = torch.cat([tokens, self.own.unsqueeze(0)])
         outputs = []
         for plan in self.heads:
-            message = yield Receive(plan.grid.num_bits)
-            assert message is not None
+            message = yield from receive(plan.grid.num_bits)
             numbers = plan.grid.decode(message)
             outputs.append(merge(PartialSoftmax(numbers[0], numbers[1:]), plan.part(tokens)).mean)
         return torch.stack(outputs).sum(dim=0)

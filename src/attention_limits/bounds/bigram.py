@@ -17,8 +17,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from attention_limits.bounds.protocols import Bits, Party, Receive, run_protocol
-from attention_limits.hypotheses import require, require_integer
+from attention_limits.bounds.protocols import Bits, Party, receive, run_protocol
+from attention_limits.hypotheses import require_integer
 from attention_limits.problems.matching import Match3Bigram
 
 MODULUS, FILLER = 4, 1
@@ -65,9 +65,12 @@ class BigramReduction:
 def message_cells(num_heads: int, score_bound: float, value_bound: float, slack: float | Fraction) -> tuple[int, int]:
     """Cells of Alice's grids, ⌈H S R/η⌉ for a log-sum-exp and ⌈2 H R/η⌉ for a coordinate of a mean; at least one."""
     require_integer("num_heads", num_heads, 1)
-    require(slack > 0, f"slack η must be positive, got {slack}")
-    require(score_bound >= 0, f"score_bound S must be at least 0, got {score_bound}")
-    require(value_bound > 0, f"value_bound R must be positive, got {value_bound}")
+    if not slack > 0:
+        raise ValueError(f"slack η must be positive, got {slack}")
+    if not score_bound >= 0:
+        raise ValueError(f"score_bound S must be at least 0, got {score_bound}")
+    if not value_bound > 0:
+        raise ValueError(f"value_bound R must be positive, got {value_bound}")
     scale = num_heads * Fraction(value_bound) / Fraction(slack)
     return max(1, ceil(scale * Fraction(score_bound))), ceil(2 * scale)
 
@@ -153,8 +156,7 @@ class FirstRow:
 
     def bob(self, inputs: Int[Tensor, "batch tokens"]) -> Party:
         """Merge what Alice sends, at the cells' middles, with the tokens 0, 2, 4, … of each of his inputs."""
-        message = yield Receive(self.num_bits)
-        assert message is not None
+        message = yield from receive(self.num_bits)
         heads, value_dim = self._sizes
         digits, read = message.digits, []
         counts = (heads, heads * value_dim)

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from attention_limits.hypotheses import require, require_accuracy, require_integer, require_sparse_averaging
+from attention_limits.hypotheses import require_accuracy, require_integer, require_sparse_averaging
 
 
 def least_bits(count: int) -> int:
@@ -61,7 +61,8 @@ def required_bits(num_tokens: int, sparsity: int, accuracy: float | Fraction) ->
 def log2(number: int | Fraction) -> float:
     """log₂ of a positive integer or fraction of any size, as a float, for plots and tables."""
     exact = Fraction(number)
-    require(exact > 0, f"log₂ needs a positive number, got {number}")
+    if not exact > 0:
+        raise ValueError(f"log₂ needs a positive number, got {number}")
     return math.log2(exact.numerator) - math.log2(exact.denominator)
 
 
@@ -84,11 +85,11 @@ def separating_values(
     is part of φ(x_i), so it must not depend on the two: it is e₁, and if it lies in a difference, that one gets e₁.
     """
     y, other = set(first), set(second)
-    require(len(y) == len(other) > 0, f"two subsets of one size q ≥ 1 are needed, got sizes {len(y)} and {len(other)}")
+    if not len(y) == len(other) > 0:
+        raise ValueError(f"two subsets of one size q ≥ 1 are needed, got sizes {len(y)} and {len(other)}")
     tokens = y | other | {own_token}
-    require(
-        min(tokens) >= 0 and max(tokens) < num_tokens, f"tokens must lie in 0…{num_tokens - 1}, got {sorted(tokens)}"
-    )
+    if not (min(tokens) >= 0 and max(tokens) < num_tokens):
+        raise ValueError(f"tokens must lie in 0…{num_tokens - 1}, got {sorted(tokens)}")
     plus, minus = (other - y, y - other) if own_token in other - y else (y - other, other - y)
     values = torch.zeros(num_tokens, value_dim, dtype=torch.float64)
     values[sorted(plus | {own_token}), 0] = 1.0

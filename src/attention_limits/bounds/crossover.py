@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from attention_limits.constructions.sparse_averaging import Sizes, narrow_embed_dim
-from attention_limits.hypotheses import require, require_integer
+from attention_limits.hypotheses import require_integer
 
 Size = Callable[[Sizes], Sizes]
 
@@ -66,7 +66,8 @@ def feedforward_width(num_tokens: Sizes) -> Sizes:
 
 def below(size: Size, rival: Size, sparsity: int, largest: int) -> Bool[np.ndarray, " sizes"]:
     """For N = q + 1 … ``largest``: whether ``size`` is below ``rival``."""
-    require(largest > sparsity, f"largest N = {largest} must exceed the sparsity q = {sparsity}")
+    if largest <= sparsity:
+        raise ValueError(f"largest N = {largest} must exceed the sparsity q = {sparsity}")
     tokens = np.arange(sparsity + 1, largest + 1, dtype=np.int64)
     return size(tokens) < rival(tokens)
 
@@ -78,7 +79,8 @@ def overtaking(size: Size, rival: Size, sparsity: int, largest: int) -> tuple[in
         ValueError: if it is not below at ``largest``.
     """
     smaller = below(size, rival, sparsity, largest)
-    require(bool(smaller[-1]), f"no overtaking up to N = {largest} for q = {sparsity}")
+    if not smaller[-1]:
+        raise ValueError(f"no overtaking up to N = {largest} for q = {sparsity}")
     last_not_below = np.flatnonzero(~smaller)
     first = int(np.argmax(smaller))
     settled = int(last_not_below[-1]) + 1 if len(last_not_below) else 0
@@ -87,6 +89,8 @@ def overtaking(size: Size, rival: Size, sparsity: int, largest: int) -> tuple[in
 
 def _require_sizes(num_tokens: Sizes, sparsity: int) -> None:
     require_integer("sparsity", sparsity, 1)
-    require(num_tokens.size > 0, "num_tokens must hold at least one N, got none")
+    if num_tokens.size == 0:
+        raise ValueError("num_tokens must hold at least one N, got none")
     smallest = int(num_tokens.min())
-    require(smallest > sparsity, f"sparsity q = {sparsity} needs num_tokens N ≥ {sparsity + 1}, got N = {smallest}")
+    if not smallest > sparsity:
+        raise ValueError(f"sparsity q = {sparsity} needs num_tokens N ≥ {sparsity + 1}, got N = {smallest}")

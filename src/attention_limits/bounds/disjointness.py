@@ -8,8 +8,8 @@ from typing import NamedTuple, Protocol, runtime_checkable
 from jaxtyping import Bool
 from torch import Tensor
 
-from attention_limits.bounds.protocols import Bits, Conversation, Party, Receive, run_protocol
-from attention_limits.hypotheses import require, require_integer
+from attention_limits.bounds.protocols import Bits, Conversation, Party, receive, run_protocol
+from attention_limits.hypotheses import require_integer
 from attention_limits.problems.disjointness import Disjointness, DisjointnessInputs
 
 String = Bool[Tensor, " num_bits"]
@@ -34,7 +34,8 @@ class OneWay:
     def __init__(self, num_bits: int, num_sent: int | None = None) -> None:
         require_integer("num_bits", num_bits, 1)
         self.num_sent = num_bits if num_sent is None else num_sent
-        require(0 <= self.num_sent <= num_bits, f"num_sent must lie in 0…{num_bits}, got {num_sent}")
+        if not 0 <= self.num_sent <= num_bits:
+            raise ValueError(f"num_sent must lie in 0…{num_bits}, got {num_sent}")
 
     def alice(self, string: String) -> Party:
         """Send the bits."""
@@ -42,8 +43,7 @@ class OneWay:
 
     def bob(self, string: String) -> Party:
         """Compare them with his own."""
-        message = yield Receive(self.num_sent)
-        assert message is not None
+        message = yield from receive(self.num_sent)
         return _meet(message, string[: self.num_sent])
 
 
@@ -69,8 +69,7 @@ class Blocks:
         for index, part in enumerate(blocks):
             yield _to_bits(part)
             if index < len(blocks) - 1:
-                stop = yield Receive(1)
-                assert stop is not None
+                stop = yield from receive(1)
                 if stop.value:
                     return
 
@@ -78,8 +77,7 @@ class Blocks:
         """Say stop as soon as a block meets his own."""
         blocks = string.split(self.block)
         for index, part in enumerate(blocks):
-            message = yield Receive(len(part))
-            assert message is not None
+            message = yield from receive(len(part))
             met = _meet(message, part)
             if index < len(blocks) - 1:
                 yield Bits(int(met), 1)

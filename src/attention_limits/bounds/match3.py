@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from attention_limits.hypotheses import require, require_integer
+from attention_limits.hypotheses import require_integer
 from attention_limits.problems.matching import Match3
 
 Strings = Bool[Tensor, "strings num_bits"]
@@ -37,7 +37,8 @@ def residue_pairs(modulus: int) -> Int[Tensor, "pairs members"]:
         [[0, 8], [2, 6], [3, 5]]
     """
     require_integer("modulus", modulus, 1)
-    require(modulus >= 4, f"the pairs {{u, −1 − u}} need M ≥ 4, got M = {modulus}")
+    if modulus < 4:
+        raise ValueError(f"the pairs {{u, −1 − u}} need M ≥ 4, got M = {modulus}")
     smaller = torch.tensor([u for u in range(modulus // 2) if u != FILLER])
     return torch.stack([smaller, modulus - 1 - smaller], dim=1)
 
@@ -68,14 +69,10 @@ class DisjointnessInMatch3:
         for name, value in (("num_bits", self.num_bits), ("num_tokens", self.num_tokens), ("modulus", self.modulus)):
             require_integer(name, value, 1)
         bits = self.num_bits
-        require(
-            self.num_tokens >= 2 * bits + 1,
-            f"the reduction needs N ≥ {2 * bits + 1} for n = {bits}, got N = {self.num_tokens}",
-        )
-        require(
-            self.modulus >= 2 * bits + 2,
-            f"the reduction needs M ≥ {2 * bits + 2} for n = {bits}, got M = {self.modulus}",
-        )
+        if self.num_tokens < 2 * bits + 1:
+            raise ValueError(f"the reduction needs N ≥ {2 * bits + 1} for n = {bits}, got N = {self.num_tokens}")
+        if self.modulus < 2 * bits + 2:
+            raise ValueError(f"the reduction needs M ≥ {2 * bits + 2} for n = {bits}, got M = {self.modulus}")
 
     @property
     def problem(self) -> Match3:
@@ -140,6 +137,8 @@ def count_different_rows(num_tokens: int, modulus: int) -> int:
 
 def _require_one_way(num_tokens: int, modulus: int) -> None:
     require_integer("num_tokens", num_tokens, 1)
-    require(num_tokens >= 3, f"Alice needs a token besides the first and Bob's: N ≥ 3, got N = {num_tokens}")
+    if num_tokens < 3:
+        raise ValueError(f"Alice needs a token besides the first and Bob's: N ≥ 3, got N = {num_tokens}")
     require_integer("modulus", modulus, 1)
-    require(modulus >= 4, f"the count of rows needs M ≥ 4, got M = {modulus}")
+    if modulus < 4:
+        raise ValueError(f"the count of rows needs M ≥ 4, got M = {modulus}")

@@ -8,7 +8,7 @@ v the volume of the ball, ρ = v^{2/d'}/(2πe s²), k = N d' − width.
 
 import math
 
-from attention_limits.hypotheses import require, require_integer
+from attention_limits.hypotheses import require_integer
 from attention_limits.problems.sparse_averaging import SparseAveraging
 
 
@@ -43,7 +43,8 @@ def least_mean_error(problem: SparseAveraging, width: int) -> float:
         >>> [round(least_mean_error(SparseAveraging(8, 1, 1), width), 3) for width in (0, 4, 7, 8)]
         [0.703, 0.247, 0.007, 0.0]
     """
-    require(problem.num_tokens >= 2, f"the bound needs num_tokens N ≥ 2, got {problem.num_tokens}")
+    if problem.num_tokens < 2:
+        raise ValueError(f"the bound needs num_tokens N ≥ 2, got {problem.num_tokens}")
     require_integer("width", width, 0)
     coordinates = problem.num_tokens * problem.value_dim
     unseen = max(0, coordinates - width)
@@ -60,7 +61,8 @@ def least_mean_width(problem: SparseAveraging, error: float) -> int:
         >>> [least_mean_width(SparseAveraging(n, 1, 1), 0.05) for n in (8, 16, 64)]
         [7, 13, 50]
     """
-    require(error >= 0, f"error must be at least 0, got {error}")
+    if not error >= 0:
+        raise ValueError(f"error must be at least 0, got {error}")
     return next(
         width
         for width in range(problem.num_tokens * problem.value_dim + 1)

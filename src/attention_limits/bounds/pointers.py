@@ -14,7 +14,7 @@ import numpy as np
 from flint import fmpq_mat, fmpz_mat
 from scipy.optimize import linprog
 
-from attention_limits.hypotheses import require, require_integer
+from attention_limits.hypotheses import require_integer
 
 #: The tokens that each of several subsets contains.
 Subsets = Sequence[Sequence[int]]
@@ -37,7 +37,8 @@ def block_pointers(num_tokens: int, sparsity: int, num_blocks: int) -> list[list
     _require_sizes(num_tokens, sparsity, num_tokens - 1)
     require_integer("num_blocks", num_blocks, 1)
     inside, length = num_blocks * (sparsity + 1), sparsity + 1
-    require(inside <= num_tokens, f"{num_blocks} blocks of q + 1 = {length} tokens need N ≥ {inside}, got {num_tokens}")
+    if inside > num_tokens:
+        raise ValueError(f"{num_blocks} blocks of q + 1 = {length} tokens need N ≥ {inside}, got {num_tokens}")
     blocks = [[j for j in range(i - i % length, i - i % length + length) if j != i] for i in range(inside)]
     return blocks + [[*range(sparsity - 1), i] for i in range(inside, num_tokens)]
 
@@ -118,4 +119,5 @@ def _require_sizes(num_tokens: int, sparsity: int, largest: int) -> None:
     require_integer("num_tokens", num_tokens, 1)
     require_integer("sparsity", sparsity, 1)
     name = "N" if largest == num_tokens else "N − 1"
-    require(sparsity <= largest, f"sparsity q = {sparsity} must be at most {name} = {largest}")
+    if sparsity > largest:
+        raise ValueError(f"sparsity q = {sparsity} must be at most {name} = {largest}")

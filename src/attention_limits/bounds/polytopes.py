@@ -34,8 +34,8 @@ from attention_limits.bounds.radon import (
 #: Multipliers of the linear program below this are taken for zero when the certificate is guessed.
 SUPPORT_TOLERANCE = 1e-9
 
-#: A vector z or multipliers ν for Gordan's alternative; the other one is None.
-Guess = tuple[list[Fraction] | None, list[Fraction] | None]
+#: A vector z, or None and multipliers ν, for Gordan's alternative.
+Guess = tuple[list[Fraction] | None, list[Fraction]]
 
 
 def separate(keys: Any, subset: Sequence[int]) -> SeparatingDirection | RadonPartition:
@@ -103,7 +103,7 @@ def _guesses(rows: fmpq_mat) -> Iterator[Guess]:
     limits = np.repeat([0.0, 1.0], len(left))
     answer = linprog([0.0] * rank + [-1.0], bounded, limits, bounds=(None, None), method="highs")
     if answer.status == 0:
-        yield [Fraction(float(z)) / unit for z, unit in zip(back @ answer.x[:rank], scale, strict=True)], None
+        yield [Fraction(float(z)) / unit for z, unit in zip(back @ answer.x[:rank], scale, strict=True)], []
         multipliers = -answer.ineqlin.marginals[: len(left)]
         support = [j for j, multiplier in enumerate(multipliers) if multiplier > SUPPORT_TOLERANCE]
         space = null_space(_rows(rows, support).transpose())
@@ -127,7 +127,7 @@ def _exact_alternative(table: list[list[Fraction]]) -> Guess:
     least, solution = exact_linprog([0] * 2 * width + [-1], above.col_join(below), Matrix([0] * count + [1] * count))
     if least < 0:
         positive, negative = solution[:width], solution[width : 2 * width]
-        return [Fraction(str(z)) - Fraction(str(minus)) for z, minus in zip(positive, negative, strict=True)], None
+        return [Fraction(str(z)) - Fraction(str(minus)) for z, minus in zip(positive, negative, strict=True)], []
     # No such z: Σ ν_j row_j = 0, Σ ν_j = 1 and ν ≥ 0, each equation as two inequalities.
     equations = rows.T.col_join(Matrix([[1] * count]))
     sides = Matrix([0] * width + [1])
@@ -141,7 +141,7 @@ def _certificate(
     outside: list[int],
     basis: fmpq_mat,
     coordinates: list[Fraction] | None,
-    multipliers: list[Fraction] | None,
+    multipliers: list[Fraction],
 ) -> SeparatingDirection | RadonPartition | None:
     """The checked certificate that z or ν stands for, None if the guess was wrong."""
     try:
@@ -149,7 +149,6 @@ def _certificate(
             column = fmpq_mat([[to_flint(z)] for z in coordinates])
             return check_direction(exact, chosen, [to_fraction(row[0]) for row in (basis * column).tolist()])
         # Σ ν_j u_j lies in the affine hull of y: solve for the weights on y.
-        assert multipliers is not None
         equations = fmpq_mat(
             [[fmpq(1)] * len(chosen) + [fmpq(1)]]
             + [

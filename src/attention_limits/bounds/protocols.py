@@ -5,7 +5,7 @@ what it returns is its answer. Both must know the width of each message beforeha
 message's length tells nothing. `run_protocol` lets them talk; nothing else passes from one to the other.
 
     def alice(a):                     def bob(b):
-        yield Bits(a, width=1)            a = yield Receive(1)
+        yield Bits(a, width=1)            a = yield from receive(1)
                                           return a.value & b
 
 Nothing in this module knows what the two compute.
@@ -21,7 +21,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from attention_limits.fixed_point import FixedPoint
-from attention_limits.hypotheses import require, require_integer
+from attention_limits.hypotheses import require_integer
 
 ALICE, BOB = "Alice", "Bob"
 
@@ -48,10 +48,13 @@ class Bits:
     def __post_init__(self) -> None:
         require_integer("width", self.width, 0)
         # No message holds the value itself: Python doesn't print integers of thousands of digits.
-        require(type(self.value) is int, f"value must be an integer, got a {type(self.value).__name__}")
-        require(self.value >= 0, "value must be at least 0, got a negative one")
+        if type(self.value) is not int:
+            raise ValueError(f"value must be an integer, got a {type(self.value).__name__}")
+        if not self.value >= 0:
+            raise ValueError("value must be at least 0, got a negative one")
         need = self.value.bit_length()
-        require(need <= self.width, f"a value of {need} bits doesn't fit into a width of {self.width}")
+        if need > self.width:
+            raise ValueError(f"a value of {need} bits doesn't fit into a width of {self.width}")
 
     @property
     def digits(self) -> str:
@@ -73,6 +76,14 @@ class Receive:
 
 #: A party's side of a conversation: yields what it sends or awaits, is sent what it receives, returns its answer.
 Party = Generator[Bits | Receive, Bits | None, Any]
+
+
+def receive(width: int) -> Generator[Receive, Bits | None, Bits]:
+    """Wait inside a `Party` for the next message, which has so many bits."""
+    message = yield Receive(width)
+    if message is None:
+        raise ProtocolError(f"a party that awaits {width} bits was woken without them")
+    return message
 
 
 class Message(NamedTuple):
@@ -192,7 +203,8 @@ def pack_numbers(numbers: Float[Tensor, " count"], form: FixedPoint) -> Bits:
 
 def unpack_numbers(bits: Bits, form: FixedPoint) -> Float[Tensor, " count"]:
     """The numbers that `pack_numbers` made these bits of, exact in float64."""
-    require(bits.width % form.bits == 0, f"{bits.width} bits are no whole number of {form.bits}-bit numbers")
+    if bits.width % form.bits != 0:
+        raise ValueError(f"{bits.width} bits are no whole number of {form.bits}-bit numbers")
     digits = bits.digits
     words = [digits[start : start + form.bits] for start in range(0, bits.width, form.bits)]
     codes = [(-1) ** int(word[0]) * int(word[1:], 2) for word in words]

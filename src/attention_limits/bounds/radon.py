@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from flint import fmpq, fmpq_mat
 
-from attention_limits.hypotheses import require, require_integer
+from attention_limits.hypotheses import require_integer
 
 Vector = tuple[Fraction, ...]
 Subset = tuple[int, ...]
@@ -94,12 +94,16 @@ def exact_keys(keys: Any) -> fmpq_mat:
     if isinstance(keys, fmpq_mat):
         return keys
     table = np.asarray(keys.tolist() if hasattr(keys, "tolist") else keys, dtype=object)
-    require(table.ndim == 2, f"keys must be a table (tokens, embed_dim), got {table.ndim} dimensions")
-    require(table.size > 0, f"keys must have at least one token and one coordinate, got shape {table.shape}")
+    if table.ndim != 2:
+        raise ValueError(f"keys must be a table (tokens, embed_dim), got {table.ndim} dimensions")
+    if table.size == 0:
+        raise ValueError(f"keys must have at least one token and one coordinate, got shape {table.shape}")
     for entry in table.flat:
         number = isinstance(entry, int | float | Fraction | np.number) and not isinstance(entry, bool)
-        require(number, f"keys must be numbers, got {entry!r}")
-        require(not isinstance(entry, float) or np.isfinite(entry), f"keys must be finite, got {entry!r}")
+        if not number:
+            raise ValueError(f"keys must be numbers, got {entry!r}")
+        if not (not isinstance(entry, float) or np.isfinite(entry)):
+            raise ValueError(f"keys must be finite, got {entry!r}")
     return fmpq_mat([[to_flint(Fraction(entry)) for entry in row] for row in table])
 
 
@@ -111,7 +115,8 @@ def check_direction(keys: Any, subset: Sequence[int], direction: Sequence[Any]) 
     """
     exact = exact_keys(keys)
     chosen = require_subset(exact.nrows(), subset)
-    require(len(direction) == exact.ncols(), f"a direction has {exact.ncols()} coordinates, got {len(direction)}")
+    if len(direction) != exact.ncols():
+        raise ValueError(f"a direction has {exact.ncols()} coordinates, got {len(direction)}")
     vector = fmpq_mat([[to_flint(Fraction(entry))] for entry in direction])
     scores = [row[0] for row in (exact * vector).tolist()]
     gaps = [scores[chosen[0]] - score for j, score in enumerate(scores) if j not in chosen]
@@ -133,7 +138,8 @@ def check_partition(keys: Any, subset: Sequence[int], weights: Sequence[Any]) ->
     """
     exact = exact_keys(keys)
     chosen = require_subset(exact.nrows(), subset)
-    require(len(weights) == exact.nrows(), f"there are {exact.nrows()} keys, got {len(weights)} weights")
+    if len(weights) != exact.nrows():
+        raise ValueError(f"there are {exact.nrows()} keys, got {len(weights)} weights")
     partition = RadonPartition(chosen, tuple(Fraction(weight) for weight in weights))
     _require_dependency(exact, partition.weights)
     if not set(partition.positive) <= set(chosen):
@@ -162,7 +168,8 @@ def failing_subset(keys: Any, sparsity: int) -> RadonPartition:
     exact = exact_keys(keys)
     tokens, dim = exact.nrows(), exact.ncols()
     least = tight_dimension(tokens, sparsity)
-    require(dim < least, f"m = {dim} is not below m* = min(2q, N−1) = {least} (q = {sparsity}, N = {tokens})")
+    if not dim < least:
+        raise ValueError(f"m = {dim} is not below m* = min(2q, N−1) = {least} (q = {sparsity}, N = {tokens})")
     weights = affine_dependency(exact_rows(exact)[: dim + 2]) + (Fraction(0),) * (tokens - dim - 2)
     if sum(weight > 0 for weight in weights) > sum(weight < 0 for weight in weights):
         weights = tuple(-weight for weight in weights)
@@ -189,9 +196,11 @@ def failing_cut(points: Any, sparsity: int) -> tuple[Subset, Vector]:
     exact = exact_keys(points)
     count, dim = exact.nrows(), exact.ncols()
     require_sparsity(count, sparsity)
-    require(count >= 2 * sparsity, f"n = {count} points are fewer than 2q = {2 * sparsity}")
+    if count < 2 * sparsity:
+        raise ValueError(f"n = {count} points are fewer than 2q = {2 * sparsity}")
     least = min(2 * sparsity, count - sparsity)
-    require(dim < least, f"{dim} coordinates are not below min(2q, n−q) = {least} (q = {sparsity}, n = {count})")
+    if not dim < least:
+        raise ValueError(f"{dim} coordinates are not below min(2q, n−q) = {least} (q = {sparsity}, n = {count})")
     weights = affine_dependency(exact_rows(exact)[: dim + 2]) + (Fraction(0),) * (count - dim - 2)
     if sum(weight > 0 for weight in weights) > sum(weight < 0 for weight in weights):
         weights = tuple(-weight for weight in weights)
@@ -233,7 +242,8 @@ def affine_dependency(keys: Any) -> Vector:
     exact = exact_keys(keys)
     columns = fmpq_mat([[fmpq(1), *row] for row in exact.tolist()]).transpose()
     space = null_space(columns)
-    require(space.ncols() > 0, f"these {exact.nrows()} keys are affinely independent")
+    if not space.ncols() > 0:
+        raise ValueError(f"these {exact.nrows()} keys are affinely independent")
     entries = [to_fraction(space[j, 0]) for j in range(exact.nrows())]
     largest = max(abs(entry) for entry in entries)
     return tuple(entry / largest for entry in entries)
@@ -268,18 +278,20 @@ def require_sparsity(tokens: int, sparsity: int) -> None:
     """Refuse a sparsity outside 1 ≤ q < N."""
     require_integer("sparsity q", sparsity, 1)
     require_integer("num_tokens N", tokens, 1)
-    require(
-        sparsity < tokens,
-        f"sparsity q = {sparsity} needs q < N = {tokens} (at q = N a zero query is exact: nothing is to be separated)",
-    )
+    if sparsity >= tokens:
+        raise ValueError(
+            f"sparsity q = {sparsity} needs q < N = {tokens} (at q = N a zero query is exact: nothing is to be separated)"
+        )
 
 
 def require_subset(tokens: int, subset: Sequence[int]) -> Subset:
     """The subset as a tuple; refused unless it has 1 ≤ q < N different tokens."""
     chosen = tuple(int(j) for j in subset)
     require_sparsity(tokens, len(chosen))
-    require(len(set(chosen)) == len(chosen), f"a subset's tokens must differ, got {chosen}")
-    require(all(0 <= j < tokens for j in chosen), f"a subset's tokens must lie in 0…{tokens - 1}, got {chosen}")
+    if len(set(chosen)) != len(chosen):
+        raise ValueError(f"a subset's tokens must differ, got {chosen}")
+    if not all(0 <= j < tokens for j in chosen):
+        raise ValueError(f"a subset's tokens must lie in 0…{tokens - 1}, got {chosen}")
     return chosen
 
 

@@ -19,7 +19,6 @@ import torch
 from flint import fmpz_mat
 from torch import Tensor
 
-from attention_limits.hypotheses import require
 from attention_limits.problems.sparse_averaging import SparseAveraging, SparseAveragingInputs
 
 Rows = Sequence[Sequence[int | Fraction]]
@@ -79,7 +78,8 @@ def least_forced_error(problem: SparseAveraging) -> Fraction:
         ValueError: for q = N, where d' units that hold the mean of all values are enough.
     """
     tokens, ones = problem.num_tokens, problem.sparsity
-    require(ones < tokens, f"the bound needs q < N, got q = {ones} = N: every token then asks for the same mean")
+    if not ones < tokens:
+        raise ValueError(f"the bound needs q < N, got q = {ones} = N: every token then asks for the same mean")
     return Fraction(1, 2 * ones - 1)
 
 
@@ -103,16 +103,18 @@ def find_collision(problem: SparseAveraging, value_block: Rows | Tensor) -> Coll
     size = problem.num_tokens * problem.value_dim
     floats = isinstance(value_block, Tensor) and value_block.is_floating_point()
     rows = as_fractions(value_block) if isinstance(value_block, Tensor) else value_block
-    require(len(rows) >= 1, "a first layer needs at least one unit, got none")
+    if len(rows) < 1:
+        raise ValueError("a first layer needs at least one unit, got none")
     for row in rows:
-        require(len(row) == size, f"a row of the z-block must have N d' = {size} numbers, got {len(row)}")
+        if len(row) != size:
+            raise ValueError(f"a row of the z-block must have N d' = {size} numbers, got {len(row)}")
     # Two float64 dot products of n terms are each off by at most γ‖w‖‖z‖, γ = n u/(1 − n u), u = 2⁻⁵³ (Higham).
     unit = size * 2.0**-53
     tolerance = 2 * unit / (1 - unit) if floats else 0.0
     vector = float_kernel_vector(value_block) if floats else kernel_vector(rows)  # type: ignore[arg-type]
     difference = math.inf if vector is None else _difference(rows, vector)
-    require(vector is not None and difference <= tolerance, f"rank N d' = {size}: no collision is guaranteed")
-    assert vector is not None
+    if vector is None or not difference <= tolerance:
+        raise ValueError(f"rank N d' = {size}: no collision is guaranteed")
     values = tuple(tuple(vector[start : start + problem.value_dim]) for start in range(0, size, problem.value_dim))
     return Collision(problem, values, widest_subset(values, problem.sparsity), difference, tolerance)
 

@@ -18,7 +18,7 @@ from math import comb, prod
 import numpy as np
 from jaxtyping import Bool, Int8
 
-from attention_limits.hypotheses import require, require_integer
+from attention_limits.hypotheses import require_integer
 
 #: Inputs, or rows of a table, above which an enumeration is refused: some seconds and a few hundred megabytes.
 LARGEST_ENUMERATION = 4_000_000
@@ -79,11 +79,11 @@ def literal_outputs(machine: Machine, num_tokens: int, sparsity: int) -> Outputs
     """
     _require_cut(num_tokens, sparsity, 0)
     sizes = _alphabet(machine, num_tokens, sparsity)
-    require(
-        prod(sizes) <= LARGEST_ENUMERATION,
-        f"num_tokens N = {num_tokens} with sparsity q = {sparsity} has {prod(sizes)} inputs: "
-        f"a literal enumeration needs at most {LARGEST_ENUMERATION}",
-    )
+    if prod(sizes) > LARGEST_ENUMERATION:
+        raise ValueError(
+            f"num_tokens N = {num_tokens} with sparsity q = {sparsity} has {prod(sizes)} inputs: "
+            f"a literal enumeration needs at most {LARGEST_ENUMERATION}"
+        )
     letters = np.unravel_index(np.arange(prod(sizes)), sizes)
     signs = np.stack([1 - 2 * (letter % 2) for letter in letters], axis=1).astype(np.int8)
     outputs = np.zeros_like(signs)
@@ -137,17 +137,16 @@ def residual_formula(machine: Machine, num_tokens: int, sparsity: int, cut: int)
     """
     _require_cut(num_tokens, sparsity, cut)
     least = sparsity + (2 if machine is Machine.STRICT_LOOK_BACK else 1)
-    require(
-        num_tokens >= least, f"sparsity q = {sparsity} needs num_tokens N ≥ {least} in this model, got N = {num_tokens}"
-    )
+    if num_tokens < least:
+        raise ValueError(f"sparsity q = {sparsity} needs num_tokens N ≥ {least} in this model, got N = {num_tokens}")
     if machine is Machine.DEFERRED:
         return deferred_formula(num_tokens, sparsity, cut)
     if machine is Machine.STACKED:
-        require(
-            sparsity == 1 or 2 * cut <= num_tokens,
-            f"cut c = {cut} lies beyond N/2 for N = {num_tokens}: there the formula needs sparsity q = 1, "
-            f"got {sparsity}",
-        )
+        if not (sparsity == 1 or 2 * cut <= num_tokens):
+            raise ValueError(
+                f"cut c = {cut} lies beyond N/2 for N = {num_tokens}: there the formula needs sparsity q = 1, "
+                f"got {sparsity}"
+            )
         return 2 ** min(cut, num_tokens - cut)
     return 2**cut if cut < num_tokens else 1
 
@@ -160,7 +159,8 @@ def deferred_formula(num_tokens: int, sparsity: int, cut: int) -> int:
     For q = 1 and 1 ≤ c < N: (2^c − 2)(N − c + 2)^c + 2(N − c + 1)^c.
     """
     _require_cut(num_tokens, sparsity, cut)
-    require(sparsity < num_tokens, f"sparsity q = {sparsity} needs num_tokens N > {sparsity}, got N = {num_tokens}")
+    if sparsity >= num_tokens:
+        raise ValueError(f"sparsity q = {sparsity} needs num_tokens N > {sparsity}, got N = {num_tokens}")
     if cut == num_tokens:
         # Positive signs among the q tokens asked for: an interval that moves up with n. A vector that fits some of the
         # intervals fits consecutive ones, so "intervals minus neighbouring pairs" counts it once.
@@ -193,7 +193,8 @@ def half_cut_pointers(num_tokens: int, sparsity: int) -> SubsetMasks:
         ValueError: unless 1 ≤ q < N.
     """
     _require_cut(num_tokens, sparsity, 0)
-    require(sparsity < num_tokens, f"sparsity q = {sparsity} needs num_tokens N > {sparsity}, got N = {num_tokens}")
+    if sparsity >= num_tokens:
+        raise ValueError(f"sparsity q = {sparsity} needs num_tokens N > {sparsity}, got N = {num_tokens}")
     half = num_tokens // 2
     asked = max(1, sparsity - (num_tokens - half))  # r, between 1 and max(1, c − 1)
     pointers = np.zeros((num_tokens - half, num_tokens), dtype=bool)
@@ -217,9 +218,11 @@ def fixed_pointer_outputs(pointers: SubsetMasks, cut: int) -> int:
 def _require_cut(num_tokens: int, sparsity: int, cut: int) -> None:
     require_integer("num_tokens", num_tokens, 1)
     require_integer("sparsity", sparsity, 1)
-    require(sparsity <= num_tokens, f"sparsity q = {sparsity} needs num_tokens N ≥ {sparsity}, got N = {num_tokens}")
+    if sparsity > num_tokens:
+        raise ValueError(f"sparsity q = {sparsity} needs num_tokens N ≥ {sparsity}, got N = {num_tokens}")
     require_integer("cut", cut, 0)
-    require(cut <= num_tokens, f"cut c = {cut} lies outside 0…{num_tokens}")
+    if cut > num_tokens:
+        raise ValueError(f"cut c = {cut} lies outside 0…{num_tokens}")
 
 
 def _allowed_subsets(machine: Machine, num_tokens: int, sparsity: int, position: int) -> SubsetMasks:
@@ -249,11 +252,11 @@ def _tables(
     # The last token may have every pointer set that an earlier one may have.
     subsets = _allowed_subsets(machine, num_tokens, sparsity, num_tokens - 1).astype(np.int8)
     entries = 2**num_tokens * len(subsets)
-    require(
-        entries <= LARGEST_ENUMERATION,
-        f"num_tokens N = {num_tokens} with sparsity q = {sparsity} has tables of {entries} entries: "
-        f"the reduction needs at most {LARGEST_ENUMERATION}",
-    )
+    if entries > LARGEST_ENUMERATION:
+        raise ValueError(
+            f"num_tokens N = {num_tokens} with sparsity q = {sparsity} has tables of {entries} entries: "
+            f"the reduction needs at most {LARGEST_ENUMERATION}"
+        )
     prefix = _signs(cut) @ subsets[:, :cut].T
     suffix = _signs(num_tokens - cut) @ subsets[:, cut:].T
     return prefix[:, None, :] + suffix[None, :, :]
@@ -287,11 +290,11 @@ def _most_fixed_pointer_outputs(num_tokens: int, sparsity: int, cut: int) -> int
     # Only what a set asks of the prefix matters, and neither order nor repetition among the suffix's tokens does.
     traces = np.unique(subsets[:, :cut], axis=0)
     choices = comb(len(traces) + num_tokens - cut - 1, num_tokens - cut)
-    require(
-        choices * 2**cut <= LARGEST_ENUMERATION,
-        f"num_tokens N = {num_tokens} with sparsity q = {sparsity} and cut c = {cut} has {choices} choices of "
-        f"pointers: the enumeration needs at most {LARGEST_ENUMERATION // 2**cut}",
-    )
+    if choices * 2**cut > LARGEST_ENUMERATION:
+        raise ValueError(
+            f"num_tokens N = {num_tokens} with sparsity q = {sparsity} and cut c = {cut} has {choices} choices of "
+            f"pointers: the enumeration needs at most {LARGEST_ENUMERATION // 2**cut}"
+        )
     most = 0
     for rows in combinations_with_replacement(range(len(traces)), num_tokens - cut):
         most = max(most, fixed_pointer_outputs(traces[list(rows)], cut))

@@ -21,10 +21,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from attention_limits.bounds.protocols import Bits, Party, Receive, pack_numbers, run_protocol, unpack_numbers
+from attention_limits.bounds.protocols import Bits, Party, pack_numbers, receive, run_protocol, unpack_numbers
 from attention_limits.constructions.keys import MissingCertificateError
 from attention_limits.constructions.sparse_averaging import FixedPrecisionUnit, softmax_scale
-from attention_limits.hypotheses import require, require_disjointness_reduction, require_separating_accuracy
+from attention_limits.hypotheses import require_disjointness_reduction, require_separating_accuracy
 from attention_limits.problems.sparse_averaging import SparseAveraging, SparseAveragingInputs, worst_case_error
 
 Strings = Bool[Tensor, "strings num_bits"]
@@ -124,8 +124,7 @@ class QueryProtocol:
 
     def bob(self, strings: Strings) -> Party:
         """Compute the output of token 2q for each string that Bob may hold; they share the message."""
-        message = yield Receive(self.message_bits)
-        assert message is not None
+        message = yield from receive(self.message_bits)
         attention = torch.softmax(self.keys @ self.read(message), dim=0)
         outputs = torch.einsum("t,btc->bc", attention, self.reduction.values(strings))
         return Verdict(self.reduction.decide(outputs), outputs)
@@ -153,11 +152,12 @@ def fixed_precision_protocol(
         ValueError: if the unit is for another problem, has no format, or has ε ≥ 1/q.
         MissingCertificateError: from Alice, if her string has no certificate under the keys agreed upon.
     """
-    require(unit.problem == reduction.problem, f"the unit is for {unit.problem}, not for {reduction.problem}")
+    if unit.problem != reduction.problem:
+        raise ValueError(f"the unit is for {unit.problem}, not for {reduction.problem}")
     require_separating_accuracy(unit.accuracy, reduction.num_bits)
     form = unit.format
-    require(form is not None, "the unit must have a format for its queries: build it with bits=…")
-    assert form is not None
+    if form is None:
+        raise ValueError("the unit must have a format for its queries: build it with bits=…")
     unit.queries(reduction.pointers(strings).unsqueeze(1))
     keys = unit.keys.clone()
 

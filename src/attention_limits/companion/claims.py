@@ -10,7 +10,6 @@ from fractions import Fraction
 from functools import partial
 from typing import Any
 
-from attention_limits.hypotheses import require
 from attention_limits.runtime import PAGE_VARIABLE, PROFILE_VARIABLE
 
 #: The output type under which a record lies in the notebook.
@@ -65,12 +64,17 @@ def claim(
         holds: demo.count: 3 = 3. Three is three. [N]
     """
     valid = re.fullmatch(r"[\w.-]+", identifier, re.ASCII) is not None
-    require(valid, f"a claim's identifier has letters, digits and . _ - only, got {identifier!r}")
-    require(relation in RELATIONS, f"relation must be one of {' '.join(RELATIONS)}, got {relation!r}")
-    require(source in SOURCES, f"source must be one of {' '.join(SOURCES)}, got {source!r}")
+    if not valid:
+        raise ValueError(f"a claim's identifier has letters, digits and . _ - only, got {identifier!r}")
+    if relation not in RELATIONS:
+        raise ValueError(f"relation must be one of {' '.join(RELATIONS)}, got {relation!r}")
+    if source not in SOURCES:
+        raise ValueError(f"source must be one of {' '.join(SOURCES)}, got {source!r}")
     left, right, tolerance = _number(measured), _number(bound), float(_number(tolerance))
-    require(0 <= tolerance < math.inf, f"claim {identifier}: tolerance must be finite and at least 0, got {tolerance}")
-    require(not tolerance or bool(note), f"claim {identifier}: a tolerance needs a note that says where it comes from")
+    if not 0 <= tolerance < math.inf:
+        raise ValueError(f"claim {identifier}: tolerance must be finite and at least 0, got {tolerance}")
+    if not (not tolerance or bool(note)):
+        raise ValueError(f"claim {identifier}: a tolerance needs a note that says where it comes from")
     exact = not isinstance(left, float) and not isinstance(right, float)
     if relation == "==" and not exact and not tolerance:
         raise TypeError(f"claim {identifier}: == between floats needs a tolerance, got {left!r} and {right!r}")

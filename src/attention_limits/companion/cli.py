@@ -25,7 +25,6 @@ from rich.table import Table
 
 from attention_limits.companion import gate, runner, status
 from attention_limits.companion.pages import Page, all_pages, find_root, get_page
-from attention_limits.hypotheses import require
 from attention_limits.runtime import DEVICE_VARIABLE, STORE_VARIABLE, device_name, select_device
 
 app = typer.Typer(
@@ -86,8 +85,10 @@ def run(
     """
     root = _root()
     with _bad_input():
-        require(jobs >= 0, f"jobs must be at least 0, got {jobs}")
-        require(cell_seconds >= 1, f"cell-seconds must be at least 1, got {cell_seconds}")
+        if jobs < 0:
+            raise ValueError(f"jobs must be at least 0, got {jobs}")
+        if not cell_seconds >= 1:
+            raise ValueError(f"cell-seconds must be at least 1, got {cell_seconds}")
         chosen: list[Page] = [get_page(root, name) for name in pages] if pages else all_pages(root)
         overrides = dict(_parse_parameter(text) for text in parameters or [])
         runs = [runner.plan(page, profile, overrides) for page in dict.fromkeys(chosen)]
@@ -141,10 +142,12 @@ def sweep(
         _table(("sweep", "axes"), [(page.name, ", ".join(_axes(_study(page)))) for page in trained.values()])
         return
     with _bad_input():
-        require(jobs >= 0, f"jobs must be at least 0, got {jobs}")
+        if jobs < 0:
+            raise ValueError(f"jobs must be at least 0, got {jobs}")
         near = difflib.get_close_matches(name, trained, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"the sweeps are {', '.join(trained)}"
-        require(name in trained, f"no sweep {name!r}: {hint}")
+        if name not in trained:
+            raise ValueError(f"no sweep {name!r}: {hint}")
         values = trained[name].resolve(profile, dict(_parse_parameter(text) for text in parameters or []))
         study = _study(trained[name])
     _sweep(root, name, study, values, jobs=jobs or None, scheduler=scheduler, fresh=not resume, device=device)
@@ -198,7 +201,8 @@ def build() -> None:
     root = _root()
     program = Path(sys.executable).with_name("jupyter-book")
     with _bad_input():
-        require(program.exists(), "jupyter-book is not installed: pip install -e '.[book]'")
+        if not program.exists():
+            raise ValueError("jupyter-book is not installed: pip install -e '.[book]'")
     with runner.exclusive(root):
         found = gate.problems(root)
         for problem in found:
@@ -254,7 +258,8 @@ def _root() -> Path:
 
 def _parse_parameter(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
-    require(bool(equals) and name.isidentifier(), f"a parameter reads NAME=VALUE, got {text!r}")
+    if not (bool(equals) and name.isidentifier()):
+        raise ValueError(f"a parameter reads NAME=VALUE, got {text!r}")
     try:
         return name, ast.literal_eval(value.strip())
     except (ValueError, TypeError, SyntaxError):

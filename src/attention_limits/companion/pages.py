@@ -25,7 +25,7 @@ import yaml
 from nbformat import NotebookNode
 
 from attention_limits.dependencies import cell_statements, code_digest, dependencies, package_folder
-from attention_limits.hypotheses import HypothesisError, require
+from attention_limits.hypotheses import HypothesisError
 
 Parameters = dict[str, Any]
 
@@ -70,16 +70,19 @@ class Parameter:
         outer, inner = TYPES[self.type_name]
         message = f"parameter {self.name} must be {self.type_name}, got {value!r}"
         if outer is list:
-            require(isinstance(value, list | tuple) and len(value) > 0, message)
+            if not (isinstance(value, list | tuple) and len(value) > 0):
+                raise ValueError(message)
             return [_scalar(item, inner or int, message) for item in value]
         return _scalar(value, outer, message)
 
 
 def _scalar(value: Any, kind: type, message: str) -> Any:
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        require(abs(value) <= sys.float_info.max, message)
+        if not abs(value) <= sys.float_info.max:
+            raise ValueError(message)
         return float(value)
-    require(type(value) is kind, message)
+    if type(value) is not kind:
+        raise ValueError(message)
     return value
 
 
@@ -160,11 +163,13 @@ class Page:
         Raises:
             ValueError: for an unknown profile or parameter, a wrong type, or a value that the page does not cover.
         """
-        require(profile in PROFILES, f"unknown profile {profile!r}: use book, quick or paper")
+        if profile not in PROFILES:
+            raise ValueError(f"unknown profile {profile!r}: use book, quick or paper")
         values = {name: parameter.convert(parameter.default) for name, parameter in self.parameters.items()}
         for name, value in {**self.facts.profiles.get(profile, {}), **overrides}.items():
             known = ", ".join(self.parameters)
-            require(name in self.parameters, f"unknown parameter {name!r}: {self.name} has {known}")
+            if name not in self.parameters:
+                raise ValueError(f"unknown parameter {name!r}: {self.name} has {known}")
             values[name] = self.parameters[name].convert(value)
         self.facts.check(values)
         return values
@@ -210,10 +215,8 @@ class Facts:
             if isinstance(node, ast.Import | ast.ImportFrom):
                 for module in _modules(node):
                     place = f"{owner}, line {node.lineno}"
-                    require(
-                        module in FACTS_IMPORT,
-                        f"{place}: a facts cell imports only {', '.join(FACTS_IMPORT)}; got {module}",
-                    )
+                    if module not in FACTS_IMPORT:
+                        raise ValueError(f"{place}: a facts cell imports only {', '.join(FACTS_IMPORT)}; got {module}")
         quick, paper = (_literal(tree, name, {}, owner) for name in ("quick", "paper"))
         tree.body += ast.parse(USUAL_FACTS).body
         code = compile(tree, FACTS_FILE, "exec")
@@ -324,7 +327,8 @@ def all_pages(root: Path) -> list[Page]:
         raise ValueError(f"_toc.yml is no YAML: {' '.join(str(error).split())}") from error
     pages = [Page(root, name) for name in listed]
     for page in pages:
-        require(page.path.is_file(), f"_toc.yml lists the page {page.name!r}, but {page.path.name} is not in notebooks")
+        if not page.path.is_file():
+            raise ValueError(f"_toc.yml lists the page {page.name!r}, but {page.path.name} is not in notebooks")
     return pages
 
 
@@ -338,5 +342,6 @@ def get_page(root: Path, name: str) -> Page:
     stem = Path(name).name.removesuffix(".py")
     near = difflib.get_close_matches(stem, pages, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"the pages are {', '.join(pages)}"
-    require(stem in pages, f"no page {name!r}: {hint}")
+    if stem not in pages:
+        raise ValueError(f"no page {name!r}: {hint}")
     return pages[stem]

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from attention_limits.hypotheses import require, require_accuracy, require_sparse_averaging
+from attention_limits.hypotheses import require_accuracy, require_sparse_averaging
 from attention_limits.models.attention import Attended, SelfAttentionUnit
 from attention_limits.problems.sparse_averaging import SparseAveraging, SparseAveragingInputs
 
@@ -32,9 +32,12 @@ def error_bound(
         score_error: δ ≥ 0, the most by which any score is off, in nats.
     """
     require_sparse_averaging(num_tokens, sparsity, 1)
-    require(scale >= 0, f"scale α must be at least 0, got {scale}")
-    require(margin > 0, f"margin γ must be positive, got {margin}")
-    require(score_error >= 0, f"score_error δ must be at least 0, got {score_error}")
+    if not scale >= 0:
+        raise ValueError(f"scale α must be at least 0, got {scale}")
+    if not margin > 0:
+        raise ValueError(f"margin γ must be positive, got {margin}")
+    if not score_error >= 0:
+        raise ValueError(f"score_error δ must be at least 0, got {score_error}")
     # 1/(1 + x) with x = (q/(N−q)) e^{αγ−2δ}, through its logarithm so that a large α cannot overflow.
     outsiders = num_tokens - sparsity
     log_odds = math.log(sparsity / outsiders) + scale * margin - 2 * score_error if outsiders else math.inf
@@ -55,12 +58,15 @@ def softmax_scale(
     """
     require_sparse_averaging(num_tokens, sparsity, 1)
     require_accuracy(accuracy)
-    require(margin > 0, f"margin γ must be positive, got {margin}")
-    require(score_error >= 0, f"score_error δ must be at least 0, got {score_error}")
+    if not margin > 0:
+        raise ValueError(f"margin γ must be positive, got {margin}")
+    if not score_error >= 0:
+        raise ValueError(f"score_error δ must be at least 0, got {score_error}")
     if sparsity == num_tokens:
         return 0.0
     left = accuracy - _tilt(sparsity, score_error)
-    require(left > 0, f"a score error δ = {score_error} leaves nothing of the accuracy ε = {accuracy}")
+    if not left > 0:
+        raise ValueError(f"a score error δ = {score_error} leaves nothing of the accuracy ε = {accuracy}")
     logarithm = math.log((2 / left - 1) * (num_tokens - sparsity) / sparsity)
     return (max(0.0, logarithm) + 2 * score_error) / margin
 
@@ -113,9 +119,8 @@ class SparseAveragingUnit(nn.Module):
         self.problem.check(inputs)
         values, pointers = inputs
         dtype = self.keys.dtype
-        require(
-            values.dtype == dtype, f"values are {values.dtype} but the unit computes in {dtype}: convert one of them"
-        )
+        if values.dtype != dtype:
+            raise ValueError(f"values are {values.dtype} but the unit computes in {dtype}: convert one of them")
         queries = self.queries(pointers)  # first: it may change the keys
         return torch.cat([values, self.keys.expand(len(values), -1, -1), queries], dim=-1)
 

@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float, Int, Num
 from torch import Tensor
 
 from attention_limits.constructions.keys import TABLE_ENTRIES
-from attention_limits.hypotheses import require, require_integer
+from attention_limits.hypotheses import require_integer
 
 
 class Separation(NamedTuple):
@@ -35,9 +35,8 @@ def separation(
     subsets: Int[Tensor, "subsets sparsity"],
 ) -> Separation:
     """Spread on y and margin of each query, in the dtype of keys and queries; needs q < N."""
-    require(
-        subsets.shape[1] < len(keys), f"q = {subsets.shape[1]} leaves no key outside: it needs N > q, got {len(keys)}"
-    )
+    if subsets.shape[1] >= len(keys):
+        raise ValueError(f"q = {subsets.shape[1]} leaves no key outside: it needs N > q, got {len(keys)}")
     scores = queries @ keys.T
     on = scores.gather(1, subsets)
     lowest = torch.iinfo(scores.dtype).min if not scores.is_floating_point() else -math.inf
@@ -108,11 +107,15 @@ def moment_certificates(
 
 def _require_representable(nodes: Num[Tensor, " tokens"], sparsity: int) -> None:
     """Every number met on the way is at most ∏ (|t_j| + |t_i|)² ≤ (2 max|t|)^{2q}: in int64 it must stay below 2⁶³."""
-    require(nodes.dtype in (torch.int64, torch.float64), f"nodes must be int64 or float64, got {nodes.dtype}")
+    if nodes.dtype not in (torch.int64, torch.float64):
+        raise ValueError(f"nodes must be int64 or float64, got {nodes.dtype}")
     if nodes.dtype == torch.int64:
         largest = max(1, int(nodes.abs().max()))
         bits = ((2 * largest) ** (2 * sparsity)).bit_length()
-        require(bits <= 63, f"integer nodes up to {largest} with q = {sparsity} need {bits} bits, more than int64's 63")
+        if bits > 63:
+            raise ValueError(
+                f"integer nodes up to {largest} with q = {sparsity} need {bits} bits, more than int64's 63"
+            )
 
 
 # The trigonometric curve.
@@ -209,7 +212,8 @@ def largest_query_entry(num_tokens: int, sparsity: int) -> float:
     margin = least_circle_margin(num_tokens, sparsity)
     if num_tokens <= 2 * sparsity + 1:
         return 2 * (num_tokens - sparsity) / num_tokens
-    require(margin > 0, f"the least margin of N = {num_tokens}, q = {sparsity} lies below float64's range")
+    if not margin > 0:
+        raise ValueError(f"the least margin of N = {num_tokens}, q = {sparsity} lies below float64's range")
     return 2 * math.comb(2 * sparsity, sparsity) / 2**sparsity / margin
 
 
@@ -220,9 +224,8 @@ def hardest_subset(num_tokens: int, sparsity: int) -> Int[Tensor, " sparsity"]:
 
 def holed_blocks(num_tokens: int, sparsity: int) -> Int[Tensor, "sparsity sparsity"]:
     """{0 … q} without h, for h = 1 … q: among them is the subset of longest query, on each curve that we tried."""
-    require(
-        1 <= sparsity < num_tokens, f"sparsity q = {sparsity} leaves room for a hole if 1 ≤ q < N, got N = {num_tokens}"
-    )
+    if not 1 <= sparsity < num_tokens:
+        raise ValueError(f"sparsity q = {sparsity} leaves room for a hole if 1 ≤ q < N, got N = {num_tokens}")
     block, holes = torch.arange(sparsity + 1), torch.arange(1, sparsity + 1)
     return block.expand(sparsity, -1)[block != holes.unsqueeze(1)].view(sparsity, sparsity)
 
@@ -248,7 +251,8 @@ def circle_coefficients(
     1, ζ, …, ζ^{N−1}: the last axis holds them, and multiplication by ζ is a cyclic shift of it.
     """
     sparsity = subsets.shape[1]
-    require(sparsity <= 30, f"sparsity q = {sparsity} must be at most 30: the integers reach 4^q")
+    if sparsity > 30:
+        raise ValueError(f"sparsity q = {sparsity} must be at most 30: the integers reach 4^q")
     coefficients = torch.zeros(len(subsets), 2 * sparsity + 1, num_tokens, dtype=torch.int64)
     coefficients[:, sparsity, 0] = 1
     exponents = torch.arange(num_tokens)

@@ -12,7 +12,6 @@ from flint import fmpz_mat
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from attention_limits.hypotheses import require
 from attention_limits.models.feedforward import FeedForwardNetwork
 from attention_limits.problems.sparse_averaging import SparseAveraging, SparseAveragingInputs
 
@@ -35,7 +34,8 @@ def narrow_network(problem: SparseAveraging) -> FeedForwardNetwork:
         ValueError: unless q < N.
     """
     tokens, ones, value_dim = problem.num_tokens, problem.sparsity, problem.value_dim
-    require(ones < tokens, f"width N d' − 1 with error 1/(2q − 1) needs q < N, got q = {ones}, N = {tokens}")
+    if not ones < tokens:
+        raise ValueError(f"width N d' − 1 with error 1/(2q − 1) needs q < N, got q = {ones}, N = {tokens}")
     identity, scale = torch.eye(tokens * value_dim), 2 * ones - 1
     rows = scale * identity[1:]
     rows[value_dim - 1 :: value_dim, 0] = 1  # the rows of z_{2,1}, …, z_{N,1}
@@ -134,10 +134,8 @@ class PointerDecoder(nn.Module):
     def forward(self, units: Float[Tensor, "batch width"]) -> Float[Tensor, "batch answers"]:
         """Answers (batch, N d') from the first layer's units."""
         tokens, digits = self.problem.num_tokens, self.problem.num_tokens * (max(self.slots) + 1)
-        require(
-            self.rounding_error(units.dtype) <= 1e-3,
-            f"N = {tokens} needs {digits} binary digits beside a value: too many for {units.dtype}",
-        )
+        if not self.rounding_error(units.dtype) <= 1e-3:
+            raise ValueError(f"N = {tokens} needs {digits} binary digits beside a value: too many for {units.dtype}")
         codes = (units / self.spacing).round()
         values = (units - self.spacing * codes) @ self.get_buffer("embed").T / self.scale
         starts = tokens * torch.tensor(self.slots, device=units.device)

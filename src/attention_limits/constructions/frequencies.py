@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from attention_limits.hypotheses import require, require_integer
+from attention_limits.hypotheses import require_integer
 
 #: Products of two residues have to fit into int64.
 LARGEST_MODULUS = 2**31
@@ -19,11 +19,15 @@ LARGEST_MODULUS = 2**31
 
 def check_frequencies(frequencies: Int[Tensor, " frequencies"], modulus: int) -> None:
     """Refuse what is no set of frequencies: not int64, empty, or outside 1…M − 1."""
-    require(modulus <= LARGEST_MODULUS, f"modulus must be at most {LARGEST_MODULUS}, got {modulus}")
-    require(frequencies.dtype == torch.int64, f"frequencies must be int64, got {frequencies.dtype}")
-    require(frequencies.ndim == 1 and len(frequencies) >= 1, "a set of frequencies must have at least one, got none")
+    if modulus > LARGEST_MODULUS:
+        raise ValueError(f"modulus must be at most {LARGEST_MODULUS}, got {modulus}")
+    if frequencies.dtype != torch.int64:
+        raise ValueError(f"frequencies must be int64, got {frequencies.dtype}")
+    if not (frequencies.ndim == 1 and len(frequencies) >= 1):
+        raise ValueError("a set of frequencies must have at least one, got none")
     outside = frequencies[(frequencies < 1) | (frequencies >= modulus)]
-    require(len(outside) == 0, f"frequencies must lie in 1…{modulus - 1}, got {outside[:1].tolist()}")
+    if len(outside) != 0:
+        raise ValueError(f"frequencies must lie in 1…{modulus - 1}, got {outside[:1].tolist()}")
 
 
 def profile_gaps(frequencies: Int[Tensor, " frequencies"], modulus: int) -> Float[Tensor, " modulus"]:

@@ -9,7 +9,6 @@ Letters: N = num_tokens, q = sparsity, d' = value_dim; z_j the value of token j,
 import torch
 from torch import nn
 
-from attention_limits.hypotheses import require
 from attention_limits.models.feedforward import FeedForwardNetwork
 from attention_limits.models.recurrent import LSTMModel
 from attention_limits.problems.sparse_averaging import SparseAveraging
@@ -54,7 +53,8 @@ def gated_lstm(problem: SparseAveraging, *, gate: float = 24.0, scale: float = 0
     Raises:
         ValueError: unless both are positive.
     """
-    require(gate > 0 and scale > 0, f"gate and scale must be positive, got {gate} and {scale}")
+    if not (gate > 0 and scale > 0):
+        raise ValueError(f"gate and scale must be positive, got {gate} and {scale}")
     tokens, value_dim = problem.num_tokens, problem.value_dim
     hidden = tokens * value_dim
     model = LSTMModel(problem, hidden, bidirectional=True, generator=torch.Generator())

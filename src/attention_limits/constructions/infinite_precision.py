@@ -18,7 +18,6 @@ from attention_limits.constructions.curves import (
     trigonometric_queries,
 )
 from attention_limits.fixed_point import PrecisionError
-from attention_limits.hypotheses import require
 from attention_limits.models.attention import Attended
 from attention_limits.problems.sparse_averaging import SparseAveraging, SparseAveragingInputs, worst_case_error
 
@@ -107,5 +106,6 @@ def infinite_precision_unit(
         >>> unit.embed_dim, bool((unit(inputs) - task.target(inputs)).norm(dim=-1).max() <= 0.01)
         (4, True)
     """
-    require(curve in CURVES, f"curve must be one of {', '.join(CURVES)}, got {curve!r}")
+    if curve not in CURVES:
+        raise ValueError(f"curve must be one of {', '.join(CURVES)}, got {curve!r}")
     return InfinitePrecisionUnit(problem, accuracy, curve)

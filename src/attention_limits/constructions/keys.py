@@ -16,7 +16,7 @@ from scipy.linalg import orth
 from scipy.optimize import nnls
 from torch import Tensor
 
-from attention_limits.hypotheses import require, require_integer
+from attention_limits.hypotheses import require_integer
 
 #: Entries of the (subsets, N) and (subsets, q, q) tables that are held at once: 64 MiB each in float64.
 TABLE_ENTRIES = 2**23
@@ -179,6 +179,7 @@ def adversarial_subsets(gram: Float[Tensor, "tokens tokens"], sparsity: int) -> 
     Such a subset pulls its outsider j up with it: ⟨key_j, w_y⟩ ≈ q √(2 ln(N/q)/k), where a random subset
     gives a sum of q random signs' size, √(q/k).
     """
-    require(1 <= sparsity < len(gram), f"sparsity q = {sparsity} needs an outsider: 1 ≤ q < N = {len(gram)}")
+    if not 1 <= sparsity < len(gram):
+        raise ValueError(f"sparsity q = {sparsity} needs an outsider: 1 ≤ q < N = {len(gram)}")
     others = gram.clone().fill_diagonal_(-torch.inf)
     return others.topk(sparsity, dim=1).indices.sort(dim=1).values

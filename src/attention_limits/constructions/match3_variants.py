@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from attention_limits.constructions.matching import centred
-from attention_limits.hypotheses import require, require_integer
+from attention_limits.hypotheses import require_integer
 from attention_limits.models.attention import Attended, MultiHeadAttention, SelfAttentionUnit, Transformer
 from attention_limits.problems.matching import Match3Bigram, Match3Local
 
@@ -43,7 +43,8 @@ def largest_exact(dtype: torch.dtype, factor: int = 1) -> int:
 def require_exact(name: str, size: int, dtype: torch.dtype, factor: int = 1) -> None:
     """Refuse a size whose squares ``dtype`` can't hold."""
     most = largest_exact(dtype, factor)
-    require(size <= most, f"{name} = {size} is too large for {dtype}, which does at most {most}: widen it")
+    if size > most:
+        raise ValueError(f"{name} = {size} is too large for {dtype}, which does at most {most}: widen it")
 
 
 def bigram_scales(num_tokens: int, modulus: int) -> tuple[float, float]:
@@ -224,16 +225,16 @@ class Match3LocalUnit(nn.Module):
         require_exact("num_tokens N", size, dtype, factor=2**SCALE_DIGITS)
         # A sum of N positive floats is off by a factor of at most 1 ± N eps/2, and there are two; 8 for the rest.
         most = math.floor(1 / (4 * (size + 8) * torch.finfo(dtype).eps))
-        require(
-            self.problem.modulus <= most,
-            f"modulus M = {self.problem.modulus} is too large for {dtype}, which does at most {most} at N = {size}",
-        )
+        if self.problem.modulus > most:
+            raise ValueError(
+                f"modulus M = {self.problem.modulus} is too large for {dtype}, which does at most {most} at N = {size}"
+            )
         falls, room = self.scale * reach(self.problem) ** 2 + math.log(size), -math.log(torch.finfo(dtype).tiny)
-        require(
-            falls <= room,
-            f"value_slots P = {self.value_slots}: weights down to e^-{falls:.0f} underflow in {dtype}, which has "
-            f"e^-{room:.0f}: widen it or take more slots",
-        )
+        if not falls <= room:
+            raise ValueError(
+                f"value_slots P = {self.value_slots}: weights down to e^-{falls:.0f} underflow in {dtype}, which has "
+                f"e^-{room:.0f}: widen it or take more slots"
+            )
         position = torch.arange(size, device=inputs.device)
         centre = (position - size // 2).to(dtype)
         query = torch.stack([2 * self.scale * centre, torch.full_like(centre, -self.scale)], dim=-1)
@@ -289,5 +290,6 @@ def match3_local_unit(problem: Match3Local, *, value_slots: int | None = None) -
     most = reach(problem)
     slots = max(4 * most, 2 * most + 1) if value_slots is None else value_slots
     require_integer("value_slots", slots, 1)
-    require(slots >= 2 * most + 1, f"value_slots P = {slots} must be at least 2K + 1 = {2 * most + 1} for K = {most}")
+    if not slots >= 2 * most + 1:
+        raise ValueError(f"value_slots P = {slots} must be at least 2K + 1 = {2 * most + 1} for K = {most}")
     return Match3LocalUnit(problem, slots)

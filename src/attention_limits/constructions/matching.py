@@ -15,7 +15,6 @@ from jaxtyping import Float, Int, Num
 from torch import Tensor, nn
 
 from attention_limits.fixed_point import FixedPoint, PrecisionError
-from attention_limits.hypotheses import require
 from attention_limits.models.attention import Attended, SelfAttentionUnit
 from attention_limits.problems.matching import Match2, Match2Others
 
@@ -63,7 +62,8 @@ class Match2Unit(nn.Module):
     def __init__(self, problem: Match2, margin: float | None) -> None:
         super().__init__()
         goal = default_margin(problem.num_tokens) if margin is None else margin
-        require(math.isfinite(goal) and goal >= 1, f"margin g must be finite and at least 1 (nat), got {goal}")
+        if not (math.isfinite(goal) and goal >= 1):
+            raise ValueError(f"margin g must be finite and at least 1 (nat), got {goal}")
         self.problem, self.margin = problem, goal
         self.scale = 1.0
         blocks = torch.eye(2 * self.embed_dim + 1)
@@ -120,7 +120,8 @@ class Match2Unit(nn.Module):
 
     def check_precision(self) -> None:
         """Raise `PrecisionError`, with the largest M that would do, unless the float type is large enough."""
-        require(self.dtype in SCORE_ERROR, f"the unit computes in float32 or float64, got {self.dtype}")
+        if self.dtype not in SCORE_ERROR:
+            raise ValueError(f"the unit computes in float32 or float64, got {self.dtype}")
         unit_roundoff, tokens = torch.finfo(self.dtype).eps / 2, self.problem.num_tokens
         # The softmax and its sums: exp is off by at most a thousand roundings where it does not vanish.
         if 16 * (tokens + 1000) * unit_roundoff > 1:
@@ -181,7 +182,8 @@ class CircleUnit(Match2Unit):
     def check_precision(self) -> None:
         """As for all units; numbers of a fixed-point format must stay as they are."""
         super().check_precision()
-        require(self.form is None or self.dtype == torch.float64, "a unit in fixed point needs .double()")
+        if not (self.form is None or self.dtype == torch.float64):
+            raise ValueError("a unit in fixed point needs .double()")
 
     def _rounded(self, numbers: Tensor) -> Tensor:
         return numbers if self.form is None else self.form.round(numbers)
@@ -322,19 +324,22 @@ def match2_unit(problem: Match2, *, margin: float | None = None, form: FixedPoin
         >>> (unit(torch.tensor([[1, 2, 3, 7]])) > 0.5).tolist(), unit.embed_dim
         ([[False, False, True, True]], 3)
     """
-    require(not isinstance(problem, Match2Others), "pairs with j ≠ i need match2_others_unit")
+    if isinstance(problem, Match2Others):
+        raise ValueError("pairs with j ≠ i need match2_others_unit")
     return CircleUnit(problem, margin, form)
 
 
 def match2_parabola_unit(problem: Match2, *, margin: float | None = None) -> ParabolaUnit:
     """The integer unit for ``problem`` (ours), m = 3: exact to M = 5,793 in float32 and 134,217,729 in float64."""
-    require(not isinstance(problem, Match2Others), "pairs with j ≠ i need match2_others_unit")
+    if isinstance(problem, Match2Others):
+        raise ValueError("pairs with j ≠ i need match2_others_unit")
     return ParabolaUnit(problem, margin)
 
 
 def match2_residual_unit(problem: Match2, *, margin: float | None = None) -> ResidualUnit:
     """The unit with m = 2 and a residual connection for ``problem`` (ours); it needs no blank token."""
-    require(not isinstance(problem, Match2Others), "pairs with j ≠ i need match2_others_unit")
+    if isinstance(problem, Match2Others):
+        raise ValueError("pairs with j ≠ i need match2_others_unit")
     return ResidualUnit(problem, margin)
 
 

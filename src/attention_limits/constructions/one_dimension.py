@@ -18,7 +18,6 @@ from flint import arb, ctx, fmpq
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from attention_limits.hypotheses import require
 from attention_limits.models.attention import SelfAttentionUnit
 from attention_limits.problems.sparse_averaging import SparseAveraging, SparseAveragingInputs
 
@@ -118,7 +117,8 @@ class ScalarUnit(nn.Module):
     def forward(self, inputs: SparseAveragingInputs) -> Float[Tensor, "batch tokens 1"]:
         """The exact answers; values must be −1 or +1."""
         self.problem.check(inputs)
-        require(bool((inputs.values.abs() == 1).all()), "the alphabet of this unit is z = ±1, got another value")
+        if not (inputs.values.abs() == 1).all():
+            raise ValueError("the alphabet of this unit is z = ±1, got another value")
         subsets = self.get_buffer("subset_index")[(2**inputs.pointers).sum(dim=-1)]
         signs = (inputs.values[..., 0] > 0).long()
         numbers = self.numbers[torch.arange(self.problem.num_tokens), signs, subsets]
@@ -135,10 +135,12 @@ def scalar_unit(problem: SparseAveraging, *, generator: torch.Generator) -> Scal
     Raises:
         ValueError: unless d' = 1 and the (2 C(N, q))^N inputs are at most 2^16, or if two rows cannot be told apart.
     """
-    require(problem.value_dim == 1, f"the scalar unit has value_dim d' = 1, got {problem.value_dim}")
+    if problem.value_dim != 1:
+        raise ValueError(f"the scalar unit has value_dim d' = 1, got {problem.value_dim}")
     alphabet = 2 * len(problem.subsets())
     count = alphabet**problem.num_tokens
-    require(count <= 2**16, f"all inputs are listed, at most {2**16}: got {alphabet}^{problem.num_tokens} = {count}")
+    if count > 2**16:
+        raise ValueError(f"all inputs are listed, at most {2**16}: got {alphabet}^{problem.num_tokens} = {count}")
     shape = (problem.num_tokens, 2, alphabet // 2)
     steps = torch.randint(-3 * 2**19, 3 * 2**19, shape, generator=generator, device=generator.device)
     return ScalarUnit(problem, steps.double() / 2**20)
@@ -170,7 +172,8 @@ def distinct_rows(problem: SparseAveraging, numbers: Float[Tensor, "tokens 2 sub
         least = min(float(gap.lower()) for gap in gaps)
     finally:
         ctx.prec = previous
-    require(least > 0, "two rows of these numbers cannot be told apart: draw others")
+    if not least > 0:
+        raise ValueError("two rows of these numbers cannot be told apart: draw others")
     return ScalarRows(np.array([row[0] for row in rows]), np.array([row[2] for row in rows]), nextafter(least, 0))
 
 

@@ -14,7 +14,6 @@ from torch import Tensor
 from attention_limits.constructions.keys import MissingCertificateError, minimum_norm_certificates, random_sign_keys
 from attention_limits.constructions.sparse_averaging import FixedPrecisionUnit, fixed_precision_unit, softmax_scale
 from attention_limits.fixed_point import FixedPoint
-from attention_limits.hypotheses import require
 from attention_limits.problems.sparse_averaging import SparseAveraging, worst_case_error
 
 #: Share of random subsets that may miss the margin in `smallest_embed_dim`.
@@ -31,7 +30,8 @@ def predicted_embed_dim(num_tokens: int, sparsity: int) -> float:
     Given y, an outsider's inner product with w_y is close to normal with variance ‖w_y‖²/k ≈ q/(k − q); the largest of
     N − q of them passes 1/2 with probability at most (N − q)(1 − Φ(√((k − q)/q)/2)).
     """
-    require(1 <= sparsity < num_tokens, f"sparsity q = {sparsity} needs 1 ≤ q < N = {num_tokens}")
+    if not 1 <= sparsity < num_tokens:
+        raise ValueError(f"sparsity q = {sparsity} needs 1 ≤ q < N = {num_tokens}")
     return sparsity * (1 + 4 * norm.isf(FAILING_SHARE / (num_tokens - sparsity)) ** 2)
 
 
@@ -146,7 +146,7 @@ def smallest_unit(
                     break
                 if form.bits >= 40:  # these certificates won't do at this length
                     break
-    require(best is not None, f"none of the units tried with k in {list(embed_dims)} passes")
-    assert best is not None
+    if best is None:
+        raise ValueError(f"none of the units tried with k in {list(embed_dims)} passes")
     _, unit, unit.scale, unit.format = best
     return unit

@@ -16,7 +16,7 @@ from attention_limits.constructions.averaging_unit import SparseAveragingUnit, e
 from attention_limits.constructions.infinite_precision import InfinitePrecisionUnit, infinite_precision_unit
 from attention_limits.constructions.keys import MissingCertificateError, certify, random_sign_keys
 from attention_limits.fixed_point import FixedPoint, PrecisionError, SaturationError
-from attention_limits.hypotheses import require, require_accuracy, require_integer
+from attention_limits.hypotheses import require_accuracy, require_integer
 from attention_limits.problems.sparse_averaging import SparseAveraging
 
 __all__ = [
@@ -106,7 +106,8 @@ class FixedPrecisionUnit(SparseAveragingUnit):
         if bits is not None:
             require_integer("bits", bits, 2)
             integer_bits = _integer_bits(*size, embed_dim, accuracy)
-            require(bits > integer_bits, f"bits p = {bits} can't hold the sign and {integer_bits} integer bits")
+            if bits <= integer_bits:
+                raise ValueError(f"bits p = {bits} can't hold the sign and {integer_bits} integer bits")
             form = FixedPoint(integer_bits, bits - 1 - integer_bits)
         super().__init__(problem, accuracy, random_sign_keys(problem.num_tokens, embed_dim, generator=generator))
         self.generator, self.format = generator, form
@@ -124,9 +125,8 @@ class FixedPrecisionUnit(SparseAveragingUnit):
         """
         dtype = self.keys.dtype
         finest = ROUNDING_STEPS * torch.finfo(dtype).eps
-        require(
-            self.accuracy >= finest, f"accuracy ε = {self.accuracy} is finer than the {finest:.1e} of {dtype}: widen it"
-        )
+        if not self.accuracy >= finest:
+            raise ValueError(f"accuracy ε = {self.accuracy} is finer than the {finest:.1e} of {dtype}: widen it")
         if self.problem.sparsity == self.problem.num_tokens:  # everything is asked for: attend uniformly
             return self.keys.new_zeros(*pointers.shape[:2], self.embed_dim)
         subsets, inverse = pointers.sort(dim=-1).values.flatten(0, 1).unique(dim=0, return_inverse=True)

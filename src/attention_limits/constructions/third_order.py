@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from attention_limits.constructions.frequencies import check_frequencies, frequency_gap, profile_gaps
-from attention_limits.hypotheses import require, require_integer
+from attention_limits.hypotheses import require_integer
 from attention_limits.models.tensor_attention import tensor_attention
 from attention_limits.problems.matching import Match3, Matching, tuple_counts
 
@@ -80,12 +80,14 @@ class MatchTensorUnit(nn.Module):
         size, modulus = problem.num_tokens, problem.modulus
         check_frequencies(frequencies, modulus)
         finite = math.isfinite(log_odds) and log_odds > 0
-        require(finite, f"log_odds g must be positive and finite, got {log_odds}")
+        if not finite:
+            raise ValueError(f"log_odds g must be positive and finite, got {log_odds}")
         self.problem, self.form, self.log_odds = problem, form, log_odds
         self.order = form.factors.shape[0]
         self.gap = frequency_gap(frequencies, modulus)
         named = f"the frequencies {frequencies.tolist()}"
-        require(self.gap > 0, f"{named} do not tell all residues modulo {modulus} apart")
+        if not self.gap > 0:
+            raise ValueError(f"{named} do not tell all residues modulo {modulus} apart")
         slots = self.order - 1
         self.num_mixed = (size + 1) ** slots - size**slots - 1
         self.needed = slots * math.log(size) + 2 * log_odds  # c δ, at least
@@ -199,7 +201,8 @@ def match3_tensor_unit(
         ValueError: for a form of another order, or frequencies that do not tell all residues apart.
     """
     form = rotation_form(3) if form is None else form
-    require(form.factors.shape[0] == 3, f"Match3 needs a form of order 3, got {form.factors.shape[0]}")
+    if form.factors.shape[0] != 3:
+        raise ValueError(f"Match3 needs a form of order 3, got {form.factors.shape[0]}")
     return match_tensor_unit(problem, form, frequencies=frequencies, log_odds=log_odds)
 
 

@@ -12,16 +12,19 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from attention_limits.hypotheses import require, require_integer
+from attention_limits.hypotheses import require_integer
 from attention_limits.models.tensor_attention import tensor_attention
 
 
 def check_edges(edges: Int[Tensor, "batch tokens 2"]) -> None:
     """Refuse edges that are not int64, start below 0, or join a vertex to itself."""
-    require(edges.dtype == torch.int64, f"edges must be int64, got {edges.dtype}")
-    require(edges.numel() == 0 or edges.min().item() >= 0, "vertices must be at least 0")
+    if edges.dtype != torch.int64:
+        raise ValueError(f"edges must be int64, got {edges.dtype}")
+    if not (edges.numel() == 0 or edges.min().item() >= 0):
+        raise ValueError("vertices must be at least 0")
     loops = (edges[..., 0] == edges[..., 1]).nonzero()
-    require(len(loops) == 0, f"edges must join two vertices, got a loop at {loops[:1].tolist()}")
+    if len(loops) != 0:
+        raise ValueError(f"edges must join two vertices, got a loop at {loops[:1].tolist()}")
 
 
 def directed_triangles(edges: Int[Tensor, "batch tokens 2"]) -> Bool[Tensor, "batch tokens"]:
@@ -46,7 +49,8 @@ class TriangleUnit(nn.Module):
     def __init__(self, num_edges: int, log_odds: float = 1.0) -> None:
         super().__init__()
         require_integer("num_edges", num_edges, 1)
-        require(math.isfinite(log_odds) and log_odds > 0, f"log_odds g must be positive and finite, got {log_odds}")
+        if not (math.isfinite(log_odds) and log_odds > 0):
+            raise ValueError(f"log_odds g must be positive and finite, got {log_odds}")
         self.num_edges, self.log_odds = num_edges, log_odds
         least = max(2 * math.log(num_edges) + 2 * log_odds, log_odds + math.log(4 * num_edges))
         self.scale = math.ceil(least)
@@ -73,23 +77,24 @@ class TriangleUnit(nn.Module):
             ValueError: for what are no edges, another number of them, or vertices too large for the float type.
         """
         check_edges(edges)
-        require(edges.shape[1] == self.num_edges, f"edges must be {self.num_edges}, got {edges.shape[1]}")
+        if edges.shape[1] != self.num_edges:
+            raise ValueError(f"edges must be {self.num_edges}, got {edges.shape[1]}")
         dtype = self._format.dtype
         largest = int(edges.max().item()) if edges.numel() else 0
         # Partial sums stay below 10 c V²: integers that the format must hold exactly.
         room = round(1 / torch.finfo(dtype).eps)
-        require(
-            10 * self.scale * largest**2 < room,
-            f"{dtype} is too small for vertex {largest}: 10 c V² must stay below {room}, c = {self.scale}",
-        )
+        if not 10 * self.scale * largest**2 < room:
+            raise ValueError(
+                f"{dtype} is too small for vertex {largest}: 10 c V² must stay below {room}, c = {self.scale}"
+            )
         # The blank's score is at most 2 c V²; then come the softmax's two sums, and the output, where σ'(0) = 1/4.
         store, step = torch.finfo(dtype).eps, torch.finfo(torch.promote_types(dtype, torch.float32)).eps
         lost = (self.scale * largest**2 + 8) * store + 4 * (self.num_edges + 1) ** 2 * step
-        require(
-            lost <= self.log_odds / 2,
-            f"{dtype} is too small for vertex {largest}: rounding may cost {lost:.2g}, more than half of the log-odds "
-            f"g = {self.log_odds}",
-        )
+        if not lost <= self.log_odds / 2:
+            raise ValueError(
+                f"{dtype} is too small for vertex {largest}: rounding may cost {lost:.2g}, more than half of the "
+                f"log-odds g = {self.log_odds}"
+            )
         query, second_key, third_key = (part.to(dtype) for part in self.vectors(edges))
         value = torch.ones(*second_key.shape[:2], 1, dtype=dtype, device=edges.device)
         value[:, -1] = 0

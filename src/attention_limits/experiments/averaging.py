@@ -19,7 +19,7 @@ from attention_limits.experiments.training import (
     mean_squared_error,
 )
 from attention_limits.experiments.trials import Trial
-from attention_limits.hypotheses import require, require_integer
+from attention_limits.hypotheses import require_integer
 from attention_limits.models.attention import multilayer_perceptron
 from attention_limits.models.feedforward import feedforward_network
 from attention_limits.models.recurrent import LSTMModel
@@ -85,7 +85,8 @@ class AveragingTrial(Trial):
         SparseAveraging(self.num_tokens, self.sparsity, self.value_dim)  # refuses what is no problem
         require_integer("num_layers", self.num_layers, 1)
         require_integer("num_samples", self.num_samples, 0)
-        require(self.num_layers == 1 or self._is_lstm, f"num_layers of {self.architecture} is 1, got {self.num_layers}")
+        if not (self.num_layers == 1 or self._is_lstm):
+            raise ValueError(f"num_layers of {self.architecture} is 1, got {self.num_layers}")
 
     @property
     def problem(self) -> SparseAveraging:

@@ -18,7 +18,6 @@ from torch import Tensor, nn
 
 from attention_limits.experiments.training import STEPS_AT_ONCE, Batch
 from attention_limits.experiments.trials import Trial
-from attention_limits.hypotheses import require
 from attention_limits.models.attention import MultiHeadAttention, SelfAttentionUnit, multilayer_perceptron
 from attention_limits.models.tensor_attention import reference_attention
 from attention_limits.problems.matching import Match2, Match3
@@ -104,7 +103,8 @@ class MatchingTrial(Trial):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(self.problem in PROBLEMS, f"unknown problem {self.problem!r}: use {' or '.join(PROBLEMS)}")
+        if self.problem not in PROBLEMS:
+            raise ValueError(f"unknown problem {self.problem!r}: use {' or '.join(PROBLEMS)}")
         self.task  # noqa: B018  # refuses what is no problem
 
     @property

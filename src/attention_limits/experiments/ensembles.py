@@ -22,7 +22,7 @@ from attention_limits.experiments.training import (
     TrainingRun,
     mean_squared_error,
 )
-from attention_limits.hypotheses import require, require_integer
+from attention_limits.hypotheses import require_integer
 from attention_limits.runtime import progress
 
 #: Parameters times tokens of a step, over all models of a group, that a CPU core does best with. Measured on attention
@@ -84,12 +84,15 @@ def train_ensemble(
     Raises:
         ValueError: for models that can't be stacked, or lists of different lengths.
     """
-    require(len(models) >= 1, "an ensemble needs at least one model, got none")
+    if len(models) < 1:
+        raise ValueError("an ensemble needs at least one model, got none")
     variances = [1.0] * len(models) if target_variances is None else list(target_variances)
     for name, entries in (("batches", batches), ("schedules", schedules), ("target_variances", variances)):
-        require(len(entries) == len(models), f"{len(models)} models need as many {name}, got {len(entries)}")
+        if len(entries) != len(models):
+            raise ValueError(f"{len(models)} models need as many {name}, got {len(entries)}")
     shapes = {(schedule.num_steps, schedule.warmup_steps) for schedule in schedules}
-    require(len(shapes) == 1, f"an ensemble's schedules must agree in steps and warm-up, got {sorted(shapes)}")
+    if len(shapes) != 1:
+        raise ValueError(f"an ensemble's schedules must agree in steps and warm-up, got {sorted(shapes)}")
     stacked = _stack([dict(model.named_parameters()) for model in models])
     base = copy.deepcopy(models[0]).to("meta")  # the computation; its own parameters are never used
 
@@ -130,11 +133,13 @@ def train_ensemble(
 def _stack(states: Sequence[StateDict]) -> StateDict:
     """Parameters with a leading axis of models, padded with zeros to the widest."""
     names = [list(state) for state in states]
-    require(all(other == names[0] for other in names), f"models of one architecture are needed, got {names}")
+    if not all(other == names[0] for other in names):
+        raise ValueError(f"models of one architecture are needed, got {names}")
     stacked: StateDict = {}
     for name, first in states[0].items():
         of_all = [state[name].detach() for state in states]
-        require(len({tensor.ndim for tensor in of_all}) == 1, f"parameter {name} must have as many axes in all models")
+        if len({tensor.ndim for tensor in of_all}) != 1:
+            raise ValueError(f"parameter {name} must have as many axes in all models")
         shape = [max(sizes) for sizes in zip(*(tensor.shape for tensor in of_all), strict=True)]
         padded = first.new_zeros(len(states), *shape)
         for index, tensor in enumerate(of_all):

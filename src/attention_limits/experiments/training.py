@@ -15,7 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from attention_limits.hypotheses import require, require_integer
+from attention_limits.hypotheses import require_integer
 from attention_limits.models.attention import (
     MultiHeadAttention,
     SelfAttentionUnit,
@@ -56,7 +56,8 @@ class Schedule:
     def __post_init__(self) -> None:
         require_integer("num_steps", self.num_steps, 1)
         require_integer("warmup_steps", self.warmup_steps, 0)
-        require(self.peak > 0, f"peak learning rate must be positive, got {self.peak}")
+        if not self.peak > 0:
+            raise ValueError(f"peak learning rate must be positive, got {self.peak}")
 
     def rate(self, step: int) -> float:
         """The learning rate of step 0…num_steps − 1."""
@@ -143,7 +144,8 @@ def train(
         FloatingPointError: if the loss stops being finite, naming the step.
     """
     for step in snapshot_steps:
-        require(0 <= step <= schedule.num_steps, f"snapshot step {step} lies outside 0…{schedule.num_steps}")
+        if not 0 <= step <= schedule.num_steps:
+            raise ValueError(f"snapshot step {step} lies outside 0…{schedule.num_steps}")
     run = TrainingRun()
     optimiser = torch.optim.Adam(model.parameters(), lr=schedule.peak)
     losses: list[Tensor] = []

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from attention_limits.dependencies import code_digest, dependencies
 from attention_limits.experiments.ensembles import group_size, train_ensemble
 from attention_limits.experiments.training import Batch, Schedule, TrainingRun, train
-from attention_limits.hypotheses import require, require_integer
+from attention_limits.hypotheses import require_integer
 
 #: What a trial leaves: numbers by name, and the learning curve as a list.
 Result = dict[str, Any]
@@ -72,14 +72,14 @@ class Trial(ABC):
 
     def __post_init__(self) -> None:
         known = ", ".join(self.known_architectures)
-        require(
-            self.architecture in self.known_architectures, f"unknown architecture {self.architecture!r}: use {known}"
-        )
+        if self.architecture not in self.known_architectures:
+            raise ValueError(f"unknown architecture {self.architecture!r}: use {known}")
         for name in ("num_tokens", "num_steps", "batch_size"):
             require_integer(name, getattr(self, name), 1)
         require_integer("seed", self.seed, 0)
         require_integer("size", self.size, 1)
-        require(0 < self.peak_rate < math.inf, f"peak_rate must be positive and finite, got {self.peak_rate}")
+        if not 0 < self.peak_rate < math.inf:
+            raise ValueError(f"peak_rate must be positive and finite, got {self.peak_rate}")
 
     @property
     def schedule(self) -> Schedule:

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from attention_limits.hypotheses import require, require_integer
+from attention_limits.hypotheses import require_integer
 
 
 class Attended(NamedTuple):
@@ -84,7 +84,8 @@ class SelfAttentionUnit(Attending):
     def scores(self, tokens: Float[Tensor, "batch tokens model_dim"]) -> Float[Tensor, "batch tokens tokens"]:
         """X Q Kᵀ Xᵀ: row i holds the scores of query i with every key."""
         expected = self.query.shape[0]
-        require(tokens.shape[-1] == expected, f"tokens must have {expected} coordinates, got {tokens.shape[-1]}")
+        if tokens.shape[-1] != expected:
+            raise ValueError(f"tokens must have {expected} coordinates, got {tokens.shape[-1]}")
         return (tokens @ self.query) @ (tokens @ self.key).transpose(-1, -2)
 
     def attend(self, tokens: Float[Tensor, "batch tokens model_dim"]) -> Attended:
@@ -98,7 +99,8 @@ class MultiHeadAttention(Attending):
 
     def __init__(self, heads: Sequence[SelfAttentionUnit]) -> None:
         super().__init__()
-        require(len(heads) >= 1, "a layer needs at least one head, got none")
+        if len(heads) < 1:
+            raise ValueError("a layer needs at least one head, got none")
         self.heads = nn.ModuleList(heads)
 
     def attend(self, tokens: Float[Tensor, "batch tokens model_dim"]) -> Attended:
@@ -116,7 +118,8 @@ class Transformer(Attending):
 
     def __init__(self, layers: Sequence[MultiHeadAttention], maps: Sequence[Callable[[Tensor], Tensor]]) -> None:
         super().__init__()
-        require(len(maps) == len(layers) + 1, f"{len(layers)} layers need {len(layers) + 1} maps, got {len(maps)}")
+        if len(maps) != len(layers) + 1:
+            raise ValueError(f"{len(layers)} layers need {len(layers) + 1} maps, got {len(maps)}")
         self.layers = nn.ModuleList(layers)
         self.maps = nn.ModuleList(m if isinstance(m, nn.Module) else TokenwiseMap(m) for m in maps)
 
@@ -145,7 +148,8 @@ class TokenwiseMap(nn.Module):
 
 def multilayer_perceptron(dims: Sequence[int], *, generator: torch.Generator) -> nn.Sequential:
     """A token-wise ReLU network through ``dims``: normal weights of variance 2/fan-in (last: 1/fan-in), biases 0."""
-    require(len(dims) >= 2, f"a network needs an input and an output dimension, got {list(dims)}")
+    if len(dims) < 2:
+        raise ValueError(f"a network needs an input and an output dimension, got {list(dims)}")
     stages: list[nn.Module] = []
     for index, (fan_in, fan_out) in enumerate(pairwise(dims)):
         last = index == len(dims) - 2

@@ -10,7 +10,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from attention_limits.hypotheses import require
 from attention_limits.models.attention import TokenwiseMap, multilayer_perceptron
 from attention_limits.problems.sparse_averaging import SparseAveraging
 
@@ -33,10 +32,8 @@ class FeedForwardNetwork(nn.Module):
     def __init__(self, problem: SparseAveraging, first: nn.Linear, later: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
         expected = problem.num_tokens * problem.token_dim
-        require(
-            first.in_features == expected,
-            f"the first layer must take N(d' + 2N) = {expected} coordinates, got {first.in_features}",
-        )
+        if first.in_features != expected:
+            raise ValueError(f"the first layer must take N(d' + 2N) = {expected} coordinates, got {first.in_features}")
         self.problem = problem
         self.first = first
         self.later = later if isinstance(later, nn.Module) else TokenwiseMap(later)
@@ -70,7 +67,8 @@ def feedforward_network(
     Weights are drawn as in `multilayer_perceptron`, float32, on the generator's device.
     """
     dims = (problem.num_tokens * problem.token_dim, width, *hidden_dims, problem.num_tokens * problem.value_dim)
-    require(min(dims) >= 1, f"a layer needs at least one unit, got widths {[width, *hidden_dims]}")
+    if not min(dims) >= 1:
+        raise ValueError(f"a layer needs at least one unit, got widths {[width, *hidden_dims]}")
     stages = list(multilayer_perceptron(dims, generator=generator))
     first = stages[0]
     assert isinstance(first, nn.Linear)

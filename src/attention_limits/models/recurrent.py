@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from attention_limits.hypotheses import require, require_integer
+from attention_limits.hypotheses import require_integer
 from attention_limits.problems.sparse_averaging import SparseAveraging, SparseAveragingInputs
 
 #: The state of a machine at one place, for each input of a batch.
@@ -54,7 +54,8 @@ class ValueStore:
     """
 
     def __init__(self, problem: SparseAveraging, blocks: Sequence[Sequence[int]]) -> None:
-        require(problem.value_dim == 1, f"a store of signs needs value_dim d' = 1, got {problem.value_dim}")
+        if problem.value_dim != 1:
+            raise ValueError(f"a store of signs needs value_dim d' = 1, got {problem.value_dim}")
         self.problem, self.blocks = problem, [list(block) for block in blocks]
 
     def run(self, inputs: SparseAveragingInputs) -> StoreRun:
@@ -65,7 +66,8 @@ class ValueStore:
         """
         self.problem.check(inputs)
         values = inputs.values[..., 0]
-        require(bool((values.abs() == 1).all()), "the store holds signs: values must be ±1")
+        if not (values.abs() == 1).all():
+            raise ValueError("the store holds signs: values must be ±1")
         signs, tokens = values > 0, range(self.problem.num_tokens)
         sums = torch.zeros(signs.shape, dtype=torch.int64, device=signs.device)
         run = StoreRun(sums, [], [])

@@ -18,7 +18,6 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from attention_limits.hypotheses import require
 from attention_limits.models.streamed_attention import streamed_attention
 
 #: Axes of einsum that are not slots: query token, embedding, value.
@@ -126,35 +125,48 @@ def _cast(tensors: Sequence[Tensor], dtype: torch.dtype) -> list[Tensor]:
 
 
 def _check(query: Tensor, keys: Sequence[Tensor], values: Sequence[Tensor]) -> None:
-    require(len(keys) >= 1, "attention needs at least one slot of keys, got none")
-    require(len(keys) <= len(_SLOTS), f"attention of order above {len(_SLOTS) + 1} is not written, got {len(keys) + 1}")
-    require(len(values) == len(keys), f"{len(keys)} slots of keys need {len(keys)} of values, got {len(values)}")
+    if len(keys) < 1:
+        raise ValueError("attention needs at least one slot of keys, got none")
+    if len(keys) > len(_SLOTS):
+        raise ValueError(f"attention of order above {len(_SLOTS) + 1} is not written, got {len(keys) + 1}")
+    if len(values) != len(keys):
+        raise ValueError(f"{len(keys)} slots of keys need {len(keys)} of values, got {len(values)}")
     named = [("query", query)]
     named += [(f"keys[{slot}]", key) for slot, key in enumerate(keys)]
     named += [(f"values[{slot}]", value) for slot, value in enumerate(values)]
-    require(query.is_floating_point(), f"query must have a floating-point format, got {query.dtype}")
+    if not query.is_floating_point():
+        raise ValueError(f"query must have a floating-point format, got {query.dtype}")
     for name, tensor in named:
-        require(tensor.ndim >= 2, f"{name} must have a token axis and one more, got shape {tuple(tensor.shape)}")
-        require(tensor.dtype == query.dtype, f"{name} must be {query.dtype} as the query is, got {tensor.dtype}")
+        if tensor.ndim < 2:
+            raise ValueError(f"{name} must have a token axis and one more, got shape {tuple(tensor.shape)}")
+        if tensor.dtype != query.dtype:
+            raise ValueError(f"{name} must be {query.dtype} as the query is, got {tensor.dtype}")
         lead, expected = tuple(tensor.shape[:-2]), tuple(query.shape[:-2])
-        require(lead == expected, f"{name}: leading axes must be {expected} as the query's are, got {lead}")
-        require(tensor.shape[-2] >= 1, f"{name}: the token axis must have at least one entry, got 0")
-        require(tensor.shape[-1] >= 1, f"{name}: the last axis must have at least one entry, got 0")
+        if lead != expected:
+            raise ValueError(f"{name}: leading axes must be {expected} as the query's are, got {lead}")
+        if tensor.shape[-2] < 1:
+            raise ValueError(f"{name}: the token axis must have at least one entry, got 0")
+        if tensor.shape[-1] < 1:
+            raise ValueError(f"{name}: the last axis must have at least one entry, got 0")
         bad = (~tensor.isfinite()).nonzero()
         if len(bad):
             place = tuple(bad[0].tolist())
             raise ValueError(f"{name} must be finite, got {tensor[place].item()} at {place}")
     for slot, (key, value) in enumerate(zip(keys, values, strict=True)):
         embed, tokens = query.shape[-1], key.shape[-2]
-        require(key.shape[-1] == embed, f"keys[{slot}]: the embedding axis must be {embed}, got {key.shape[-1]}")
-        require(value.shape[-2] == tokens, f"values[{slot}]: the token axis must be {tokens}, got {value.shape[-2]}")
+        if key.shape[-1] != embed:
+            raise ValueError(f"keys[{slot}]: the embedding axis must be {embed}, got {key.shape[-1]}")
+        if value.shape[-2] != tokens:
+            raise ValueError(f"values[{slot}]: the token axis must be {tokens}, got {value.shape[-2]}")
         dim = values[0].shape[-1]
-        require(value.shape[-1] == dim, f"values[{slot}]: the value axis must be {dim}, got {value.shape[-1]}")
+        if value.shape[-1] != dim:
+            raise ValueError(f"values[{slot}]: the value axis must be {dim}, got {value.shape[-1]}")
 
 
 def _checked_mask(mask: Tensor, shape: tuple[int, ...], num_slots: int) -> Tensor:
     """The mask, expanded to the shape of the scores."""
-    require(mask.dtype == torch.bool, f"mask must be bool, got {mask.dtype}")
+    if mask.dtype != torch.bool:
+        raise ValueError(f"mask must be bool, got {mask.dtype}")
     try:
         expanded = mask.expand(shape)
     except RuntimeError:
@@ -162,5 +174,6 @@ def _checked_mask(mask: Tensor, shape: tuple[int, ...], num_slots: int) -> Tenso
     slots = tuple(range(-min(num_slots, mask.ndim), 0))
     seen = mask.any(dim=slots, keepdim=True).expand(*shape[:-num_slots], *(1,) * num_slots).flatten(-num_slots - 1)
     blind = (~seen).nonzero()
-    require(len(blind) == 0, f"the mask leaves no tuple to query {blind[0].tolist() if len(blind) else ''}")
+    if len(blind) != 0:
+        raise ValueError(f"the mask leaves no tuple to query {blind[0].tolist() if len(blind) else ''}")
     return expanded

@@ -27,7 +27,6 @@ import triton.language as tl
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from attention_limits.hypotheses import require
 from attention_limits.models.streamed_attention import refuse_second_derivatives
 
 LOG2_E = tl.constexpr(math.log2(math.e))
@@ -64,8 +63,10 @@ def triton_attention(
     """
     arguments = (query, first_key, second_key, first_value, second_value)
     for tensor in arguments:
-        require(tensor.dtype == torch.float32, f"Triton attention takes float32, got {tensor.dtype}")
-        require(tensor.shape[-1] <= WIDEST, f"embed and value_dim are at most {WIDEST} wide, got {tensor.shape[-1]}")
+        if tensor.dtype != torch.float32:
+            raise ValueError(f"Triton attention takes float32, got {tensor.dtype}")
+        if tensor.shape[-1] > WIDEST:
+            raise ValueError(f"embed and value_dim are at most {WIDEST} wide, got {tensor.shape[-1]}")
     return _Attention.apply(*arguments, mask)
 
 

@@ -13,8 +13,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from torch import Tensor
 
-from attention_limits.hypotheses import require
-
 #: What a way returns: one tensor or several, the same ones for all ways of a contest.
 Answer = Tensor | tuple[Tensor, ...]
 Way = Callable[[Any], Answer]
@@ -126,7 +124,8 @@ def race(
     Raises:
         DisagreementError: if two ways do not agree; then nothing is timed.
     """
-    require(1 <= least <= most, f"rounds must satisfy 1 ≤ least ≤ most, got {least} and {most}")
+    if not 1 <= least <= most:
+        raise ValueError(f"rounds must satisfy 1 ≤ least ≤ most, got {least} and {most}")
     inputs = contest.draw()
     deviations = contest.deviations(inputs)
     names = list(contest.ways)
@@ -169,7 +168,8 @@ def growth_exponent(sizes: Sequence[int], seconds: Sequence[float]) -> GrowthExp
     """
     import statsmodels.api as sm  # a second and more, which the processes that measure memory need not pay
 
-    require(len(set(sizes)) >= 3, f"a growth exponent with an interval needs three sizes, got {list(sizes)}")
+    if len(set(sizes)) < 3:
+        raise ValueError(f"a growth exponent with an interval needs three sizes, got {list(sizes)}")
     model = sm.OLS(np.log(seconds), sm.add_constant(np.log(sizes))).fit()
     low, high = model.conf_int(alpha=0.05)[1]
     return GrowthExponent(float(low), float(model.params[1]), float(high))

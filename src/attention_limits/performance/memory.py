@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 import torch
 
-from attention_limits.hypotheses import require
 from attention_limits.performance.attention import FORMS, one_pass, third_order_inputs
 
 #: Enough to go the way of long inputs, few enough to leave next to nothing behind: all N³ scores are 1.5 MB.
@@ -49,7 +48,8 @@ def memory_use(form: str, num_tokens: int, embed_dim: int, value_dim: int, passe
         ValueError: for an unknown form.
         RuntimeError: if the process fails, with its last line.
     """
-    require(form in FORMS, f"unknown form {form!r}: use one of {', '.join(FORMS)}")
+    if form not in FORMS:
+        raise ValueError(f"unknown form {form!r}: use one of {', '.join(FORMS)}")
     arguments = [form, str(num_tokens), str(embed_dim), str(value_dim), passes]
     command = [sys.executable, "-m", "attention_limits.performance.memory", *arguments]
     environment = {**os.environ, **_ENVIRONMENT}

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from attention_limits.hypotheses import require
 from attention_limits.performance.contests import Contest, Measurement, Way
 
 TOPIC = "machine"
@@ -70,7 +69,8 @@ def machine_rates(measurements: Sequence[Measurement]) -> MachineRates:
     """
     best = {m.way: m.count / min(m.seconds) for m in measurements if m.topic == TOPIC}
     for name in ("matrix product", "2^x", "copy"):
-        require(name in best, f"the measurements of the machine lack {name!r}")
+        if name not in best:
+            raise ValueError(f"the measurements of the machine lack {name!r}")
     return MachineRates(best["matrix product"], 1 / best["2^x"], best["copy"])
 
 

@@ -15,7 +15,7 @@ from flint import fmpz_mat
 from jaxtyping import Bool
 from torch import Tensor
 
-from attention_limits.hypotheses import require, require_integer
+from attention_limits.hypotheses import require_integer
 
 
 class DisjointnessInputs(NamedTuple):
@@ -55,7 +55,8 @@ class Disjointness:
         alice, bob = inputs
         for name, strings in (("alice", alice), ("bob", bob)):
             expected = (len(alice), self.num_bits)
-            require(tuple(strings.shape) == expected, f"{name} must have shape {expected}, got {tuple(strings.shape)}")
+            if tuple(strings.shape) != expected:
+                raise ValueError(f"{name} must have shape {expected}, got {tuple(strings.shape)}")
         return (alice & bob).any(dim=-1)
 
     def sample(self, batch_size: int, *, generator: torch.Generator) -> DisjointnessInputs:

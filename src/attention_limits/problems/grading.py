@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Int, Shaped
 from torch import Tensor
 
-from attention_limits.hypotheses import require, require_integer
+from attention_limits.hypotheses import require_integer
 from attention_limits.problems.matching import Matching
 
 #: Sequences that go through a model at once.
@@ -47,8 +47,10 @@ def grade_outputs(outputs: Shaped[Tensor, "*answers"], labels: Bool[Tensor, "*la
         Grade(num_labels=3, wrong=1, right_side=0.25)
     """
     found, wanted = tuple(outputs.shape), tuple(labels.shape)
-    require(found == wanted, f"outputs must have the labels' shape {wanted}, got {found}")
-    require(labels.numel() > 0, "there are no labels to grade")
+    if found != wanted:
+        raise ValueError(f"outputs must have the labels' shape {wanted}, got {found}")
+    if labels.numel() == 0:
+        raise ValueError("there are no labels to grade")
     labels, probability = labels.to(outputs.device), outputs.detach().double()
     right = torch.where(labels, probability > 0.5, probability <= 0.5)
     return Grade(
@@ -77,7 +79,8 @@ def grade(
     """
     require_integer("batch_size", batch_size, 1)
     inputs = problem.all_inputs() if inputs is None else inputs
-    require(len(inputs) > 0, "there are no inputs to grade a model on")
+    if len(inputs) == 0:
+        raise ValueError("there are no inputs to grade a model on")
     grades = []
     with torch.no_grad():
         for batch in inputs.split(batch_size):

@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from attention_limits.hypotheses import require, require_integer, require_matching
+from attention_limits.hypotheses import require_integer, require_matching
 
 #: How far a convolution of integers by FFT may be from integers before it is refused: rounding is safe below 1/2.
 LARGEST_ROUNDING = 0.25
@@ -72,7 +72,10 @@ class Matching:
         """
         require_integer("batch_size", batch_size, 1)
         most = (self.modulus - 1) // self.order
-        require(most >= 1, f"a planted solution of {self.order} tokens needs M ≥ {self.order + 1}, got {self.modulus}")
+        if not most >= 1:
+            raise ValueError(
+                f"a planted solution of {self.order} tokens needs M ≥ {self.order + 1}, got {self.modulus}"
+            )
         source = generator.device
         inputs = torch.randint(1, most + 1, (batch_size, self.num_tokens), generator=generator, device=source)
         places = self.planted_places(batch_size, generator=generator)
@@ -103,8 +106,10 @@ class Matching:
     def check(self, inputs: Int[Tensor, "batch tokens"]) -> None:
         """Raise ValueError, naming value and place, unless ``inputs`` are inputs of this problem."""
         expected = (inputs.shape[0] if inputs.ndim else 0, self.num_tokens)
-        require(tuple(inputs.shape) == expected, f"inputs must have shape {expected}, got {tuple(inputs.shape)}")
-        require(inputs.dtype == torch.int64, f"inputs must be int64, got {inputs.dtype}")
+        if tuple(inputs.shape) != expected:
+            raise ValueError(f"inputs must have shape {expected}, got {tuple(inputs.shape)}")
+        if inputs.dtype != torch.int64:
+            raise ValueError(f"inputs must be int64, got {inputs.dtype}")
         outside = ((inputs < 0) | (inputs >= self.modulus)).nonzero()
         if len(outside):
             row, token = outside[0].tolist()
@@ -165,7 +170,8 @@ class Match2Others(Match2):
 
     def planted_places(self, batch_size: int, *, generator: torch.Generator) -> Int[Tensor, "batch order"]:
         """Two different places."""
-        require(self.num_tokens >= 2, "a pair of two different tokens needs N ≥ 2, got N = 1")
+        if self.num_tokens < 2:
+            raise ValueError("a pair of two different tokens needs N ≥ 2, got N = 1")
         return super().planted_places(batch_size, generator=generator)
 
     def target(self, inputs: Int[Tensor, "batch tokens"]) -> Bool[Tensor, "batch tokens"]:
@@ -221,7 +227,8 @@ class Match3Bigram(Matching):
 
     def planted_places(self, batch_size: int, *, generator: torch.Generator) -> Int[Tensor, "batch order"]:
         """Two neighbours and a third token; of only two tokens the first is used twice."""
-        require(self.num_tokens >= 2, "a bigram needs N ≥ 2, got N = 1")
+        if self.num_tokens < 2:
+            raise ValueError("a bigram needs N ≥ 2, got N = 1")
         shape, source = (batch_size, 1), generator.device
         if self.num_tokens == 2:
             return torch.tensor([[0, 0, 1]], device=source).repeat(batch_size, 1)
@@ -332,9 +339,9 @@ def tuple_counts(inputs: Int[Tensor, "batch tokens"], modulus: int, length: int)
     largest = inputs.shape[1] ** (length - 1) * histogram.norm(dim=-1).max().item()
     bound = TRANSFORM_ERROR * (length + 1) * math.log2(2 * modulus) * largest
     error = max(bound, (sums - rounded).abs().max().item())
-    require(
-        error <= LARGEST_ROUNDING,
-        f"{length}-tuples of {inputs.shape[1]} tokens modulo {modulus}: the convolution may be {error:.2g} away from "
-        f"integers, at most {LARGEST_ROUNDING} can be rounded safely",
-    )
+    if not error <= LARGEST_ROUNDING:
+        raise ValueError(
+            f"{length}-tuples of {inputs.shape[1]} tokens modulo {modulus}: the convolution may be {error:.2g} away "
+            f"from integers, at most {LARGEST_ROUNDING} can be rounded safely"
+        )
     return rounded.long()

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from attention_limits.hypotheses import require, require_integer, require_sparse_averaging
+from attention_limits.hypotheses import require_integer, require_sparse_averaging
 
 
 class SparseAveragingInputs(NamedTuple):
@@ -78,7 +78,8 @@ class SparseAveraging:
             dtype: float32 or float64.
         """
         require_integer("batch_size", batch_size, 1)
-        require(dtype in (torch.float32, torch.float64), f"dtype must be float32 or float64, got {dtype}")
+        if dtype not in (torch.float32, torch.float64):
+            raise ValueError(f"dtype must be float32 or float64, got {dtype}")
         shape, source = (batch_size, self.num_tokens), generator.device
         direction = torch.randn(*shape, self.value_dim, generator=generator, device=source, dtype=dtype)
         radius = torch.rand(*shape, 1, generator=generator, device=source, dtype=dtype) ** (1 / self.value_dim)
@@ -129,12 +130,15 @@ class SparseAveraging:
             >>> inputs.values.flatten().tolist(), inputs.pointers.flatten().tolist()
             ([0.0, 0.5], [0, 0])
         """
-        require(self.value_dim == 1, f"all inputs are listed for value_dim d' = 1, got {self.value_dim}")
-        require(len(values) > 0, "all inputs need at least one number for values, got none")
+        if self.value_dim != 1:
+            raise ValueError(f"all inputs are listed for value_dim d' = 1, got {self.value_dim}")
+        if len(values) == 0:
+            raise ValueError("all inputs need at least one number for values, got none")
         subsets = self.subsets()
         letters = len(values) * len(subsets)
         count = letters**self.num_tokens
-        require(count <= 10**6, f"num_tokens N = {self.num_tokens} has {count} inputs: at most 1000000 are listed")
+        if count > 10**6:
+            raise ValueError(f"num_tokens N = {self.num_tokens} has {count} inputs: at most 1000000 are listed")
         powers = letters ** torch.arange(self.num_tokens)
         letter = torch.arange(count).unsqueeze(1) // powers % letters
         numbers = torch.tensor(values, dtype=dtype)[letter % len(values)].unsqueeze(-1)
@@ -150,22 +154,27 @@ class SparseAveraging:
         batch = values.shape[0] if values.ndim else 0
         for name, tensor, last in (("values", values, self.value_dim), ("pointers", pointers, self.sparsity)):
             expected = (batch, self.num_tokens, last)
-            require(tuple(tensor.shape) == expected, f"{name} must have shape {expected}, got {tuple(tensor.shape)}")
-        require(pointers.dtype == torch.int64, f"pointers must be int64, got {pointers.dtype}")
-        require(values.is_floating_point(), f"values must be floats, got {values.dtype}")
-        require(bool(values.isfinite().all()), "values must be finite, got nan or inf")
+            if tuple(tensor.shape) != expected:
+                raise ValueError(f"{name} must have shape {expected}, got {tuple(tensor.shape)}")
+        if pointers.dtype != torch.int64:
+            raise ValueError(f"pointers must be int64, got {pointers.dtype}")
+        if not values.is_floating_point():
+            raise ValueError(f"values must be floats, got {values.dtype}")
+        if not values.isfinite().all():
+            raise ValueError("values must be finite, got nan or inf")
         if not batch:
             return
         longest = values.double().norm(dim=-1).max().item()
-        require(
-            longest <= 1 + 4 * torch.finfo(values.dtype).eps, f"values must lie in the unit ball, got norm {longest}"
-        )
+        if not longest <= 1 + 4 * torch.finfo(values.dtype).eps:
+            raise ValueError(f"values must lie in the unit ball, got norm {longest}")
         low, high = pointers.min().item(), pointers.max().item()
         outside = low if low < 0 else high
-        require(low >= 0 and high < self.num_tokens, f"pointers must lie in 0…{self.num_tokens - 1}, got {outside}")
+        if not (low >= 0 and high < self.num_tokens):
+            raise ValueError(f"pointers must lie in 0…{self.num_tokens - 1}, got {outside}")
         ordered = pointers.sort(dim=-1).values
         repeated = ordered[..., 1:][ordered[..., 1:] == ordered[..., :-1]]
-        require(repeated.numel() == 0, f"pointers of a token must differ, got {repeated[:1].tolist()} twice")
+        if repeated.numel() != 0:
+            raise ValueError(f"pointers of a token must differ, got {repeated[:1].tolist()} twice")
 
 
 def worst_case_error(

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from attention_limits.hypotheses import require, require_integer
+from attention_limits.hypotheses import require_integer
 from attention_limits.problems.matching import Matching, occurrences, tuple_counts
 
 
@@ -69,7 +69,8 @@ def planted_triples(num_tokens: int, modulus: int, num_planted: int, *, generato
     """
     require_integer("modulus", modulus, 72)
     require_integer("num_planted", num_planted, 1)
-    require(num_planted < num_tokens, f"num_planted must be below N = {num_tokens}, got {num_planted}")
+    if num_planted >= num_tokens:
+        raise ValueError(f"num_planted must be below N = {num_tokens}, got {num_planted}")
     low, high = modulus // 9 + 1, -(-2 * modulus // 9)  # residues low … high − 1 lie strictly inside
     base = torch.randint(low, high, (num_tokens - num_planted,), generator=generator)
     reach = torch.randint(0, (high - low) // 4, (num_planted,), generator=generator)

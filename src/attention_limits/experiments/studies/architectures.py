@@ -14,7 +14,6 @@ from scipy import stats
 
 from attention_limits.experiments.averaging import AveragingTrial
 from attention_limits.experiments.trials import TrialRunner, matched_size, num_parameters
-from attention_limits.hypotheses import require
 
 #: Adam's rate after the warm-up, for each architecture. Found with one seed at N = 20, q = 3, d' = 4, 1,500 steps and
 #: m = 64, from the rates in `RATES_TRIED`: the one with the least error on new samples, or between the two best.
@@ -169,8 +168,10 @@ def summarise_errors(errors: Sequence[float]) -> ErrorSummary:
         ValueError: for no error at all, and for one that is not positive and finite.
     """
     values = np.asarray(errors, dtype=float)
-    require(values.size > 0, "a summary needs at least one error, got none")
-    require(bool((np.isfinite(values) & (values > 0)).all()), f"errors must be positive and finite, got {errors}")
+    if values.size == 0:
+        raise ValueError("a summary needs at least one error, got none")
+    if not (np.isfinite(values) & (values > 0)).all():
+        raise ValueError(f"errors must be positive and finite, got {errors}")
     low = high = math.nan
     if values.size > 1 and np.ptp(values) > 0:
         low, high = np.exp(stats.ttest_1samp(np.log(values), 0).confidence_interval(0.95))
@@ -184,7 +185,8 @@ def steps_to_reach(curve: Sequence[float], num_steps: int, level: float) -> floa
         >>> [steps_to_reach([0.9, 0.2, 0.4, 0.1], 100, level) for level in (0.5, 0.3, 0.05)]
         [50.0, 100.0, inf]
     """
-    require(len(curve) > 0, "a learning curve needs at least one point, got none")
+    if len(curve) == 0:
+        raise ValueError("a learning curve needs at least one point, got none")
     above = [index for index, error in enumerate(curve) if not error <= level]  # nan is above
     done = above[-1] + 1 if above else 0
     return math.inf if done == len(curve) else (done + 1) * num_steps / len(curve)

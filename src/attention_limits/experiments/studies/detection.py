@@ -13,7 +13,7 @@ from scipy import stats
 
 from attention_limits.experiments.detectors import PROBLEMS, MatchingTrial
 from attention_limits.experiments.trials import TrialRunner, matched_size, num_parameters
-from attention_limits.hypotheses import require, require_integer
+from attention_limits.hypotheses import require_integer
 
 DETECTION_ARCHITECTURES = MatchingTrial.known_architectures
 #: Those that see two tokens at a time.
@@ -44,7 +44,8 @@ def detection_trials(
         seed: the first one's.
     """
     require_integer("num_seeds", num_seeds, 1)
-    require(step_labels >= max(token_grid), f"step_labels must be at least N = {max(token_grid)}, got {step_labels}")
+    if not step_labels >= max(token_grid):
+        raise ValueError(f"step_labels must be at least N = {max(token_grid)}, got {step_labels}")
     trials = []
     for tokens in token_grid:
         widest = MatchingTrial(
@@ -144,7 +145,8 @@ def accuracy_table(frame: pd.DataFrame, confidence: float = 0.95) -> pd.DataFram
 
     One seed has no interval: its ends are nan. An interval may reach beyond [0, 1], as t-intervals do.
     """
-    require(0 < confidence < 1, f"confidence must lie strictly between 0 and 1, got {confidence}")
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence must lie strictly between 0 and 1, got {confidence}")
 
     def summary(accuracies: "pd.Series[float]") -> "pd.Series[float]":
         values = accuracies.to_numpy(dtype=float)

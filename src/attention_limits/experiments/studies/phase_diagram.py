@@ -15,7 +15,6 @@ from jaxtyping import Float
 
 from attention_limits.experiments.averaging import AveragingTrial
 from attention_limits.experiments.trials import TrialRunner
-from attention_limits.hypotheses import require
 
 #: A line with an interval needs one point more than it has parameters.
 LEAST_POINTS = 3
@@ -60,9 +59,8 @@ def phase_diagram(
         ValueError: unless every q is below N.
     """
     for sparsity in (*sparsity_grid, *address_sparsity_grid):
-        require(
-            sparsity < num_tokens, f"q = {sparsity} needs q < N = {num_tokens}: uniform attention is exact at q = N"
-        )
+        if sparsity >= num_tokens:
+            raise ValueError(f"q = {sparsity} needs q < N = {num_tokens}: uniform attention is exact at q = N")
     maps = (
         ("attention", sparsity_grid, embed_grid, attention_rate),
         ("address", address_sparsity_grid, address_embed_grid, address_rate),
@@ -125,8 +123,10 @@ def transition(embed_dims: Float[np.ndarray, " points"], shares: Float[np.ndarra
         >>> round(transition(np.array([2.0, 4.0, 8.0]), np.array([1.0, 0.4, 0.1]), 0.2), 3)
         5.657
     """
-    require(0 < level < 1, f"level must lie strictly between 0 and 1, got {level}")
-    require(bool(np.all(np.diff(embed_dims, prepend=0) > 0)), f"embed_dims must be positive and rise, got {embed_dims}")
+    if not 0 < level < 1:
+        raise ValueError(f"level must lie strictly between 0 and 1, got {level}")
+    if not np.all(np.diff(embed_dims, prepend=0) > 0):
+        raise ValueError(f"embed_dims must be positive and rise, got {embed_dims}")
     logs = np.log(np.clip(np.nan_to_num(shares, nan=1.0), LEAST_SHARE, None))
     learned = np.flatnonzero(logs <= math.log(level))
     if not len(learned):
@@ -184,8 +184,8 @@ class PowerLaw:
         Raises:
             ValueError: if there was no fit.
         """
-        require(self.model is not None, f"{self.num_points} points have no band: at least {LEAST_POINTS} are needed")
-        assert self.model is not None
+        if self.model is None:
+            raise ValueError(f"{self.num_points} points have no band: at least {LEAST_POINTS} are needed")
         prediction = self.model.get_prediction(sm.add_constant(np.log(sparsities), has_constant="add"))
         low, high = np.exp(prediction.conf_int(alpha=0.05)).T
         return np.exp(prediction.predicted_mean), low, high

@@ -17,7 +17,7 @@ from scipy import optimize, special, stats
 
 from attention_limits.experiments.averaging import AveragingTrial
 from attention_limits.experiments.trials import TrialRunner
-from attention_limits.hypotheses import require, require_integer
+from attention_limits.hypotheses import require_integer
 
 #: The architectures whose least sizes are searched for, in the order of the parameters that hold one entry for each.
 SEARCHED_ARCHITECTURES = ("attention", "feedforward", "bidirectional lstm")
@@ -106,10 +106,8 @@ def size_against_length(
         ValueError: for lists that do not have an entry for each architecture.
     """
     for name, entries in (("size_caps", size_caps), ("peak_rates", peak_rates)):
-        require(
-            len(entries) == len(SEARCHED_ARCHITECTURES),
-            f"{name} needs one entry for each of {SEARCHED_ARCHITECTURES}, got {entries}",
-        )
+        if len(entries) != len(SEARCHED_ARCHITECTURES):
+            raise ValueError(f"{name} needs one entry for each of {SEARCHED_ARCHITECTURES}, got {entries}")
     grids = (attention_tokens, feedforward_tokens, recurrent_tokens)
     searches = [
         _Search(
@@ -205,7 +203,8 @@ def brackets(trials: pd.DataFrame) -> pd.DataFrame:
         failed = group.loc[~group["reached"], "size"].max()
         reached = group.loc[group["reached"], "size"].min()
         low, high = (0 if np.isnan(failed) else int(failed)), (math.inf if np.isnan(reached) else int(reached))
-        require(low < high, f"{key}: size {low} failed and {high} reached the error, so that they are no bracket")
+        if not low < high:
+            raise ValueError(f"{key}: size {low} failed and {high} reached the error, so that they are no bracket")
         rows.append((*key, low, high, len(group), group["error"].min()))
     columns = ["architecture", "num_tokens", "seed", "failed", "reached", "trials", "best"]
     return pd.DataFrame(rows, columns=columns)
@@ -247,11 +246,14 @@ def fit_growth(num_tokens: ArrayLike, failed: ArrayLike, reached: ArrayLike, *, 
         ValueError: unless three searches at two different N have a bracket, and for intervals that are empty.
     """
     x, low, high = (np.asarray(column, dtype=float) for column in (num_tokens, failed, reached))
-    require(len(x) == len(low) == len(high), f"as many of each are needed, got {len(x)}, {len(low)}, {len(high)}")
-    require(bool((x > 0).all()) and bool(((low >= 0) & (low < high)).all()), "intervals must be 0 ≤ failed < reached")
+    if not len(x) == len(low) == len(high):
+        raise ValueError(f"as many of each are needed, got {len(x)}, {len(low)}, {len(high)}")
+    if not (bool((x > 0).all()) and bool(((low >= 0) & (low < high)).all())):
+        raise ValueError("intervals must be 0 ≤ failed < reached")
     known = np.isfinite(high)
     count, places = int(known.sum()), len(np.unique(x[known]))
-    require(count >= 3 and places >= 2, f"a growth needs 3 brackets at 2 different N, got {count} at {places}")
+    if not (count >= 3 and places >= 2):
+        raise ValueError(f"a growth needs 3 brackets at 2 different N, got {count} at {places}")
     centre = np.log(x[known]).mean()
     x = np.log(x) - centre
     with np.errstate(divide="ignore"):
