@@ -280,7 +280,7 @@ def require_sparsity(tokens: int, sparsity: int) -> None:
     require_integer("num_tokens N", tokens, 1)
     if sparsity >= tokens:
         raise ValueError(
-            f"sparsity q = {sparsity} needs q < N = {tokens} (at q = N a zero query is exact: nothing is to be separated)"
+            f"sparsity q = {sparsity} needs q < N = {tokens} (at q = N a zero query is exact, nothing is separated)"
         )
 
 

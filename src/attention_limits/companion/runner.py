@@ -190,9 +190,8 @@ class _Batch:
         digests = run.page.digests(run.parameters)  # taken first: an edit meanwhile makes the result stale, not fresh
         child = self._start(run, job)
         last: dict[str, Any] = {}
-        assert child.stdout is not None
         with child:
-            for line in child.stdout:
+            for line in child.stdout or ():
                 with contextlib.suppress(json.JSONDecodeError):  # the last line of a process that was killed
                     last = json.loads(line)
                     self.display.event(run, last)

@@ -4,7 +4,7 @@ Named in _config.yml: `read` under nb_custom_formats, this module under extra_ex
 """
 
 import re
-from importlib.util import find_spec
+from importlib.resources import files
 from pathlib import Path
 from shutil import copy2, copytree
 from typing import Any
@@ -68,12 +68,9 @@ def copy_static(app: Sphinx, exception: Exception | None) -> None:
     """Put MathJax beside the pages, and the book's static files, which Sphinx copies only with a page that changed."""
     if exception is None and app.builder.format == "html":
         copytree(_root / "book" / "_static", Path(app.outdir, "_static"), dirs_exist_ok=True)
-        package = find_spec("sphinx-mathjax-offline")
-        assert package is not None
-        assert package.origin is not None
         target = Path(app.outdir, "_static", "mathjax")
         target.mkdir(parents=True, exist_ok=True)
-        copy2(Path(package.origin).parent / "static" / "mathjax" / MATHJAX, target)
+        copy2(str(files("sphinx-mathjax-offline") / "static" / "mathjax" / MATHJAX), target)
 
 
 def drop_thebe(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: object) -> None:
