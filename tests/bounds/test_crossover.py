@@ -10,7 +10,6 @@ import pytest
 from attention_limits.bounds.counting import required_bits
 from attention_limits.bounds.crossover import (
     attention_bits,
-    attention_dimension,
     attention_precision,
     below,
     comparison_accuracy,
@@ -32,9 +31,9 @@ def exact_dimension(num_tokens: int, sparsity: int) -> int:
 @pytest.mark.parametrize("sparsity", [1, 2, 7, 32])
 def test_attentions_size_is_the_formula_with_exact_logarithms(sparsity: int) -> None:
     tokens = np.unique(np.geomspace(sparsity + 1, 10**6, 300).astype(np.int64))
-    dimension, precision = attention_dimension(tokens, sparsity), attention_precision(tokens, sparsity)
+    dimension, precision = narrow_embed_dim(tokens, sparsity), attention_precision(tokens, sparsity)
     assert dimension.tolist() == [exact_dimension(n, sparsity) for n in tokens.tolist()]
-    assert dimension.tolist() == [narrow_embed_dim(n, sparsity) for n in tokens.tolist()]
+    assert [narrow_embed_dim(n, sparsity) for n in tokens.tolist()] == dimension.tolist()
     assert narrow_embed_dim(1, sparsity) == 1
     if sparsity == 1:
         assert set(precision.tolist()) == {4}

@@ -24,12 +24,6 @@ def comparison_accuracy(sparsity: int) -> Fraction:
     return Fraction(1, 4 * sparsity)
 
 
-def attention_dimension(num_tokens: Sizes, sparsity: int) -> Sizes:
-    """`narrow_embed_dim`: the key coordinates of Theorem 2's unit."""
-    _require_sizes(num_tokens, sparsity)
-    return narrow_embed_dim(num_tokens, sparsity)
-
-
 def attention_precision(num_tokens: Sizes, sparsity: int) -> Sizes:
     """The measured rule p = ⌈log₂((q/ε) ln N)⌉ + 3 at ε = 1/(4q); 4 for q = 1, where nothing has to stay equal."""
     _require_sizes(num_tokens, sparsity)
@@ -46,7 +40,7 @@ def attention_bits(num_tokens: Sizes, sparsity: int) -> Sizes:
         >>> attention_bits(np.array([1024]), 1).tolist()
         [116]
     """
-    return (attention_dimension(num_tokens, sparsity) + 1) * attention_precision(num_tokens, sparsity)
+    return (narrow_embed_dim(num_tokens, sparsity) + 1) * attention_precision(num_tokens, sparsity)
 
 
 def recurrent_bits(num_tokens: Sizes) -> Sizes:

@@ -144,10 +144,6 @@ class SparseAveraging:
         numbers = torch.tensor(values, dtype=dtype)[letter % len(values)].unsqueeze(-1)
         return SparseAveragingInputs(numbers, subsets[letter // len(values)])
 
-    def sign_inputs(self) -> SparseAveragingInputs:
-        """`all_inputs` with the values ±1."""
-        return self.all_inputs()
-
     def check(self, inputs: SparseAveragingInputs) -> None:
         """Raise ValueError, naming value and condition, unless ``inputs`` are inputs of this task."""
         values, pointers = inputs

@@ -77,7 +77,6 @@ def detection_frame(run: TrialRunner, trials: Sequence[MatchingTrial]) -> pd.Dat
             "seed": trial.seed,
             "width": trial.size,
             "num_steps": trial.num_steps,
-            "steps": trial.num_steps,
             "batch": trial.batch_size,
             "parameters": result["num_parameters"],
         }
