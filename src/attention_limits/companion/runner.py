@@ -131,25 +131,25 @@ def execute(
     scratch.mkdir(parents=True)
     threads = max(1, (os.cpu_count() or 1) // min(jobs, len(runs)))
     sockets = tempfile.TemporaryDirectory(prefix="pages-")  # not in _build: a socket's path must be short
-    batch = _Batch(scratch, Path(sockets.name), device, device_label, threads, cell_seconds)
+    execution = _Execution(scratch, Path(sockets.name), device, device_label, threads, cell_seconds)
     outcomes = []
     try:
-        with sockets, batch.display, ThreadPoolExecutor(min(jobs, len(runs))) as pool:
-            futures = [pool.submit(batch.run, run) for run in runs]
+        with sockets, execution.display, ThreadPoolExecutor(min(jobs, len(runs))) as pool:
+            futures = [pool.submit(execution.run, run) for run in runs]
             try:
                 for future in as_completed(futures):
                     outcomes.append(future.result())
-                    batch.display.outcome(outcomes[-1])
+                    execution.display.outcome(outcomes[-1])
             except BaseException:  # Ctrl-C above all: stop the pages, keep nothing of them
                 pool.shutdown(wait=False, cancel_futures=True)
-                batch.stop()
+                execution.stop()
                 raise
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return outcomes
 
 
-class _Batch:
+class _Execution:
     """Pages running at the same time: what they share, and their processes."""
 
     def __init__(
