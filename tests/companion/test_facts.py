@@ -416,3 +416,13 @@ def test_a_page_without_facts_has_the_usual_ones(project: Project) -> None:
     project.add("alpha")
     assert refusal(project, num_seeds=0) == "num_seeds must be at least 1, got 0"
     assert project.page("alpha").facts.study == ""
+
+
+def test_the_example_of_the_book_is_refused_in_the_words_that_stand_there(project: Project) -> None:
+    text = (REPOSITORY / "book" / "how-it-works.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    project.source("alpha").write_text(example, encoding="utf-8")
+    project.write_toc("alpha")
+    assert project.page("alpha").resolve("quick", {})["token_grid"] == [16, 32]
+    assert f"*{refusal(project, num_tokens=5000)}*" in text
+    assert refusal(project, sparsity=64) == "sparsity q = 64 needs q < N = 64"
