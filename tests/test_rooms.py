@@ -18,7 +18,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "dependencies": set(),
     "figures": set(),
     "fixed_point": {"hypotheses"},
-    "runtime": {"hypotheses"},
+    "runtime": set(),
     "problems": {"hypotheses"},
     "models": {"problems"},
     "constructions": {"models", "fixed_point"},
