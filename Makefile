@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 help: ## List the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' | column -t -s '|'
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-10s %s\n", $$1, $$2}'
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
@@ -42,4 +42,4 @@ reference: $(INSTALLED) ## Measure tests/reference/*.json anew, several seeds a 
 	$(BIN)/python -m tests.reference.measure
 
 clean: ## Remove what was built, but for the environment and the store of trained results
-	find _build -mindepth 1 -maxdepth 1 ! -name store -exec rm -rf {} +
+	if [ -d _build ]; then find _build/ -mindepth 1 -maxdepth 1 ! -name store -exec rm -rf {} +; fi
