@@ -1,6 +1,7 @@
 """What other people's machines do to a run: their settings of matplotlib, Jupyter, Python and git, and make."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -123,3 +124,84 @@ def test_help_and_clean_need_few_programs_and_clean_takes_what_is_there(tmp_path
     (tmp_path / "_build").symlink_to(elsewhere)
     assert make(tmp_path, "clean").returncode == 0
     assert [path.name for path in elsewhere.iterdir()] == ["store"]
+
+
+def script(path: Path, text: str) -> Path:
+    """A program of the shell."""
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("before", "message"),
+    [
+        ("sys.version_info = (3, 15, 0)", "error: Python 3.11 to 3.14 is needed, this is"),
+        ("sys.version_info = (3, 10, 9)", "error: Python 3.11 to 3.14 is needed, this is"),
+        ('sys.modules["ensurepip"] = None', "error: this Python cannot make environments: install its venv module"),
+    ],
+)
+def test_make_refuses_a_python_that_will_not_do_in_one_line(before: str, message: str, tmp_path: Path) -> None:
+    shutil.copy(REPOSITORY / "Makefile", tmp_path)
+    (tmp_path / "pyproject.toml").touch()
+    (tmp_path / "constraints.txt").touch()
+    python = script(tmp_path / "python", f"exec {sys.executable} -c 'import sys; {before}; exec(sys.argv[2])' \"$@\"")
+    result = make(tmp_path, f"PYTHON={python}", "book")
+    assert result.returncode != 0
+    said = [line for line in result.stderr.splitlines() if not line.startswith("make")]
+    assert len(said) == 1
+    assert said[0].startswith(message)
+    assert not (tmp_path / ".venv").exists()
+
+
+def test_make_makes_an_environment_again_that_is_broken_or_was_made_elsewhere(tmp_path: Path) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    shutil.copy(REPOSITORY / "Makefile", here)
+    for name in ("pyproject.toml", "constraints.txt"):
+        (here / name).touch()
+    made = tmp_path / "made"
+    python = script(
+        tmp_path / "python",
+        f'case "$1 $2" in "-m venv") echo made >> {made}; mkdir -p $3/bin; cp {tmp_path}/inner $3/bin/python;; esac',
+    )
+    script(tmp_path / "inner", "exit 0")
+    tools = ("mkdir", "cp", "cat", "test", "printf", "touch")
+
+    def install(folder: Path) -> int:
+        (folder / "tools").mkdir(exist_ok=True)
+        for name in tools:
+            if not (folder / "tools" / name).exists():
+                (folder / "tools" / name).symlink_to(str(shutil.which(name)))
+        assert make(folder, f"PYTHON={python}", ".venv/.installed").returncode == 0
+        return made.read_text().count("made")
+
+    assert (install(here), install(here)) == (1, 1)
+    (here / ".venv" / ".installed").unlink()  # installation was interrupted
+    assert install(here) == 2
+    moved = here.rename(tmp_path / "moved")
+    assert (install(moved), install(moved)) == (3, 3)
+    script(moved / ".venv" / "bin" / "python", 'case "$3" in --version) exit 1;; esac')  # pip is gone
+    (moved / "pyproject.toml").write_text("changed")
+    os.utime(moved / "pyproject.toml", (4e9, 4e9))
+    assert install(moved) == 4
+
+
+def test_a_command_of_another_checkout_is_refused(finished: Project) -> None:
+    (finished.root / "src" / "attention_limits").mkdir(parents=True)
+    result = finished.command("list")
+    assert result.returncode == 2
+    assert "error: this command runs the package in " in result.stderr
+    assert str(finished.root / "src" / "attention_limits") in result.stderr
+
+
+def test_output_that_cannot_be_shown_is_escaped(finished: Project) -> None:
+    finished.environment.update(PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+    result = finished.must("list", "--parameters")
+    assert "\\u03b5" in result.stdout  # ε
+
+
+@pytest.mark.parametrize("seed", [2**62 + 1, 99999999999999999999])
+def test_a_seed_that_no_generator_takes_is_refused(seed: int, finished: Project) -> None:
+    result = finished.command("run", "alpha", "-p", f"seed={seed}")
+    assert (result.returncode, result.stderr) == (2, f"error: seed must be at most {2**62}, got {seed}\n")
