@@ -2,20 +2,40 @@
 .DEFAULT_GOAL := help
 .PHONY: help book test check bench serve clean reference
 
+# Names of files and output may hold any character, whatever the user's locale says.
+export PYTHONUTF8 := 1
+
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 help: ## List the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' | column -t -s '|'
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-10s %s\n", $$1, $$2}'
+
+# An environment serves the checkout that it was made in: elsewhere its programs run another checkout's package.
+MADE_HERE := $(shell test "$$(cat $(INSTALLED) 2>/dev/null)" = "$(CURDIR)" && echo yes)
+ifneq ($(MADE_HERE),yes)
+.PHONY: $(INSTALLED)
+endif
+
+define CHECK_PYTHON
+import sys
+if not (3, 11) <= sys.version_info[:2] <= (3, 14):
+    sys.exit("error: Python 3.11 to 3.14 is needed, this is " + sys.version.split()[0] + ": make PYTHON=python3.12, say")
+try:
+    import ensurepip, venv
+except ImportError:
+    sys.exit("error: this Python cannot make environments: install its venv module (Debian: apt install python3-venv)")
+endef
+export CHECK_PYTHON
 
 $(INSTALLED): pyproject.toml constraints.txt
-	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -c "$$CHECK_PYTHON"
+	@test "$(MADE_HERE)" = yes && $(BIN)/python -m pip --version >/dev/null 2>&1 || { rm -rf $(VENV); $(PYTHON) -m venv $(VENV); }
 	@echo "installing the pinned versions into $(VENV): a minute or two"
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[book,test]'
-	@touch $@
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[book,test]'
+	@printf '%s' "$(CURDIR)" > $@
 
 book: $(INSTALLED) ## Run the pages that are not fresh, then print the book: _build/html/index.html
 	@$(BIN)/attention-limits run
@@ -30,7 +50,7 @@ test: check ## make check, then all tests (the first needs the book, so it is ma
 	$(BIN)/pytest --numprocesses auto --maxprocesses 8 --dist loadfile --junitxml _build/tests.xml
 
 bench: $(INSTALLED) ## Time attention, training and evaluation against the usual ways, some 7 minutes: _build/benchmarks.json
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	@mkdir -p _build
 	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/pytest -c benchmarks/pytest.ini benchmarks --benchmark-json=_build/benchmarks.json
 
@@ -42,4 +62,4 @@ reference: $(INSTALLED) ## Measure tests/reference/*.json anew, several seeds a 
 	$(BIN)/python -m tests.reference.measure
 
 clean: ## Remove what was built, but for the environment and the store of trained results
-	find _build -mindepth 1 -maxdepth 1 ! -name store -exec rm -rf {} +
+	if [ -d _build ]; then find _build/ -mindepth 1 -maxdepth 1 ! -name store -exec rm -rf {} +; fi

@@ -6,7 +6,7 @@ and of the extras `book` and `test`, so that one environment runs everything. co
 
 import re
 import tomllib
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, metadata, version
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +82,25 @@ def test_constraints_pin_the_requirement_within_its_range(name: str) -> None:
     pin = re.fullmatch(r"==([^*,]+)", str(PINNED[name]))
     assert pin, f"constraints.txt says {name}{PINNED[name]}, which is no exact version"
     assert REQUIRED[name].contains(pin[1], prereleases=True)
+
+
+@pytest.mark.parametrize("python", ["3.11.2", "3.12.0", "3.13.0", "3.14.0"])  # 3.11.2 is Debian 12's
+def test_every_pin_installs_on_every_python_that_is_promised(python: str) -> None:
+    assert python in SpecifierSet(PROJECT["requires-python"])
+    refusing = {}
+    for name in PINNED:
+        try:
+            needs = metadata(name)["Requires-Python"]
+        except PackageNotFoundError:  # one of an extra that is not installed here
+            continue
+        if needs and python not in SpecifierSet(needs):
+            refusing[name] = needs
+    assert refusing == {}
+
+
+@pytest.mark.parametrize("python", ["3.10.14", "3.15.0"])
+def test_other_pythons_are_not_promised(python: str) -> None:
+    assert python not in SpecifierSet(PROJECT["requires-python"])
 
 
 def test_citation_names_the_version_and_the_license_of_the_project() -> None:

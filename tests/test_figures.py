@@ -143,3 +143,14 @@ def test_prose_is_markdown(shown: list) -> None:
     (text,) = shown
     assert isinstance(text, Markdown)
     assert text.data == "**bold**"
+
+
+def test_the_style_starts_from_the_defaults_whatever_a_reader_has_set() -> None:
+    with mpl.rc_context({"image.origin": "lower", "font.family": ["cursive"], "lines.linewidth": 9}):
+        figures.use_style()
+        found = {name: mpl.rcParams[name] for name in ("image.origin", "font.family", "lines.linewidth")}
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        figures.use_style()
+        assert found == {name: mpl.rcParams[name] for name in found}
+        assert found["image.origin"] == "upper"

@@ -27,6 +27,7 @@ MISSING = "–"
 
 def use_style() -> None:
     """Set the style for all figures that follow, as SVG where a notebook shows them."""
+    mpl.rcdefaults()  # whatever a reader's own settings are
     sns.set_theme(
         context="notebook",
         style="ticks",

@@ -1,6 +1,7 @@
-"""A sweep in a process of its own, to be killed: python sweep_script.py STORE [JOBS | tcp://SCHEDULER]."""
+"""A sweep in a process of its own, to be killed: python sweep_script.py STORE [JOBS | tcp://SCHEDULER [LENGTH]]."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from attention_limits.experiments.averaging import AveragingTrial
@@ -21,8 +22,10 @@ def main() -> None:
     store, how = Store(Path(sys.argv[1])), sys.argv[2] if len(sys.argv) > 2 else "1"
     options = {"jobs": int(how)} if how.isdecimal() else {"scheduler": how}
     sweep = Sweep(store, device="cpu", **options)
+    # How many times as many steps.
+    length = int(sys.argv[3]) if len(sys.argv) > 3 else 1
     try:
-        sweep(TRIALS)
+        sweep([replace(trial, num_steps=length * trial.num_steps) for trial in TRIALS])
     except SweepError as error:
         sys.exit(f"error: {error}")
     print(f"asked {sweep.asked}, computed {sweep.computed}")

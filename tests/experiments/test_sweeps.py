@@ -150,14 +150,28 @@ def test_ctrl_c_ends_a_sweep_and_its_processes(store: Store, jobs: str) -> None:
     assert 1 <= len(records(store)) < len(TRIALS)
 
 
+def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    """The processes that a sweep trains in."""
+    children = psutil.Process(process.pid).children(recursive=True)
+    return [child for child in children if "LokyProcess" in str(child.cmdline())]
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_workers_end_with_the_command_that_started_them(store: Store, how: signal.Signals) -> None:
+    process = start(SCRIPT, store.folder, "2", "1000")  # each trial would take minutes
+    wait_until(lambda: sum(worker.cpu_times().user > 3 for worker in workers_of(process)) == 2, process)
+    family = workers_of(process)
+    os.kill(process.pid, how)
+    assert psutil.wait_procs(family, timeout=TIMEOUT)[1] == []
+    process.communicate(timeout=TIMEOUT)
+    assert not records(store)
+
+
 def test_a_killed_worker_process_is_an_error_in_one_line_and_keeps_what_was_done(store: Store) -> None:
     process = start(SCRIPT, store.folder, "2")
     wait_until(lambda: len(records(store)) >= 1, process)
     kept = len(records(store))
-    workers = [
-        child for child in psutil.Process(process.pid).children(recursive=True) if "LokyProcess" in str(child.cmdline())
-    ]
-    workers[0].kill()
+    workers_of(process)[0].kill()
     _, trouble = process.communicate(timeout=TIMEOUT)
     assert process.returncode == 1
     # Its process tracker has a word to say too.

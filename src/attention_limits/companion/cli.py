@@ -7,6 +7,7 @@ import ast
 import contextlib
 import difflib
 import inspect
+import io
 import os
 import pkgutil
 import shlex
@@ -25,6 +26,7 @@ from rich.table import Table
 
 from attention_limits.companion import gate, runner, status
 from attention_limits.companion.pages import Page, all_pages, find_root, get_page
+from attention_limits.dependencies import package_folder
 from attention_limits.runtime import DEVICE_VARIABLE, STORE_VARIABLE, device_name, select_device
 
 app = typer.Typer(
@@ -251,6 +253,11 @@ def _bad_input() -> Iterator[None]:
 def _root() -> Path:
     with _bad_input():
         root = find_root()
+        own, loaded = (root / "src" / "attention_limits").resolve(), package_folder().resolve()
+        if own.is_dir() and loaded != own:
+            raise ValueError(
+                f"this command runs the package in {loaded}, and the checkout's own is {own}: use its .venv"
+            )
         for page in all_pages(root):
             page.resolve("book", {})  # a page whose parameters cell is broken
     return root
@@ -289,6 +296,11 @@ def _table(header: tuple[str, ...], rows: Sequence[status.Row]) -> None:
 
 def main() -> None:
     """Run the command line; a usage error is one line and exit code 2, no argument at all asks for help."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(
+                errors="backslashreplace"
+            )  # a character that the terminal cannot show is no reason to fail
     arguments = sys.argv[1:]
     try:
         code = app(arguments or ["--help"], standalone_mode=False)

@@ -161,6 +161,16 @@ class _Execution:
         self.stopped = threading.Event()
         self.children: list[subprocess.Popen[str]] = []
         self.lock = threading.Lock()
+        # The kernel is this very Python, whatever kernels the user has: the first place that is searched says so.
+        kernel = scratch / "jupyter" / "kernels" / "python3"
+        kernel.mkdir(parents=True)
+        start = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        spec = {"argv": start, "display_name": "Python 3", "language": "python"}
+        (kernel / "kernel.json").write_text(json.dumps(spec), encoding="utf-8")
+        # Matplotlib's settings are the page's alone. The folder stays: it holds the list of fonts, which costs seconds.
+        settings = scratch.parent / "matplotlib" / "matplotlibrc"
+        settings.parent.mkdir(exist_ok=True)
+        settings.write_text("", encoding="utf-8")
         # ipykernel repeats on standard error what is reported here; its own configuration alone can silence that.
         profile = scratch / "ipython" / "profile_default"
         profile.mkdir(parents=True)
@@ -223,8 +233,11 @@ class _Execution:
 
     def _start(self, run: Run, job: Path) -> subprocess.Popen[str]:
         environment = {
-            **os.environ,
+            **_neutral(os.environ),
             "IPYTHONDIR": str(self.scratch / "ipython"),
+            "JUPYTER_PATH": str(self.scratch / "jupyter"),
+            "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+            "MPLCONFIGDIR": str(run.page.root / "_build" / "matplotlib"),
             "OMP_NUM_THREADS": str(self.threads),
             "OPENBLAS_NUM_THREADS": str(self.threads),
             DEVICE_VARIABLE: self.device,
@@ -242,11 +255,30 @@ class _Execution:
         return child
 
 
+#: Variables that would change what a page does or shows: settings of matplotlib, Jupyter and Python's warnings.
+FOREIGN = ("MATPLOTLIBRC", "JUPYTER_PREFER_ENV_PATH", "PYTHONWARNINGS")
+
+
+def _neutral(environment: Mapping[str, str]) -> dict[str, str]:
+    """An environment without what a user set for other programs."""
+    return {name: value for name, value in environment.items() if name not in FOREIGN}
+
+
 def commit(root: Path) -> str:
-    """The checkout's commit, with a plus sign if tracked files differ from it; "unknown" outside git."""
+    """The checkout's commit, with a plus sign if tracked files differ from it; "unknown" outside git.
+
+    A repository around the checkout is not the checkout's, and variables that point git elsewhere are ignored.
+    """
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(root), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout.strip()
+
     try:
-        describe = ["git", "-C", str(root), "describe", "--always", "--dirty=+", "--exclude=*"]
-        return subprocess.run(describe, capture_output=True, text=True, check=True).stdout.strip()
+        if Path(git("rev-parse", "--show-toplevel")).resolve() != root.resolve():
+            return "unknown"
+        return git("describe", "--always", "--dirty=+", "--exclude=*")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
 

@@ -46,7 +46,7 @@ def main(job_path: Path) -> int:
             on_cell_start=position.enter,
             config=_connection(job["connection"]),
         )
-        error = _halted(output)
+        error = _halted(output) or _figureless(output)
     except papermill.PapermillExecutionError as raised:
         error = f"{raised.ename}: {_first_line(raised.evalue)}"
     except CellTimeoutError:
@@ -101,6 +101,16 @@ def _halted(output: Path) -> str:
     """What ended a run that papermill calls good: it takes a page's SystemExit for its regular end."""
     outputs = [shown for cell in nbformat.read(output, 4).cells for shown in cell.get("outputs", [])]
     return next((f"{shown.ename}: {shown.evalue}" for shown in outputs if shown.output_type == "error"), "")
+
+
+def _figureless(output: Path) -> str:
+    """The figure that a cell declares and does not show."""
+    for cell in nbformat.read(output, 4).cells:
+        declared = cell.metadata.get("mystnb", {}).get("figure", {}).get("name", "")
+        kinds = [kind for shown in cell.get("outputs", []) for kind in shown.get("data", {})]
+        if declared and not any(kind.startswith("image/") for kind in kinds):
+            return f"the figure {declared} was not drawn"
+    return ""
 
 
 def _first_line(text: str) -> str:

@@ -10,8 +10,10 @@ import os
 import signal
 import tempfile
 import threading
+import time
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -104,10 +106,11 @@ class Sweep:
             return
         import joblib  # here, because it costs more than the rest of this module and one process does not need it
 
+        parent = os.getpid() if self.scheduler is None else None  # a cluster's workers are not this process's
         with self._backend():
             parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", pre_dispatch="all", batch_size=1)
             tasks = (
-                joblib.delayed(_run_numbered)(index, group, self._kind, group[0].code)
+                joblib.delayed(_run_numbered)(index, group, self._kind, group[0].code, parent)
                 for index, group in enumerate(pending)
             )
             finished = parallel(tasks)
@@ -175,11 +178,15 @@ def _run_group(group: list[Trial], kind: str) -> tuple[list[Result], str]:
     return run_trials(group, device), device_name(device)
 
 
-def _run_numbered(index: int, group: list[Trial], kind: str, code: str) -> tuple[int, list[Result], str]:
+def _run_numbered(
+    index: int, group: list[Trial], kind: str, code: str, parent: int | None
+) -> tuple[int, list[Result], str]:
     """In a worker: Ctrl-C is the parent's to handle, and an accelerator is taken for as long as the worker lives.
 
-    Its ``code`` must be the parent's, under which the results are kept.
+    Its ``code`` must be the parent's, under which the results are kept. It ends when its ``parent`` does.
     """
+    if parent is not None:
+        _end_with(parent)
     if group[0].code != code:
         raise SweepError("a worker runs other code or another version of torch than this command")
     if threading.current_thread() is threading.main_thread():
@@ -188,6 +195,18 @@ def _run_numbered(index: int, group: list[Trial], kind: str, code: str) -> tuple
     if device.type == "cuda" and device.index is None:
         kind = f"cuda:{claim_accelerator(torch.cuda.device_count())}"
     return index, *_run_group(group, kind)
+
+
+@cache
+def _end_with(parent: int) -> None:
+    """End this process when the one that started it is gone: nobody would take the results."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def claim_accelerator(count: int) -> int:
