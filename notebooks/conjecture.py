@@ -96,7 +96,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
-from IPython.display import Markdown, display
 
 from attention_limits import figures
 from attention_limits.companion.claims import claim, observed
@@ -105,11 +104,15 @@ from attention_limits.constructions.third_order import match3_tensor_unit
 from attention_limits.experiments.detectors import HEADS
 from attention_limits.experiments.studies.detection import (
     DETECTION_ARCHITECTURES,
-    accuracy_table,
+    PAIRWISE,
     conjecture,
+    excess_parameters,
+    overview,
 )
 from attention_limits.experiments.sweeps import Sweep
+from attention_limits.problems.grading import grade, grade_outputs
 from attention_limits.problems.matching import Match3
+from attention_limits.problems.tuples import rule_of_pairs
 
 figures.use_style()
 COLOURS = dict(
@@ -129,16 +132,9 @@ results = conjecture(
 )
 
 # %%
-table = accuracy_table(results)
-shape = results.groupby(["N", "architecture"], sort=False)[
-    ["M", "width", "parameters", "constant", "seconds"]
-].mean()
-shown = table.set_index(["N", "architecture"])[["mean", "least", "most"]].join(shape)
-display(
-    shown.style.format("{:.3f}", subset=["mean", "least", "most", "constant"])
-    .format("{:.0f}", subset=["M", "width", "parameters"])
-    .format("{:.1f}", subset=["seconds"])
-)
+shown = overview(results).droplevel("problem").drop(columns=["seeds", "low", "high"])
+whole = dict.fromkeys(["M", "width", "parameters"], "{:.0f}")
+figures.table(shown, dict.fromkeys(shown, "{:.3f}") | whole | {"seconds": "{:.1f}"})
 
 # %% [markdown]
 # *mean*, *least* and *most* are accuracies over the seeds, on new sequences; *constant* is the accuracy of the better constant answer; *seconds* are those of training
@@ -159,13 +155,7 @@ for place, tokens in enumerate(token_grid):
             markersize=8,
             label=name if place == 0 else None,
         )
-    axes.plot(
-        [place - 0.4, place + 0.4],
-        [here["constant"].iloc[0]] * 2,
-        "--",
-        color=figures.GREY,
-        linewidth=1,
-    )
+    axes.plot([place - 0.4, place + 0.4], [here["constant"].iloc[0]] * 2, **figures.REFERENCE)
 axes.set_xticks(range(len(token_grid)), [f"$N={tokens}$" for tokens in token_grid])
 axes.set(ylabel="accuracy", ylim=(0.45, 1.02), xlim=(-0.6, len(token_grid) - 0.4))
 axes.legend(loc="upper right")
@@ -178,10 +168,8 @@ fig, panels = plt.subplots(
 for axes, tokens in zip(panels[0], token_grid, strict=True):
     for name in DETECTION_ARCHITECTURES:
         chosen = results[(results["N"] == tokens) & (results["architecture"] == name)]
-        curves = np.array(chosen["curve"].tolist())
-        steps = (np.arange(curves.shape[1]) + 0.5) * num_steps / curves.shape[1]
-        figures.band(axes, steps, curves, COLOURS[name], name)
-    axes.axhline(np.log(2), color=figures.GREY, linestyle="--", linewidth=1)
+        figures.band(axes, *figures.learning_curves(chosen), COLOURS[name], name)
+    figures.reference_line(axes, np.log(2))
     axes.set(title=f"$N={tokens}$", xlabel="step")
 panels[0, 0].set(ylabel="cross-entropy", ylim=(0, 0.85))
 panels[0, -1].legend()
@@ -199,16 +187,12 @@ wrong, rule = [], {}
 for tokens in token_grid:
     problem = Match3(tokens, Match3.balanced_modulus(tokens))
     inputs = problem.sample(200, generator=torch.Generator().manual_seed(seed))
-    labels = problem.target(inputs)
-    once, twice = inputs.unsqueeze(2), 2 * inputs.unsqueeze(1)  # x_i and 2 x_j
-    seen = (once + twice) % problem.modulus == 0
-    seen |= (2 * once + inputs.unsqueeze(1)) % problem.modulus == 0
-    rule[tokens] = (seen.any(dim=2) == labels).double().mean().item()
+    by_rule = rule_of_pairs(inputs, problem.modulus)
+    rule[tokens] = grade_outputs(by_rule, problem.target(inputs)).accuracy
     for name, model in (
         ("third-order unit", match3_tensor_unit(problem).double()),
         ("one-layer histogram", histogram_layer(problem).double()),
     ):
-        answers = model(inputs) > 0.5
         wrong.append(
             {
                 "N": tokens,
@@ -216,31 +200,27 @@ for tokens in token_grid:
                 "built": name,
                 "embedding dimension": model.embed_dim,
                 "heads": model.num_heads,
-                "wrong labels": int((answers != labels).sum()),
+                "wrong labels": grade(model, problem, inputs).wrong,
             }
         )
 wrong = pd.DataFrame(wrong)
-display(wrong.style.hide(axis="index"))
+figures.table(wrong, index=False)
 
 # %% tags=["hide-input"]
 smallest, largest = min(token_grid), max(token_grid)
-at_smallest = table[table["N"] == smallest].set_index("architecture")
-pairwise = ["one layer", "two layers"]
-gap = at_smallest.loc["third order", "mean"] - at_smallest.loc[pairwise, "mean"].max()
-spread = results.groupby("N")["parameters"].agg(lambda n: n.max() / n.min() - 1).max()
+at_smallest = shown.loc[smallest]
+gap = at_smallest.loc["third order", "mean"] - at_smallest.loc[PAIRWISE, "mean"].max()
 gain = (results["accuracy"] - results["constant"])[results["N"] == largest].max()
 widths = results.groupby("architecture")["width"].first()
-display(
-    Markdown(
-        f"At $N={smallest}$ third order is right on {at_smallest.loc['third order', 'mean']:.1%} of the labels on "
-        "average, the better pairwise architecture on "
-        f"{at_smallest.loc[pairwise, 'mean'].max():.1%}; the rule of pairs is right on {rule[smallest]:.1%}. At "
-        f"$N={largest}$ the best single model gains {gain:.1%} over a constant answer. "
-        "**No theorem forbids the pairwise models at these sizes.** Theorem 7 asks for $mpH$ of order $N$, and one "
-        f"layer of width {widths['one layer']} with {HEADS} heads "
-        "is far above that at such lengths. What they show is that training does not find the triples in them, where "
-        "it does in the third-order model of equal size."
-    )
+figures.prose(
+    f"At $N={smallest}$ third order is right on {at_smallest.loc['third order', 'mean']:.1%} of the labels on "
+    "average, the better pairwise architecture on "
+    f"{at_smallest.loc[PAIRWISE, 'mean'].max():.1%}; the rule of pairs is right on {rule[smallest]:.1%}. At "
+    f"$N={largest}$ the best single model gains {gain:.1%} over a constant answer. "
+    "**No theorem forbids the pairwise models at these sizes.** Theorem 7 asks for $mpH$ of order $N$, and one "
+    f"layer of width {widths['one layer']} with {HEADS} heads "
+    "is far above that at such lengths. What they show is that training does not find the triples in them, where "
+    "it does in the third-order model of equal size."
 )
 
 # %% [markdown]
@@ -248,14 +228,14 @@ display(
 
 # %% tags=["hide-input"]
 # fmt: off
-claim("conjecture.equal-parameters", spread, "<=", 0.05,
+claim("conjecture.equal-parameters", excess_parameters(results), "<=", 0.05,
     statement="Largest difference in parameters between architectures, as a part of the smallest number.")
 observed("conjecture.balanced", results["constant"].max(), "<=", 0.56,
     statement="Accuracy of the better constant answer, largest over the lengths: labels are balanced.")
 observed("conjecture.third-order-learns", gap, ">=", least_gap,
     statement=f"At N = {smallest}: mean accuracy of third order minus that of the better pairwise architecture.")
 observed("conjecture.pairwise-falls-short",
-    results.loc[(results["N"] == smallest) & results["architecture"].isin(pairwise), "accuracy"].max() - rule[smallest],
+    results.loc[(results["N"] == smallest) & results["architecture"].isin(PAIRWISE), "accuracy"].max() - rule[smallest],
     "<=", 0.05,
     statement=f"At N = {smallest}: accuracy of the best pairwise model minus that of the rule of pairs: no triple was "
     "seen.")

@@ -214,7 +214,7 @@ plt.show()
 fig, (left, right) = plt.subplots(1, 2, figsize=(8.4, 3))
 for axes, column, limit in ((left, "error", 2e-3), (right, "attention mass", 0.95)):
     axes.plot(final.index, final[column], "o", color=figures.BLUE, markersize=7)
-    axes.axhline(limit, color=figures.GREY, linestyle="--", linewidth=1)
+    figures.reference_line(axes, limit)
     axes.set(xlabel="seed", ylabel=column, xticks=list(final.index))
 left.set_ylim(bottom=0)
 right.set_ylim(top=1)

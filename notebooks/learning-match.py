@@ -81,14 +81,15 @@ require(0 <= least_gap <= 1, f"least_gap must lie in 0…1, got {least_gap}")
 # %%
 import matplotlib.pyplot as plt
 import numpy as np
-from IPython.display import Markdown, display
 
 from attention_limits import figures
 from attention_limits.companion.claims import claim, observed
 from attention_limits.experiments.studies.detection import (
     DETECTION_ARCHITECTURES,
-    accuracy_table,
+    PAIRWISE,
+    excess_parameters,
     learning_match,
+    overview,
 )
 from attention_limits.experiments.sweeps import Sweep
 
@@ -112,16 +113,9 @@ results = learning_match(
 )
 
 # %%
-table = accuracy_table(results)
-sizes = results.groupby(["problem", "N", "architecture"], sort=False)[
-    ["M", "width", "parameters", "constant", "seconds"]
-].mean()
-shown = table.set_index(["problem", "N", "architecture"]).join(sizes)
-display(
-    shown.style.format("{:.3f}", subset=["mean", "low", "high", "least", "most", "constant"])
-    .format("{:.0f}", subset=["seeds", "M", "width", "parameters"])
-    .format("{:.1f}", subset=["seconds"])
-)
+shown = overview(results)
+whole = dict.fromkeys(["seeds", "M", "width", "parameters"], "{:.0f}")
+figures.table(shown, dict.fromkeys(shown, "{:.3f}") | whole | {"seconds": "{:.1f}"})
 
 # %% [markdown]
 # *low* and *high* are the ends of the 95 % t-interval of the mean accuracy over seeds; with few seeds it is wide, and may leave $[0,1]$. *seconds* are those of
@@ -131,7 +125,7 @@ display(
 fig, panels = plt.subplots(1, 2, figsize=(8.8, 3.4), sharey=True)
 for axes, (problem, title) in zip(panels, PROBLEMS.items(), strict=True):
     for shift, name in zip((-0.15, 0, 0.15), DETECTION_ARCHITECTURES, strict=True):
-        chosen = table[(table["problem"] == problem) & (table["architecture"] == name)]
+        chosen = shown.loc[problem].xs(name, level="architecture")
         single = results[(results["problem"] == problem) & (results["architecture"] == name)]
         places = np.arange(len(chosen)) + shift
         axes.errorbar(
@@ -153,7 +147,7 @@ for axes, (problem, title) in zip(panels, PROBLEMS.items(), strict=True):
             alpha=0.6,
         )
     constant = results[results["problem"] == problem].groupby("N")["constant"].first()
-    axes.plot(np.arange(len(constant)), constant, "--", color=figures.GREY, linewidth=1)
+    axes.plot(np.arange(len(constant)), constant, **figures.REFERENCE)
     axes.set_xticks(range(len(token_grid)), [f"{tokens}" for tokens in token_grid])
     axes.set(title=title, xlabel="$N$", ylim=(0.45, 1.03), xlim=(-0.5, len(token_grid) - 0.5))
 panels[0].set_ylabel("accuracy")
@@ -172,11 +166,8 @@ for row, problem in zip(panels, PROBLEMS, strict=True):
                 & (results["N"] == tokens)
                 & (results["architecture"] == name)
             ]
-            curves = np.array(chosen["curve"].tolist())
-            total = chosen["steps"].iloc[0]
-            steps = (np.arange(curves.shape[1]) + 0.5) * total / curves.shape[1]
-            figures.band(axes, steps, curves, COLOURS[name], name)
-        axes.axhline(np.log(2), color=figures.GREY, linestyle="--", linewidth=1)
+            figures.band(axes, *figures.learning_curves(chosen), COLOURS[name], name)
+        figures.reference_line(axes, np.log(2))
         axes.set(title=f"{PROBLEMS[problem]}, $N={tokens}$", ylim=(0, 0.9))
 for axes in panels[1]:
     axes.set_xlabel("step")
@@ -186,23 +177,20 @@ panels[0, -1].legend()
 plt.show()
 
 # %% tags=["hide-input"]
-mean = table.set_index(["problem", "N", "architecture"])["mean"]
+mean = shown["mean"]
 smallest, largest = min(token_grid), max(token_grid)
-pairwise = ["one layer", "two layers"]
-triples_pairwise = max(mean["match3", smallest, name] for name in pairwise)
+triples_pairwise = max(mean["match3", smallest, name] for name in PAIRWISE)
 gap = mean["match3", smallest, "third order"] - triples_pairwise
-display(
-    Markdown(
-        "**Published figures.** One paper on higher-order attention, HOMA (arXiv 2603.11133), reports accuracies on "
-        f"$\\operatorname{{Match3}}$: .76 for pairwise and .91 for triadic attention at "
-        f"$N=8$, .59 and .53 at $N=24$. Ours are {triples_pairwise:.2f} and "
-        f"{mean['match3', smallest, 'third order']:.2f} at $N={smallest}$, and "
-        f"{max(mean['match3', largest, name] for name in pairwise):.2f} and "
-        f"{mean['match3', largest, 'third order']:.2f} at $N={largest}$. We do not know their modulus, their balance "
-        "of labels, "
-        "their sizes or their budget, so that the numbers can't be compared digit by digit. What both show is that "
-        "accuracy on triples falls with the length while other settings are kept."
-    )
+figures.prose(
+    "**Published figures.** One paper on higher-order attention, HOMA (arXiv 2603.11133), reports accuracies on "
+    f"$\\operatorname{{Match3}}$: .76 for pairwise and .91 for triadic attention at "
+    f"$N=8$, .59 and .53 at $N=24$. Ours are {triples_pairwise:.2f} and "
+    f"{mean['match3', smallest, 'third order']:.2f} at $N={smallest}$, and "
+    f"{max(mean['match3', largest, name] for name in PAIRWISE):.2f} and "
+    f"{mean['match3', largest, 'third order']:.2f} at $N={largest}$. We do not know their modulus, their balance "
+    "of labels, "
+    "their sizes or their budget, so that the numbers can't be compared digit by digit. What both show is that "
+    "accuracy on triples falls with the length while other settings are kept."
 )
 
 # %% [markdown]
@@ -211,8 +199,7 @@ display(
 # %% tags=["hide-input"]
 # fmt: off
 by_problem = results.groupby("problem")
-claim("match.equal-parameters", results.groupby("N")["parameters"].agg(lambda n: n.max() / n.min() - 1).max(), "<=",
-    0.05,
+claim("match.equal-parameters", excess_parameters(results), "<=", 0.05,
     statement="Largest difference in parameters between architectures, as a part of the smallest number.")
 observed("match.balanced", results["constant"].max(), "<=", 0.6,
     statement="Accuracy of the better constant answer, largest over problems and lengths.")
@@ -224,7 +211,7 @@ observed("match.triples-third-order", gap, ">=", least_gap,
     statement=f"Triples at N = {smallest}: mean accuracy of third order minus that of the better pairwise "
     "architecture.")
 observed("match.pairs-before-triples",
-    min(mean["match2", n, name] - mean["match3", n, name] for n in token_grid for name in pairwise), ">=", 0.0,
+    min(mean["match2", n, name] - mean["match3", n, name] for n in token_grid for name in PAIRWISE), ">=", 0.0,
     statement="Mean accuracy of pairwise layers on pairs minus that on triples, least over lengths and architectures.")
 observed("match.no-worse-than-guessing", float(by_problem.get_group("match3")["accuracy"].min()), ">=", 0.45,
     statement="No model does worse on triples than guessing, up to sampling: least accuracy over all of them.")

@@ -94,7 +94,7 @@ from dataclasses import replace
 import matplotlib.pyplot as plt
 import pandas as pd
 import torch
-from IPython.display import Markdown, display
+from IPython.display import display
 
 from attention_limits import figures
 from attention_limits.companion.claims import claim
@@ -210,10 +210,8 @@ outdated = (
     if report.is_current
     else " **The code was another one than this book's**: `make bench` measures it anew."
 )
-display(
-    Markdown(
-        f"**Where the times below come from.** {source}. {report.description}.{left_out}{outdated}"
-    )
+figures.prose(
+    f"**Where the times below come from.** {source}. {report.description}.{left_out}{outdated}"
 )
 
 # %% [markdown]
@@ -232,7 +230,7 @@ def show(column):
         for passes in ("forward", "both"):
             wanted = {"m": m, "d": d, "passes": passes}
             part = [one for one in third if wanted.items() <= one.sizes.items()]
-            display(Markdown(f"$m={m}$, $d={d}$, {passes}:"))
+            figures.prose(f"$m={m}$, $d={d}$, {passes}:")
             table = wide_timing_table(part, column, across="N").drop(columns=list(wanted))
             small = table.style.set_table_attributes('style="font-size: 0.8em"')
             display(small.hide(axis="index"))
@@ -314,10 +312,10 @@ backward.drop(columns="order").style.hide(axis="index").format(
 # %%
 on_threads = report.about("threads")
 if len({one.way for one in on_threads}) == 1:
-    display(Markdown("This machine has one core."))
+    figures.prose("This machine has one core.")
 else:
     scaling = wide_timing_table(on_threads, "times faster").drop(columns="1 thread")
-    display(scaling.style.hide(axis="index"))
+    figures.table(scaling, index=False)
 
 # %% [markdown]
 # ### Growth
@@ -342,9 +340,9 @@ table = exponents("third-order attention")
 table["case"] = [f"m={row['m']}, d={row['d']}, {row['passes']}" for row in table.to_dict("records")]
 by_way = table.pivot(index="way", columns="case", values="exponent")
 by_way = by_way.reindex(index=table["way"].unique(), columns=table["case"].unique())
-display(Markdown(f"Third-order attention, $N={table['N'].iloc[0]}$:"))
+figures.prose(f"Third-order attention, $N={table['N'].iloc[0]}$:")
 by_way = by_way.rename_axis(columns=None).reset_index()
-display(by_way.style.hide(axis="index"))
+figures.table(by_way, index=False)
 rest = [
     exponents(topic, follow).assign(contest=topic)
     for topic, follow in (
@@ -366,11 +364,9 @@ pd.concat(rest).reindex(columns=columns).fillna("").style.hide(axis="index")
 
 # %% tags=["hide-input"]
 machine = report.machine
-display(
-    Markdown(
-        f"$P={machine.flops / 1e9:.0f}$ GFLOP/s, $e={machine.exp_seconds * 1e9:.2f}$ ns, bandwidth "
-        f"{machine.bandwidth / 1e9:.1f} GB/s (read and written)."
-    )
+figures.prose(
+    f"$P={machine.flops / 1e9:.0f}$ GFLOP/s, $e={machine.exp_seconds * 1e9:.2f}$ ns, bandwidth "
+    f"{machine.bandwidth / 1e9:.1f} GB/s (read and written)."
 )
 largest = frame[(frame["N"] == frame["N"].max()) & (frame["passes"] == "forward")]
 roof = []
@@ -417,8 +413,8 @@ pd.DataFrame(list(calls.values())).style.hide(axis="index").format(
 
 # %%
 unit_times = report.about("attention unit")
-display(wide_timing_table(unit_times, "ms").style.hide(axis="index"))
-display(wide_timing_table(unit_times, "times faster").style.hide(axis="index"))
+figures.table(wide_timing_table(unit_times, "ms"), index=False)
+figures.table(wide_timing_table(unit_times, "times faster"), index=False)
 
 # %% [markdown]
 # ### Ensembles
@@ -447,7 +443,7 @@ for topic in (
     top = table[table["N"] == table["N"].max()]
     letters = report.about(topic)[0].sizes
     sizes = ", ".join(f"{letter} = {top[letter].iloc[0]:,}" for letter in letters)
-    display(Markdown(f"**{topic[0].upper() + topic[1:]}**, {sizes}:"))
+    figures.prose(f"**{topic[0].upper() + topic[1:]}**, {sizes}:")
     names = {"per second": "inputs per second", "low": "lower quartile", "high": "upper quartile"}
     chosen = top[["way", "per second", "times faster", "low", "high"]].rename(columns=names)
     display(
@@ -456,12 +452,10 @@ for topic in (
         .format("{:,.0f}", subset="inputs per second")
     )
 rival = next(one for one in report.about("labels of a long input") if one.way == "convolution")
-display(
-    Markdown(
-        "A hash table of the $N^2$ sums of pairs, in plain Python, is a hard rival of the convolution at small $N$. "
-        "For the long input it would have "
-        f"{rival.sizes['N'] ** 2:,} sums to try, where the convolution took {rival.quartiles.median:.2g} s."
-    )
+figures.prose(
+    "A hash table of the $N^2$ sums of pairs, in plain Python, is a hard rival of the convolution at small $N$. "
+    "For the long input it would have "
+    f"{rival.sizes['N'] ** 2:,} sums to try, where the convolution took {rival.quartiles.median:.2g} s."
 )
 
 # %% [markdown]
@@ -493,32 +487,28 @@ spent = pd.DataFrame(
     ],
     columns=["page", "seconds", "threads"],
 ).sort_values("seconds", ascending=False)
-display(
-    Markdown(
-        f"At the time of this run {len(spent)} of the {len(runs)} other pages had been run, in "
-        f"{spent['seconds'].sum():.0f} s together; pages run in parallel, and trained models are "
-        "read from the store where they are there. The [state of the runs](../book/status.md) has all pages of this "
-        "print."
-    )
+figures.prose(
+    f"At the time of this run {len(spent)} of the {len(runs)} other pages had been run, in "
+    f"{spent['seconds'].sum():.0f} s together; pages run in parallel, and trained models are "
+    "read from the store where they are there. The [state of the runs](../book/status.md) has all pages of this "
+    "print."
 )
 if len(spent):
-    display(spent.style.hide(axis="index").format({"seconds": "{:.0f}"}))
+    figures.table(spent, {"seconds": "{:.0f}"}, index=False)
 
 # %% tags=["hide-input"]
 junit = root / "_build" / "tests.xml"
 if junit.exists():
     times = seconds_by_file(junit)
-    display(
-        Markdown(
-            f"The last `make test` took {times.seconds.sum():.0f} s for {times.tests.sum():,} tests, the sum of all "
-            "its processes, after `make book` and the linters. These files took the most, some of it for "
-            "running pages in small, for a book of their own and for processes that are killed halfway:"
-        )
+    figures.prose(
+        f"The last `make test` took {times.seconds.sum():.0f} s for {times.tests.sum():,} tests, the sum of all "
+        "its processes, after `make book` and the linters. These files took the most, some of it for "
+        "running pages in small, for a book of their own and for processes that are killed halfway:"
     )
     slowest = times.head(12)
-    display(slowest.style.hide(axis="index").format({"seconds": "{:.0f}"}))
+    figures.table(slowest, {"seconds": "{:.0f}"}, index=False)
 else:
-    display(Markdown("`make test` had not been run here."))
+    figures.prose("`make test` had not been run here.")
 
 # %% [markdown]
 # ## Checks
@@ -541,7 +531,7 @@ try:
     refused = False
 except DisagreementError as error:
     refused = True
-    display(Markdown(f"The spoilt contest ends with: *{error}*."))
+    figures.prose(f"The spoilt contest ends with: *{error}*.")
 
 # %% tags=["hide-input"]
 # fmt: off

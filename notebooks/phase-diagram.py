@@ -137,7 +137,6 @@ require(0 < level < 0.5, f"level must lie strictly between 0 and 0.5, got {level
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from IPython.display import Markdown, display
 from matplotlib.colors import LogNorm
 from scipy.stats import spearmanr
 
@@ -174,18 +173,16 @@ def listed(entries):
     return ", ".join(map(str, entries))
 
 
-display(
-    Markdown(
-        f"These are {len(frame)} trials, {frame['diverged'].sum()} of which diverged. The grid is a part of a larger "
-        "one. The first map "
-        f"has $q\\in\\{{{listed(sparsity_grid)}\\}}$ and $m\\in\\{{{listed(embed_grid)}\\}}$ here, the second "
-        f"$q\\in\\{{{listed(address_sparsity_grid)}\\}}$ and $m\\in\\{{{listed(address_embed_grid)}\\}}$, each with "
-        f"{num_seeds} seeds. "
-        f"The profile `paper`, for a cluster or a GPU, has $q\\in\\{{{listed(paper['sparsity_grid'])}\\}}$ and "
-        f"$m\\in\\{{{listed(paper['embed_grid'])}\\}}$ in the first, "
-        f"$m\\in\\{{{listed(paper['address_embed_grid'])}\\}}$ in the second, "
-        f"{paper['num_seeds']} seeds and {listed(paper['step_grid'])} steps."
-    )
+figures.prose(
+    f"These are {len(frame)} trials, {frame['diverged'].sum()} of which diverged. The grid is a part of a larger "
+    "one. The first map "
+    f"has $q\\in\\{{{listed(sparsity_grid)}\\}}$ and $m\\in\\{{{listed(embed_grid)}\\}}$ here, the second "
+    f"$q\\in\\{{{listed(address_sparsity_grid)}\\}}$ and $m\\in\\{{{listed(address_embed_grid)}\\}}$, each with "
+    f"{num_seeds} seeds. "
+    f"The profile `paper`, for a cluster or a GPU, has $q\\in\\{{{listed(paper['sparsity_grid'])}\\}}$ and "
+    f"$m\\in\\{{{listed(paper['embed_grid'])}\\}}$ in the first, "
+    f"$m\\in\\{{{listed(paper['address_embed_grid'])}\\}}$ in the second, "
+    f"{paper['num_seeds']} seeds and {listed(paper['step_grid'])} steps."
 )
 
 # %% [markdown]
@@ -376,7 +373,7 @@ table["min(2q, N − 1)"] = np.minimum(2 * table["q"], num_tokens - 1)
 table["q ln N"] = (table["q"] * np.log(num_tokens)).round(1).astype(str)
 table = table.rename(columns={"num_steps": "steps"})
 columns = ["map", "steps", "q", "median of m*", "over seeds", "min(2q, N − 1)", "q ln N"]
-display(table[columns].style.hide(axis="index"))
+figures.table(table[columns], index=False)
 
 # %% [markdown]
 # The exponent of the power law, with its 95 % interval. The level is a choice of ours, so the table gives two others beside it, from the same trials.
@@ -401,7 +398,7 @@ for other in sorted({level, level / 2, 2 * level}):
         )
 exponents = pd.DataFrame(rows).sort_values(["map", "steps", "level"])
 exponents = exponents.replace({"nan": "–", "nan … nan": "–"})
-display(exponents.style.hide(axis="index"))
+figures.table(exponents, index=False)
 
 # %% [markdown]
 # ### What the budget does, and how to read the maps
@@ -443,16 +440,14 @@ def span(numbers):
     return f"{finite.min():.2f} to {finite.max():.2f}" if len(finite) else "(no)"
 
 
-display(
-    Markdown(
-        f"From {large:,} to {small:,} steps $m^*$ grows by a factor of {span(middles['attention'])} for attention and "
-        "of "
-        f"{span(middles['address'])} for the address (medians, range over the $q$ that stay inside the map). At "
-        f"{large:,} steps "
-        f"attention's $m^*$ is {span(above)} times the dimension $d'+2\\min(2q,N-1)$ from which on weights exist, and "
-        "the address's is "
-        f"{span(address_crossings['median'] / tight)} times $\\min(2q,N-1)$."
-    )
+figures.prose(
+    f"From {large:,} to {small:,} steps $m^*$ grows by a factor of {span(middles['attention'])} for attention and "
+    "of "
+    f"{span(middles['address'])} for the address (medians, range over the $q$ that stay inside the map). At "
+    f"{large:,} steps "
+    f"attention's $m^*$ is {span(above)} times the dimension $d'+2\\min(2q,N-1)$ from which on weights exist, and "
+    "the address's is "
+    f"{span(address_crossings['median'] / tight)} times $\\min(2q,N-1)$."
 )
 
 # %% [markdown]

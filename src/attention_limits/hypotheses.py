@@ -71,8 +71,6 @@ def require_matching(num_tokens: int, modulus: int) -> None:
 
 # What a page's `facts` cell says of its parameters: each name is looked up among the variables of whoever calls.
 
-#: The largest seed: generators take 64 bits, and pages add small numbers to it.
-LARGEST_SEED = 2**62
 #: The least integer, or the least and the most, or these and the reason why no more.
 Limit = int | tuple[int, int] | tuple[int, int, str]
 
@@ -80,14 +78,11 @@ Limit = int | tuple[int, int] | tuple[int, int, str]
 def usual_ranges() -> None:
     """What holds for a parameter of its name on every page, for those that the page has.
 
-    A seed from 0 to `LARGEST_SEED`; num_seeds, num_steps, embed_dim and batch_size from 1 on; a positive peak_rate;
-    num_tokens, sparsity and value_dim as `require_sparse_averaging` has them; an accuracy as `require_accuracy` has it.
+    A seed from 0 on; num_seeds, num_steps, embed_dim and batch_size from 1 on; a positive peak_rate; num_tokens,
+    sparsity and value_dim as `require_sparse_averaging` has them; an accuracy as `require_accuracy` has it.
     """
     known = _callers_variables()
-    if "seed" in known:
-        require_integer("seed", known["seed"], 0)
-        require(known["seed"] <= LARGEST_SEED, f"seed must be at most {LARGEST_SEED}, got {known['seed']}")
-    for name, least in (("num_seeds", 1), ("num_steps", 1), ("embed_dim", 1), ("batch_size", 1)):
+    for name, least in (("seed", 0), ("num_seeds", 1), ("num_steps", 1), ("embed_dim", 1), ("batch_size", 1)):
         if name in known:
             require_integer(name, known[name], least)
     if "peak_rate" in known:

@@ -202,6 +202,6 @@ def test_output_that_cannot_be_shown_is_escaped(finished: Project) -> None:
 
 
 @pytest.mark.parametrize("seed", [2**62 + 1, 99999999999999999999])
-def test_a_seed_that_no_generator_takes_is_refused(seed: int, finished: Project) -> None:
+def test_an_integer_that_no_generator_takes_is_refused(seed: int, finished: Project) -> None:
     result = finished.command("run", "alpha", "-p", f"seed={seed}")
     assert (result.returncode, result.stderr) == (2, f"error: seed must be at most {2**62}, got {seed}\n")

@@ -39,6 +39,8 @@ USUAL_FACTS = "from attention_limits.hypotheses import usual_ranges\n\nusual_ran
 #: The modules that run a page and write down how.
 RUNNERS = ("companion/runner.py", "companion/worker.py")
 
+#: The largest integer parameter: generators and tensors take 64 bits, and pages add to what they are given.
+LARGEST_INTEGER = 2**62
 #: What tracebacks call a facts cell.
 FACTS_FILE = "<facts>"
 
@@ -172,6 +174,9 @@ class Page:
                 raise ValueError(f"unknown parameter {name!r}: {self.name} has {known}")
             values[name] = self.parameters[name].convert(value)
         self.facts.check(values)
+        for name, value in values.items():
+            if isinstance(value, int) and value > LARGEST_INTEGER:
+                raise ValueError(f"{name} must be at most {LARGEST_INTEGER}, got {value}")
         return values
 
     def digests(self, parameters: Mapping[str, Any]) -> dict[str, str]:
