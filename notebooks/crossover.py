@@ -70,7 +70,6 @@ from attention_limits import figures
 from attention_limits.bounds.counting import required_bits
 from attention_limits.bounds.crossover import (
     attention_bits,
-    attention_dimension,
     attention_precision,
     comparison_accuracy,
     feedforward_width,
@@ -83,28 +82,24 @@ from attention_limits.companion.claims import claim, observed
 from attention_limits.constructions.keys import (
     adversarial_subsets,
     gram_matrix,
-    maximum_margin_certificate,
+    maximum_margin_certificates,
     random_sign_keys,
 )
 from attention_limits.constructions.sizes import random_subsets, smallest_query_format
-from attention_limits.constructions.sparse_averaging import sufficient_format
+from attention_limits.constructions.sparse_averaging import narrow_embed_dim, sufficient_format
 from attention_limits.runtime import progress
 
 figures.use_style()
 generator = torch.Generator().manual_seed(seed)
-COLOURS = dict(
-    zip(
-        sparsity_grid,
-        plt.get_cmap("cividis")(np.linspace(0, 0.92, len(sparsity_grid))),
-        strict=True,
-    )
-)
+shades = plt.get_cmap(figures.SEQUENTIAL)(np.linspace(0, 0.92, len(sparsity_grid)))
+COLOURS = dict(zip(sparsity_grid, shades, strict=True))
 
 # %%
+RECURRENT = "one recurrent layer, N − 1"
 RIVALS = {
-    "one recurrent layer, N − 1": (attention_bits, recurrent_bits),
+    RECURRENT: (attention_bits, recurrent_bits),
     "recurrent stack, ⌊N/2⌋": (attention_bits, stacked_bits),
-    "feed-forward width, N": (lambda n, q: attention_dimension(n, q) + 1, feedforward_width),
+    "feed-forward width, N": (lambda n, q: narrow_embed_dim(n, q) + 1, feedforward_width),
 }
 crossings = {
     (ones, name): overtaking(lambda n, q=ones, s=size: s(n, q), rival, ones, largest)
@@ -122,19 +117,13 @@ for ones, color in COLOURS.items():
     few = sizes[:: max(1, len(sizes) // 40)]
     least = [required_bits(int(n), ones, comparison_accuracy(ones)) for n in few]
     left.plot(few, least, ":", color=color, linewidth=1)
-    right.plot(sizes, attention_dimension(sizes, ones) + 1, color=color, label=f"{ones}")
+    right.plot(sizes, narrow_embed_dim(sizes, ones) + 1, color=color, label=f"{ones}")
     for axes, (name, (_, rival)), face in zip(
         (left, left, right), RIVALS.items(), (color, "white", color), strict=True
     ):
         settled = crossings[ones, name][1]
-        axes.plot(
-            settled,
-            rival(np.array([settled])),
-            "o",
-            color=color,
-            markerfacecolor=face,
-            markersize=6,
-        )
+        height = rival(np.array([settled]))
+        axes.plot(settled, height, "o", color=color, markerfacecolor=face, markersize=6)
 left.plot(tokens, recurrent_bits(tokens), color="black", linewidth=1.2)
 left.plot(tokens, stacked_bits(tokens), color="black", linewidth=1.2, linestyle="--")
 left.annotate("$N-1$", (2e5, 4e5), rotation=0, ha="right")
@@ -161,10 +150,8 @@ shown = {
     }
     for name in RIVALS
 }
-display(
-    pd.DataFrame(shown)
-    .rename_axis(index="q")
-    .style.set_caption("First N at which attention is smaller")
+figures.table(
+    pd.DataFrame(shown).rename_axis(index="q"), caption="First N at which attention is smaller"
 )
 
 # %% [markdown]
@@ -179,9 +166,8 @@ for size in (2**10, 2**16, 2**20):
         q: required_bits(size, q, comparison_accuracy(q)) for q in sparsity_grid
     }
     columns["one recurrent layer", size] = dict.fromkeys(sparsity_grid, size - 1)
-bits = (
-    pd.DataFrame(columns).rename_axis(index="q").sort_index(axis=1, level=0, sort_remaining=False)
-)
+bits = pd.DataFrame(columns).rename_axis(index="q")
+bits = bits.sort_index(axis=1, level=0, sort_remaining=False)
 bits.columns.names = ["bits", "N"]
 display(bits.style.format("{:,}").format_index("{:,}", axis=1, level=1))
 
@@ -193,45 +179,31 @@ display(bits.style.format("{:,}").format_index("{:,}", axis=1, level=1))
 # and on adversarial subsets.
 
 # %%
-built = []
-standing = {
-    q: crossings[q, "one recurrent layer, N − 1"][1]
-    for q in sparsity_grid
-    if crossings[q, "one recurrent layer, N − 1"][1] <= largest_built
-}
+standing = {q: crossings[q, RECURRENT][1] for q in sparsity_grid}
+standing = {q: size for q, size in standing.items() if size <= largest_built}
+built = {}
 for ones, size in progress(list(standing.items()), "units"):
     accuracy = float(comparison_accuracy(ones))
-    k = int(attention_dimension(np.array([size]), ones)[0])
+    k = narrow_embed_dim(size, ones)
     keys = random_sign_keys(size, k, generator=generator)
     hard = adversarial_subsets(gram_matrix(keys), ones)[:: max(1, size // 20)]
     subsets = torch.cat([random_subsets(size, ones, num_subsets, generator=generator), hard])
-    dense = keys.double().numpy()
-    directions = [maximum_margin_certificate(dense, y) for y in subsets.numpy()]
-    missing = sum(w is None for w in directions)
-    found = torch.from_numpy(np.stack([w for w in directions if w is not None]))
-    kept = subsets[[w is not None for w in directions]]
-    form = smallest_query_format(keys, found, kept, accuracy)
+    found = maximum_margin_certificates(keys, subsets)
+    directions, exists = found.directions, found.exists
     rule = int(attention_precision(np.array([size]), ones)[0])
-    proved = sufficient_format(size, ones, k, accuracy).bits
-    built.append(
-        (ones, size, k, len(subsets), missing, form.bits, rule, proved, (k + 1) * rule, size - 1)
-    )
-built = pd.DataFrame(
-    built,
-    columns=[
-        "q",
-        "N",
-        "k",
-        "subsets",
-        "without certificate",
-        "p found",
-        "p of the rule",
-        "p proved",
-        "bits",
-        "N − 1",
-    ],
-).set_index("q")
-display(built.style.format("{:,}"))
+    built[ones] = {
+        "N": size,
+        "k": k,
+        "subsets": len(subsets),
+        "without certificate": int((~exists).sum()),
+        "p found": smallest_query_format(keys, directions[exists], subsets[exists], accuracy).bits,
+        "p of the rule": rule,
+        "p proved": sufficient_format(size, ones, k, accuracy).bits,
+        "bits": (k + 1) * rule,
+        "N − 1": size - 1,
+    }
+built = pd.DataFrame(built).T.rename_axis(index="q")
+figures.table(built, "{:,}")
 
 # %% [markdown]
 # With the precision that is *proved* to be enough instead of the measured one, the crossings move to the right, by the factor in this table.
@@ -239,21 +211,17 @@ display(built.style.format("{:,}"))
 # %%
 later = {}
 for ones in sparsity_grid:
-    first = crossings[ones, "one recurrent layer, N − 1"][0]
+    first = size = crossings[ones, RECURRENT][0]
     accuracy = float(comparison_accuracy(ones))
-    size = first
     while True:
-        k = int(attention_dimension(np.array([size]), ones)[0])
+        k = narrow_embed_dim(size, ones)
         if (k + 1) * sufficient_format(size, ones, k, accuracy).bits < size - 1:
             break
         size += max(1, size // 500)  # to a fifth of a percent
     later[ones] = {"N, measured p": first, "N, proved p": size, "factor": size / first}
 later = pd.DataFrame(later).T.rename_axis(index="q")
-display(
-    later.style.format("{:,.0f}", subset=["N, measured p", "N, proved p"]).format(
-        "{:.2f}", subset=["factor"]
-    )
-)
+whole = dict.fromkeys(["N, measured p", "N, proved p"], "{:,.0f}")
+figures.table(later, {**whole, "factor": "{:.2f}"})
 
 # %% [markdown]
 # ### What is compared with what
@@ -281,8 +249,7 @@ for name, short in zip(RIVALS, ("recurrent", "stack", "feedforward"), strict=Tru
     for q in order:
         size, rival = RIVALS[name]
         first, settled = crossings[q, name]
-        edge = np.array([first - 1, first, settled - 1, settled])
-        edge = np.maximum(edge, q + 1)
+        edge = np.maximum([first - 1, first, settled - 1, settled], q + 1)
         smaller = size(edge, q) < rival(edge)
         wrong += int(not smaller[1]) + int(not smaller[3])
         wrong += int(first > q + 1 and smaller[0]) + int(settled > q + 1 and smaller[2])

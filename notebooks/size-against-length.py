@@ -156,14 +156,15 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
-from IPython.display import Markdown, display
+from IPython.display import display
 from scipy import stats
 
 from attention_limits import figures
-from attention_limits.bounds.crossover import attention_dimension, feedforward_width, recurrent_bits
+from attention_limits.bounds.crossover import feedforward_width, recurrent_bits
 from attention_limits.bounds.mean_error import least_mean_error, least_mean_width
 from attention_limits.companion.claims import claim, observed
 from attention_limits.constructions.gates import gated_lstm, gated_network
+from attention_limits.constructions.sparse_averaging import narrow_embed_dim
 from attention_limits.experiments.studies.size_against_length import (
     SEARCHED_ARCHITECTURES,
     brackets,
@@ -202,42 +203,30 @@ trials = size_against_length(
 # %%
 found = brackets(trials)
 found["censored"] = ~np.isfinite(found["reached"])
-display(
-    Markdown(
-        f"{len(trials)} models were trained in {trials['round'].max() + 1} rounds, for {len(found)} searches. "
-        f"{int(found['censored'].sum())} of them are censored: the cap failed."
-    )
+figures.prose(
+    f"{len(trials)} models were trained in {trials['round'].max() + 1} rounds, for {len(found)} searches. "
+    f"{int(found['censored'].sum())} of them are censored: the cap failed."
 )
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-search", "caption": "The searches at the largest N at which an architecture has a bracket, a line each seed: the sizes in the order in which they were trained. Filled: the error was reached. Hollow: it was not."}, "image": {"alt": "Three plots of size against round. Each search starts at the cap and then jumps up and down in halving steps, and closes in on one size; filled markers lie above it and hollow ones below."}}
 fig, panels = plt.subplots(1, 3, figsize=(9.6, 3.2))
 fig.get_layout_engine().set(wspace=0.06)
-for axes, architecture in zip(panels, SEARCHED_ARCHITECTURES, strict=True):
-    own = found[found["architecture"] == architecture]
+for axes, (architecture, color) in zip(panels, COLOURS.items(), strict=True):
+    own, marker = found[found["architecture"] == architecture], MARKERS[architecture]
     usable = own[~own["censored"]] if (~own["censored"]).any() else own
     shown = usable["num_tokens"].max()
     kept = (trials["architecture"] == architecture) & (trials["num_tokens"] == shown)
     for place, (_, path) in enumerate(trials[kept].groupby("seed")):
         shift = 0.12 * (place - (num_seeds - 1) / 2)
         rounds = path["round"] + 1 + shift
-        axes.plot(rounds, path["size"], color=COLOURS[architecture], linewidth=0.8)
-        for reached, of_kind in path.groupby("reached"):
-            axes.plot(
-                of_kind["round"] + 1 + shift,
-                of_kind["size"],
-                MARKERS[architecture],
-                color=COLOURS[architecture],
-                markerfacecolor=COLOURS[architecture] if reached else "white",
-                markersize=6,
-            )
+        axes.plot(rounds, path["size"], color=color, linewidth=0.8)
+        for reached, kind in path.groupby("reached"):
+            face = color if reached else "white"
+            axes.plot(rounds[kind.index], kind["size"], marker, color=color, mfc=face, markersize=6)
     axes.set_yscale("log", base=2)
     axes.yaxis.set_major_formatter("{x:g}")
-    axes.set(
-        title=f"{architecture}, $N={shown}$",
-        xlabel="round",
-        ylabel=UNITS[architecture],
-        xticks=range(1, trials["round"].max() + 2),
-    )
+    axes.set(title=f"{architecture}, $N={shown}$", xlabel="round", ylabel=UNITS[architecture])
+    axes.set(xticks=range(1, trials["round"].max() + 2))
 plt.show()
 
 # %% [markdown]
@@ -249,27 +238,16 @@ plt.show()
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-size-errors", "caption": "Relative error on new samples of every model that was trained, against its size; a colour each N, lines through the medians of the seeds. Dashed: the error to be reached."}, "image": {"alt": "Three plots with logarithmic axes, one for each architecture. Errors fall with size, and curves of larger N lie further to the right or higher. For attention they fall steeply, by orders of magnitude; for the fully-connected network slowly."}}
 fig, panels = plt.subplots(1, 3, figsize=(9.6, 3.4), sharey=True)
 every_length = sorted(trials["num_tokens"].unique())
-shades = dict(
-    zip(
-        every_length,
-        plt.get_cmap(figures.SEQUENTIAL)(np.linspace(0, 0.92, len(every_length))),
-        strict=True,
-    )
-)
+colours = plt.get_cmap(figures.SEQUENTIAL)(np.linspace(0, 0.92, len(every_length)))
+shades = dict(zip(every_length, colours, strict=True))
 for axes, architecture in zip(panels, SEARCHED_ARCHITECTURES, strict=True):
-    of_architecture = trials[trials["architecture"] == architecture]
-    for tokens, group in of_architecture.groupby("num_tokens"):
-        axes.plot(
-            group["size"],
-            group["error"],
-            MARKERS[architecture],
-            color=shades[tokens],
-            markersize=4,
-            alpha=0.8,
-        )
+    own, marker = trials[trials["architecture"] == architecture], MARKERS[architecture]
+    for tokens, group in own.groupby("num_tokens"):
+        shade = shades[tokens]
+        axes.plot(group["size"], group["error"], marker, color=shade, markersize=4, alpha=0.8)
         medians = group.groupby("size")["error"].median()
-        axes.plot(medians.index, medians, color=shades[tokens], linewidth=1)
-    axes.axhline(target_error, color=figures.GREY, linestyle="--", linewidth=1)
+        axes.plot(medians.index, medians, color=shade, linewidth=1)
+    figures.reference_line(axes, target_error)
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_formatter("{x:g}")
     axes.set(yscale="log", title=architecture, xlabel=UNITS[architecture])
@@ -289,13 +267,8 @@ plt.show()
 # threshold that makes it Student's interval where sizes are known exactly. It covers the scatter of seeds and the width of brackets, not the error of assuming a power of $N$.
 
 # %%
-grids = dict(
-    zip(
-        SEARCHED_ARCHITECTURES,
-        (attention_tokens, feedforward_tokens, recurrent_tokens),
-        strict=True,
-    )
-)
+lengths = (attention_tokens, feedforward_tokens, recurrent_tokens)
+GRIDS = dict(zip(SEARCHED_ARCHITECTURES, map(np.sort, lengths), strict=True))
 fits, unfitted = {}, []
 for architecture, own in found.groupby("architecture", sort=False):
     whole = own[~own["censored"]]
@@ -304,7 +277,7 @@ for architecture, own in found.groupby("architecture", sort=False):
     else:
         unfitted.append(architecture)
 if unfitted:
-    display(Markdown(f"Too few brackets for a line: {', '.join(unfitted)}."))
+    figures.prose(f"Too few brackets for a line: {', '.join(unfitted)}.")
 
 
 def problem_of(tokens):
@@ -312,74 +285,44 @@ def problem_of(tokens):
     return SparseAveraging(tokens, sparsity, value_dim)
 
 
-# Sizes that theory names, as functions of N, by architecture.
+# Sizes that theory names at each architecture's N.
+networks, lstms = (
+    list(map(problem_of, GRIDS[name].tolist())) for name in SEARCHED_ARCHITECTURES[1:]
+)
 THEORY = {
-    "attention": {
-        "construction, 4q ln N": lambda n: int(attention_dimension(np.array([n]), sparsity)[0])
-    },
+    "attention": {"construction, 4q ln N": narrow_embed_dim(GRIDS["attention"], sparsity)},
     "feedforward": {
-        "needed in the worst case, N d'": lambda n: (
-            int(feedforward_width(np.array([n]))[0]) * value_dim
-        ),
-        "needed for this mean error": lambda n: least_mean_width(problem_of(n), target_error),
-        "enough, N² d'": lambda n: gated_network(problem_of(n)).width,
+        "needed in the worst case, N d'": feedforward_width(GRIDS["feedforward"]) * value_dim,
+        "needed for this mean error": [least_mean_width(task, target_error) for task in networks],
+        "enough, N² d'": [gated_network(task).width for task in networks],
     },
     "bidirectional lstm": {
-        "bits needed, N − 1": lambda n: int(recurrent_bits(np.array([n]))[0]),
-        "units enough, N d'": lambda n: gated_lstm(problem_of(n)).lstm.hidden_size,
+        "bits needed, N − 1": recurrent_bits(GRIDS["bidirectional lstm"]),
+        "units enough, N d'": [gated_lstm(task).lstm.hidden_size for task in lstms],
     },
 }
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-size-length", "caption": "The size needed against N. Bars: brackets, one each seed, from the largest size that failed to the smallest that reached the error. Arrows upwards: censored searches, where the cap failed. Solid lines: fitted powers of N. Grey: sizes that theory names."}, "image": {"alt": "Three plots with logarithmic axes. For attention short bars lie low and nearly level. For the fully-connected network bars rise steeply and end in arrows at the cap. For the LSTM bars rise with N. Grey lines show the bounds and constructions."}}
-STYLES = ["--", ":", "-."]
 fig, panels = plt.subplots(1, 3, figsize=(10.2, 4.2))
 fig.get_layout_engine().set(wspace=0.06)
 for axes, architecture in zip(panels, SEARCHED_ARCHITECTURES, strict=True):
     own, color = found[found["architecture"] == architecture], COLOURS[architecture]
+    arrow = {"arrowstyle": "->", "color": color, "linewidth": 1.6}
+    marker, lengths = MARKERS[architecture], GRIDS[architecture]
     for row in own.itertuples():
         x = row.num_tokens * 1.06 ** (row.seed - seed - (num_seeds - 1) / 2)
         if row.censored:
-            axes.annotate(
-                "",
-                (x, row.failed * 1.6),
-                (x, row.failed),
-                arrowprops={"arrowstyle": "->", "color": color, "linewidth": 1.6},
-            )
-            axes.plot(
-                x,
-                row.failed,
-                MARKERS[architecture],
-                color=color,
-                markerfacecolor="white",
-                markersize=5,
-            )
+            axes.annotate("", (x, row.failed * 1.6), (x, row.failed), arrowprops=arrow)
+            axes.plot(x, row.failed, marker, color=color, markerfacecolor="white", markersize=5)
         else:
-            axes.plot(
-                [x, x],
-                [max(row.failed, 0.5), row.reached],
-                color=color,
-                linewidth=3,
-                solid_capstyle="butt",
-            )
-    lengths = np.array(sorted(set(grids[architecture])))
+            ends = [max(row.failed, 0.5), row.reached]
+            axes.plot([x, x], ends, color=color, linewidth=3, solid_capstyle="butt")
     if architecture in fits:
-        fit = fits[architecture]
-        axes.plot(
-            lengths,
-            fit.factor * lengths**fit.exponent,
-            color=color,
-            linewidth=1.2,
-            label=f"$N^{{{fit.exponent:.2f}}}$",
-        )
-    for style, (name, size) in zip(STYLES, THEORY[architecture].items(), strict=False):
-        axes.plot(
-            lengths,
-            [size(int(n)) for n in lengths],
-            style,
-            color=figures.GREY,
-            linewidth=1.2,
-            label=name,
-        )
+        factor, exponent = fits[architecture].factor, fits[architecture].exponent
+        label = f"$N^{{{exponent:.2f}}}$"
+        axes.plot(lengths, factor * lengths**exponent, color=color, linewidth=1.2, label=label)
+    for style, (name, sizes) in zip(("--", ":", "-."), THEORY[architecture].items(), strict=False):
+        axes.plot(lengths, sizes, style, color=figures.GREY, linewidth=1.2, label=name)
     axes.set_xscale("log", base=2)
     axes.set_yscale("log", base=2)
     axes.set(title=architecture, xlabel="$N$", ylabel=UNITS[architecture], xticks=lengths)
@@ -408,13 +351,9 @@ ranges = pd.DataFrame(
         for architecture, own in found.groupby("architecture", sort=False)
     }
 )
-display(
-    ranges.sort_index()
-    .fillna("")
-    .rename_axis(index="N")
-    .style.set_caption(
-        "From the largest size that failed to the smallest that reached the error, over seeds"
-    )
+figures.table(
+    ranges.sort_index().fillna("").rename_axis(index="N"),
+    caption="From the largest size that failed to the smallest that reached the error, over seeds",
 )
 
 # %% [markdown]
@@ -428,43 +367,29 @@ for architecture in SEARCHED_ARCHITECTURES:
     if architecture in fits:
         fit = fits[architecture]
         rows.append((architecture, "trained", fit.exponent, fit.low, fit.high, fit.factor))
-    lengths = np.array(sorted(set(grids[architecture])))
-    if len(lengths) >= 2:
-        for name, size in THEORY[architecture].items():
-            line = stats.linregress(np.log(lengths), np.log([size(int(n)) for n in lengths]))
-            rows.append(
-                (architecture, name, line.slope, math.nan, math.nan, math.exp(line.intercept))
-            )
+    if len(GRIDS[architecture]) >= 2:
+        for name, sizes in THEORY[architecture].items():
+            line = stats.linregress(np.log(GRIDS[architecture]), np.log(sizes))
+            factor = math.exp(line.intercept)
+            rows.append((architecture, name, line.slope, math.nan, math.nan, factor))
 exponents = pd.DataFrame(rows, columns=["architecture", "size", "exponent", "from", "to", "factor"])
-display(
-    exponents.style.format("{:.2f}", subset=["exponent", "from", "to", "factor"], na_rep="").hide(
-        axis="index"
-    )
-)
+style = exponents.style.format("{:.2f}", subset=["exponent", "from", "to", "factor"], na_rep="")
+display(style.hide(axis="index"))
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-exponents", "caption": "Exponents of N: fitted to the trained models with their 95 % intervals (coloured), and of the sizes that theory names (grey)."}, "image": {"alt": "Points on one axis of exponents. Attention's interval lies lowest, the LSTM's higher, and the fully-connected network's is the highest. Grey marks show the exponents of bounds and constructions."}}
 fig, axes = plt.subplots(figsize=(7.6, 0.42 * len(exponents) + 0.9))
+labels = []
 for place, row in enumerate(exponents.itertuples()):
-    trained = row.size == "trained"
-    color = COLOURS[row.architecture] if trained else figures.GREY
-    if trained:
+    if row.size == "trained":
+        color, marker, size = COLOURS[row.architecture], MARKERS[row.architecture], 8
         limits = np.clip([row[4], row[5]], -3, 6)
         axes.plot(limits, [place, place], color=color, linewidth=2)
-    axes.plot(
-        row.exponent,
-        place,
-        MARKERS[row.architecture] if trained else "|",
-        color=color,
-        markersize=8 if trained else 12,
-        markeredgewidth=2,
-    )
-axes.set(xlabel=r"exponent $\beta$", yticks=range(len(exponents)))
-axes.set_yticklabels(
-    [
-        f"{row.architecture}: {row.size}" if row.size == "trained" else row.size
-        for row in exponents.itertuples()
-    ]
-)
+        labels.append(f"{row.architecture}: {row.size}")
+    else:
+        color, marker, size = figures.GREY, "|", 12
+        labels.append(row.size)
+    axes.plot(row.exponent, place, marker, color=color, markersize=size, markeredgewidth=2)
+axes.set(xlabel=r"exponent $\beta$", yticks=range(len(labels)), yticklabels=labels)
 axes.invert_yaxis()
 plt.show()
 
@@ -474,7 +399,7 @@ plt.show()
 # {prf:ref}`prop-mean-width`. Attention's dimension is that of the construction of [the crossover](crossover.py), for the worst case.
 
 # %%
-shared = sorted(set.intersection(*(set(grid) for grid in grids.values())))
+shared = sorted(set.intersection(*map(set, GRIDS.values())))
 lines = []
 if shared:
     at = found[found["num_tokens"] == shared[-1]].groupby("architecture")
@@ -485,16 +410,15 @@ if shared:
     )
 for name, fit in fits.items():
     lines.append(
-        f"{name.capitalize()}: $\\beta={fit.exponent:.2f}$, from {fit.low:.2f} to {fit.high:.2f}, with {fit.bracketed} "
-        "brackets and "
-        f"{fit.censored} censored searches."
+        f"{name.capitalize()}: $\\beta={fit.exponent:.2f}$, from {fit.low:.2f} to {fit.high:.2f}, with "
+        f"{fit.bracketed} brackets and {fit.censored} censored searches."
     )
 closest = found[found["censored"]].groupby(["architecture", "num_tokens"])["best"]
 for (name, tokens), best in closest:
     lines.append(
         f"Censored: {name} at $N={tokens}$, with errors from {best.min():.2f} to {best.max():.2f} at the cap."
     )
-display(Markdown("\n".join(f"* {line}" for line in lines)))
+figures.prose("\n".join(f"* {line}" for line in lines))
 
 # %% [markdown]
 # ### The sizes that are enough
@@ -513,17 +437,11 @@ for tokens in sorted({*feedforward_tokens, *recurrent_tokens}):
     ):
         with torch.no_grad():
             difference = model(task.encode(inputs)) - task.target(inputs)
-        built.append(
-            {
-                "network": type(model).__name__,
-                "N": tokens,
-                "size": size,
-                "relative error": difference.square().mean().item() / task.target_variance,
-                "largest error": difference.abs().max().item(),
-            }
-        )
-built = pd.DataFrame(built).sort_values(["network", "N"])
-display(built.style.format("{:.1e}", subset=["relative error", "largest error"]).hide(axis="index"))
+        relative = difference.square().mean().item() / task.target_variance
+        built.append((type(model).__name__, tokens, size, relative, difference.abs().max().item()))
+columns = ["network", "N", "size", "relative error", "largest error"]
+built = pd.DataFrame(built, columns=columns).sort_values(["network", "N"])
+figures.table(built, dict.fromkeys(["relative error", "largest error"], "{:.1e}"), index=False)
 
 # %% [markdown]
 # ### A width that cannot do
@@ -545,7 +463,7 @@ controls["forced"] = [
     least_mean_error(problem_of(int(tokens)), int(width))
     for tokens, width in zip(controls["num_tokens"], controls["size"], strict=True)
 ]
-display(controls.style.format("{:.3f}", subset=["error", "forced"]).hide(axis="index"))
+figures.table(controls, dict.fromkeys(["error", "forced"], "{:.3f}"), index=False)
 
 # %% [markdown]
 # ## Checks
@@ -573,10 +491,7 @@ claim("size.narrow-fails", controls["error"].min(), ">", target_error,
     statement="Error of the trained networks of half the width N d', smallest over N: none reaches the level.")
 own = found[(found["architecture"] == "feedforward") & ~found["censored"]]
 if len(own):
-    margin = min(
-        row.reached / least_mean_width(problem_of(row.num_tokens), target_error)
-        for row in own.itertuples()
-    )
+    margin = min(row.reached / least_mean_width(problem_of(row.num_tokens), target_error) for row in own.itertuples())
     claim("size.least-width", margin, ">=", 1.0,
         statement="Width at which training reached the error, over the least width that it needs: smallest of all "
         "searches.")
@@ -591,7 +506,7 @@ observed("size.attention-reaches", int(missed), "==", 0,
     statement="Searches in which attention did not reach the error at its cap.")
 for rival, least_tokens in (("feedforward", 1), ("bidirectional lstm", 12)):
     # Against the LSTM where both were trained on sequences of some length: on short ones they need alike.
-    common = set(attention_tokens) & set(grids[rival])
+    common = set(attention_tokens) & set(GRIDS[rival])
     last = found[found["num_tokens"] == max(common, default=0)]
     if len(last) and max(common) >= least_tokens:
         of_attention = last.loc[last["architecture"] == "attention", "reached"].max()
@@ -607,12 +522,8 @@ if "feedforward" in fits:
     observed("size.feedforward-faster", fits["feedforward"].low, ">=", 1.0,
         statement="Lower end of the interval for the fully-connected network's exponent; a width N d' grows with "
         "exponent 1.")
-spread = (
-    found[~found["censored"]]
-    .groupby(["architecture", "num_tokens"])["reached"]
-    .agg(lambda sizes: sizes.max() / sizes.min())
-)
-observed("size.seeds", float(spread.max()), "<=", 3.0,
+finite = found[~found["censored"]].groupby(["architecture", "num_tokens"])["reached"]
+observed("size.seeds", float((finite.max() / finite.min()).max()), "<=", 3.0,
     statement="Largest over smallest size that reached the error, over the seeds: largest of all architectures and N.")
 # fmt: on
 

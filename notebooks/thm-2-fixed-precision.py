@@ -137,7 +137,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 import torch
-from IPython.display import Markdown, display
+from IPython.display import display
 
 from attention_limits import figures
 from attention_limits.companion.claims import claim, observed
@@ -145,7 +145,7 @@ from attention_limits.constructions.keys import (
     adversarial_subsets,
     certify,
     gram_matrix,
-    maximum_margin_certificate,
+    maximum_margin_certificates,
     minimum_norm_certificates,
     random_sign_keys,
 )
@@ -159,15 +159,21 @@ from attention_limits.constructions.sparse_averaging import (
     default_embed_dim,
     error_bound,
     fixed_precision_unit,
+    narrow_embed_dim,
     softmax_scale,
     sufficient_format,
 )
-from attention_limits.problems.sparse_averaging import SparseAveraging, worst_case_error
+from attention_limits.problems.sparse_averaging import (
+    SparseAveraging,
+    SparseAveragingInputs,
+    worst_case_error,
+)
 from attention_limits.runtime import progress, select_device
 
 figures.use_style()
 device = select_device()
 generator = torch.Generator().manual_seed(seed)
+SHADES = dict(zip(accuracy_grid, sns.color_palette(n_colors=len(accuracy_grid)), strict=True))
 
 # %%
 problem = SparseAveraging(num_tokens, sparsity, value_dim)
@@ -175,13 +181,11 @@ unit = fixed_precision_unit(problem, accuracy, generator=generator).double().to(
 inputs = problem.sample(2, generator=generator, device=device, dtype=torch.float64)
 output, attention = unit.attend(inputs)
 output_error = (output - problem.target(inputs)).norm(dim=-1).max().item()
-display(
-    Markdown(
-        f"With $N={num_tokens}$ tokens, $q={sparsity}$ and $\\varepsilon={accuracy}$ the keys have "
-        f"$k={unit.embed_dim}$ "
-        f"signs, a token stores {unit.model_dim} numbers, and $\\alpha={unit.scale:.2f}$. On a first random input the "
-        f"largest error of any output is {output_error:.1e}."
-    )
+figures.prose(
+    f"With $N={num_tokens}$ tokens, $q={sparsity}$ and $\\varepsilon={accuracy}$ the keys have "
+    f"$k={unit.embed_dim}$ signs, a token stores {unit.model_dim} numbers, and "
+    f"$\\alpha={unit.scale:.2f}$. On a first random input the largest error of any output is "
+    f"{output_error:.1e}."
 )
 
 # %% [markdown]
@@ -206,31 +210,19 @@ positions, chosen = np.arange(num_tokens), on_subset.cpu().numpy()
 fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4))
 for axes, numbers in ((left, inner_products), (right, attention[0, 0])):
     heights = numbers.cpu().numpy()
-    axes.plot(
-        positions[~chosen],
-        heights[~chosen],
-        "o",
-        color=figures.BLUE,
-        markersize=3,
-        label="off the subset",
-    )
-    axes.plot(
-        positions[chosen],
-        heights[chosen],
-        "D",
-        color=figures.ORANGE,
-        markersize=6,
-        label="on the subset",
-    )
+    for kept, marker, size, color, label in (
+        (~chosen, "o", 3, figures.BLUE, "off the subset"),
+        (chosen, "D", 6, figures.ORANGE, "on the subset"),
+    ):
+        axes.plot(positions[kept], heights[kept], marker, markersize=size, color=color, label=label)
     axes.set(xlabel="token $j$")
 level = inner_products[on_subset].min().item()
 left.axhspan(level - 1, level, color=figures.GREY, alpha=0.12, linewidth=0)
-left.axhline(level - 1, color=figures.GREY, linestyle="--", linewidth=1)
+figures.reference_line(left, level - 1)
 left.annotate("margin", (num_tokens * 0.02, level - 0.5), color=figures.GREY, va="center")
 left.set(ylabel=r"inner product $\langle u_j, w_y\rangle$")
 right.set(ylabel="attention weight $p_j$", yscale="log")
-right.axhline(1 / sparsity, color=figures.GREY, linestyle="--", linewidth=1)
-right.annotate("$1/q$", (num_tokens, 1 / sparsity), color=figures.GREY, va="bottom", ha="right")
+figures.reference_line(right, 1 / sparsity, "$1/q$")
 left.legend(loc="upper center", bbox_to_anchor=(0.5, 1.2), ncols=2)
 plt.show()
 
@@ -278,21 +270,13 @@ exhaustive = []
 for tokens in range(2, largest_exhaustive + 1):
     for ones in range(1, tokens + 1):
         task = SparseAveraging(tokens, ones, 1)
-        subsets = task.subsets().to(device)
         small = fixed_precision_unit(task, accuracy, generator=generator).double().to(device)
-        # Subset number s is what token s mod N of input s // N asks for; the last input is filled up by repetition.
-        count = math.ceil(len(subsets) / tokens)
-        pointers = subsets.repeat(math.ceil(count * tokens / len(subsets)), 1)[
-            : count * tokens
-        ].view(count, tokens, ones)
-        values = torch.zeros(count, tokens, 1, dtype=torch.float64, device=device)
-        weights = small.attend(inputs._replace(values=values, pointers=pointers)).attention
+        values, pointers = (part.to(device) for part in task.subset_inputs(dtype=torch.float64))
+        weights = small.attend(SparseAveragingInputs(values, pointers)).attention
         error = worst_case_error(weights, pointers).max().item()
         bound = error_bound(tokens, ones, small.scale)
-        exhaustive.append(
-            {"N": tokens, "q": ones, "subsets": len(subsets), "error": error, "bound": bound}
-        )
-exhaustive = pd.DataFrame(exhaustive)
+        exhaustive.append((tokens, ones, len(pointers), error, bound))
+exhaustive = pd.DataFrame(exhaustive, columns=["N", "q", "subsets", "error", "bound"])
 exhaustive_count = int(exhaustive["subsets"].sum())
 exhaustive_excess = (exhaustive["error"] - exhaustive["bound"]).max()
 
@@ -307,21 +291,13 @@ for tokens, target in progress(list(product(token_grid, accuracy_grid)), "random
         max(1, 512 // tokens), generator=generator, device=device, dtype=torch.float64
     )
     attended = large.attend(sample)
-    random_rows.append(
-        {
-            "N": tokens,
-            "ε": target,
-            "k": large.embed_dim,
-            "α": large.scale,
-            "error on this input": (attended.output - task.target(sample))
-            .norm(dim=-1)
-            .max()
-            .item(),
-            "worst error": worst_case_error(attended.attention, sample.pointers).max().item(),
-            "bound": error_bound(tokens, sparsity, large.scale),
-        }
-    )
-random_rows = pd.DataFrame(random_rows)
+    error = (attended.output - task.target(sample)).norm(dim=-1).max().item()
+    worst = worst_case_error(attended.attention, sample.pointers).max().item()
+    bound = error_bound(tokens, sparsity, large.scale)
+    random_rows.append((tokens, target, large.embed_dim, large.scale, error, worst, bound))
+random_rows = pd.DataFrame(
+    random_rows, columns=["N", "ε", "k", "α", "error on this input", "worst error", "bound"]
+)
 random_excess = (random_rows["worst error"] - random_rows["bound"]).max()
 accuracy_ratio = max(
     (random_rows["worst error"] / random_rows["ε"]).max(), exhaustive["error"].max() / accuracy
@@ -331,26 +307,14 @@ accuracy_ratio = max(
 fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6))
 inside = exhaustive[exhaustive["q"] < exhaustive["N"]]
 sns.scatterplot(inside, x="q", y="error", hue="N", palette="cividis", ax=left, s=22, linewidth=0)
-left.axhline(accuracy, color=figures.GREY, linestyle="--", linewidth=1)
-left.annotate(
-    r"$\varepsilon$", (inside["q"].max(), accuracy), color=figures.GREY, va="bottom", ha="right"
-)
+figures.reference_line(left, accuracy, r"$\varepsilon$")
 left.set(yscale="log", ylabel="worst error", xlabel="$q$", xticks=range(1, largest_exhaustive, 2))
 left.legend(title="$N$", loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
-for target, color in zip(
-    accuracy_grid, sns.color_palette(n_colors=len(accuracy_grid)), strict=True
-):
-    rows = random_rows[random_rows["ε"] == target]
-    right.plot(rows["N"], rows["worst error"], "o-", color=color, markersize=5, label=f"{target:g}")
-    right.plot(
-        rows["N"],
-        rows["error on this input"],
-        "o",
-        color=color,
-        markersize=5,
-        markerfacecolor="white",
-    )
-    right.plot(rows["N"], rows["bound"], "--", color=color, linewidth=1)
+for target, rows in random_rows.groupby("ε", sort=False):
+    style = {"color": SHADES[target], "markersize": 5}
+    right.plot(rows["N"], rows["worst error"], "o-", label=f"{target:g}", **style)
+    right.plot(rows["N"], rows["error on this input"], "o", markerfacecolor="white", **style)
+    right.plot(rows["N"], rows["bound"], "--", color=SHADES[target], linewidth=1)
 right.set(xscale="log", yscale="log", xlabel="$N$", ylabel="error")
 right.legend(title=r"$\varepsilon$", loc="center left", bbox_to_anchor=(1, 0.5))
 plt.show()
@@ -382,11 +346,9 @@ grid = [
 growth = []
 for tokens, ones in progress(grid, "key dimensions"):
     draw = torch.Generator(device=device).manual_seed(seed)
-    found = smallest_embed_dim(tokens, ones, num_subsets=num_subsets, generator=draw)
-    growth.append(
-        {"N": tokens, "q": ones, "k": found, "predicted": predicted_embed_dim(tokens, ones)}
-    )
-growth = pd.DataFrame(growth)
+    smallest = smallest_embed_dim(tokens, ones, num_subsets=num_subsets, generator=draw)
+    growth.append((tokens, ones, smallest, predicted_embed_dim(tokens, ones)))
+growth = pd.DataFrame(growth, columns=["N", "q", "k", "predicted"])
 growth["ratio"] = growth["k"] / growth["predicted"]
 growth["q ln N"] = growth["q"] * np.log(growth["N"])
 rate = float((growth["k"] * growth["q ln N"]).sum() / (growth["q ln N"] ** 2).sum())
@@ -397,35 +359,24 @@ asymptotic = growth[(growth["N"] >= 128) & (growth["q"] >= 2)]
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-key-dimensions", "caption": "The smallest key dimension k at which 99.9 % of random subsets have the margin 1/2. Left: against the prediction q(1 + 4z²), with the diagonal. Right: against q ln N, with the least-squares line through the origin."}, "image": {"alt": "Two logarithmic scatter plots of the smallest key dimension found. Left: the points follow the diagonal, measured equals predicted. Right: the points follow a straight line in q times the logarithm of N."}}
 fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.8))
 for axes, x in ((left, "predicted"), (right, "q ln N")):
-    for size, color in zip(
-        sorted(growth["N"].unique()),
-        sns.color_palette("cividis", growth["N"].nunique()),
-        strict=True,
-    ):
-        rows = growth[growth["N"] == size]
+    shades = sns.color_palette("cividis", growth["N"].nunique())
+    for color, (size, rows) in zip(shades, growth.groupby("N"), strict=True):
         axes.plot(rows[x], rows["k"], "o", color=color, markersize=6, label=f"{size}")
     axes.set(xscale="log", yscale="log", ylabel="smallest $k$")
 ends = np.array([growth["predicted"].min(), growth["predicted"].max()])
-left.plot(ends, ends, "--", color=figures.GREY, linewidth=1)
+left.plot(ends, ends, **figures.REFERENCE)
 left.set(xlabel="$q\\,(1+4z^2)$")
 ends = np.array([growth["q ln N"].min(), growth["q ln N"].max()])
-right.plot(ends, rate * ends, "--", color=figures.GREY, linewidth=1)
+right.plot(ends, rate * ends, **figures.REFERENCE)
 right.annotate(f"$k={rate:.1f}\\,q\\ln N$", (ends[0], rate * ends[1] * 0.7), color=figures.GREY)
 right.set(xlabel="$q\\,\\ln N$")
 right.legend(title="$N$", loc="center left", bbox_to_anchor=(1, 0.5))
 plt.show()
 
 # %%
-display(
-    growth.pivot_table(index="N", columns="q", values="k")
-    .style.format("{:.0f}", na_rep="–")
-    .set_caption("Smallest k")
-)
-display(
-    growth.pivot_table(index="N", columns="q", values="ratio")
-    .style.format("{:.2f}", na_rep="–")
-    .set_caption("Measured over predicted")
-)
+by_size = growth.pivot_table(index="N", columns="q")
+figures.table(by_size["k"], "{:.0f}", "Smallest k")
+figures.table(by_size["ratio"], "{:.2f}", "Measured over predicted")
 
 # %% [markdown]
 # ### All subsets, and the hardest ones
@@ -438,9 +389,7 @@ display(
 # subsets without any certificate.
 
 # %%
-wide = random_sign_keys(
-    num_tokens, default_embed_dim(num_tokens, sparsity), generator=generator
-).to(device)
+wide = random_sign_keys(num_tokens, unit.embed_dim, generator=generator).to(device)
 gram = gram_matrix(wide)
 kinds = {
     "random": random_subsets(num_tokens, sparsity, num_subsets, generator=generator).to(device),
@@ -451,35 +400,25 @@ outside = {
 }
 missing = {kind: int((largest > 0.5).sum()) for kind, largest in outside.items()}
 
-narrow_dim = math.ceil(4 * sparsity * math.log(num_tokens))
-narrow = random_sign_keys(num_tokens, narrow_dim, generator=generator).double().numpy()
-hard = torch.cat(
-    [
-        adversarial_subsets(gram_matrix(torch.from_numpy(narrow)), sparsity),
-        kinds["random"][:100].cpu(),
-    ]
-)
-lengths = [maximum_margin_certificate(narrow, y) for y in progress(hard.numpy(), "maximum margin")]
-without_certificate = sum(w is None for w in lengths)
+narrow = random_sign_keys(num_tokens, narrow_embed_dim(num_tokens, sparsity), generator=generator)
+hard = torch.cat([adversarial_subsets(gram_matrix(narrow), sparsity), kinds["random"][:100].cpu()])
+without_certificate = int((~maximum_margin_certificates(narrow, hard).exists).sum())
 
 # %%
 every_subset = []
-for tokens, ones in [(16, 1), (16, 2), (16, 3), (32, 2), (64, 1), (64, 2)]:
-    k = math.ceil(4 * ones * math.log(tokens))
-    keys = (
-        random_sign_keys(tokens, k, generator=torch.Generator().manual_seed(seed)).double().numpy()
-    )
-    subsets = SparseAveraging(tokens, ones, 1).subsets().numpy()
-    found = [
-        maximum_margin_certificate(keys, y) for y in progress(subsets, f"N = {tokens}, q = {ones}")
-    ]
+shapes = [(16, 1), (16, 2), (16, 3), (32, 2), (64, 1), (64, 2)]
+for tokens, ones in progress(shapes, "maximum margin"):
+    k = narrow_embed_dim(tokens, ones)
+    keys = random_sign_keys(tokens, k, generator=torch.Generator().manual_seed(seed))
+    found = maximum_margin_certificates(keys, SparseAveraging(tokens, ones, 1).subsets())
     # Keys of length 1 instead of √k make a certificate √k times as long.
-    longest = max(np.linalg.norm(w) for w in found if w is not None) * math.sqrt(k / ones)
-    every_subset.append((tokens, ones, k, len(subsets), sum(w is None for w in found), longest))
+    longest = found.directions[found.exists].norm(dim=1).max().item() * math.sqrt(k / ones)
+    missed = int((~found.exists).sum())
+    every_subset.append((tokens, ones, k, len(found.exists), missed, longest))
 every_subset = pd.DataFrame(
     every_subset, columns=["N", "q", "k", "subsets", "without certificate", "longest ‖w‖/√q"]
-)
-display(every_subset.set_index(["N", "q"]).style.format({"longest ‖w‖/√q": "{:.2f}"}))
+).set_index(["N", "q"])
+figures.table(every_subset, {"longest ‖w‖/√q": "{:.2f}"})
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-adversarial", "caption": "The largest inner product with an outsider under minimum norm, whose inner product on the subset is 1. Nearly all random subsets stay below 1/2; most subsets chosen against one outsider do not."}, "image": {"alt": "Two histograms over the largest outside inner product. The histogram of random subsets lies left of a dashed line at one half, most of the histogram of adversarial subsets lies right of it."}}
 fig, axes = plt.subplots(figsize=(7.2, 3))
@@ -490,7 +429,7 @@ for (kind, largest), color in zip(outside.items(), (figures.BLUE, figures.ORANGE
     axes.hist(
         largest.numpy(), bins=bins, density=True, color=color, alpha=0.75, label=f"{kind} subsets"
     )
-axes.axvline(0.5, color=figures.GREY, linestyle="--", linewidth=1)
+axes.axvline(0.5, **figures.REFERENCE)
 axes.set(xlabel=r"$\max_{j\notin y}\,\langle u_j, w_y\rangle$", ylabel="density")
 axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
 plt.show()
@@ -505,36 +444,26 @@ plt.show()
 
 # %%
 MINIMUM_NORM, MAXIMUM_MARGIN = ("minimum norm, k = ⌈13 q ln N⌉", "maximum margin, k = ⌈4 q ln N⌉")
+LOGARITHM = "log₂((q/ε) ln N)"
 bits = []
 for tokens, ones in progress([(n, q) for n, q in grid if n <= 1024 and q <= 16], "bits"):
     subsets = random_subsets(tokens, ones, 60, generator=generator).to(device)
-    sources = {MINIMUM_NORM: default_embed_dim(tokens, ones)}
+    sources = {MINIMUM_NORM: (certify, default_embed_dim(tokens, ones))}
     if tokens <= 256:  # one least-squares problem for each subset
-        sources[MAXIMUM_MARGIN] = math.ceil(4 * ones * math.log(tokens))
-    for certificate, k in sources.items():
-        found = [None]
-        while any(w is None for w in found):  # at tiny N two keys may be equal
+        sources[MAXIMUM_MARGIN] = (maximum_margin_certificates, narrow_embed_dim(tokens, ones))
+    for certificate, (find, k) in sources.items():
+        while True:
             keys = random_sign_keys(tokens, k, generator=generator).to(device)
-            if certificate == MINIMUM_NORM:
-                found = certify(keys, subsets).directions.cpu().numpy()
-            else:
-                dense = keys.double().cpu().numpy()
-                found = [maximum_margin_certificate(dense, y) for y in subsets.cpu().numpy()]
-        directions = torch.from_numpy(np.stack(found)).to(device)
+            directions = find(keys, subsets).directions
+            if not directions.isnan().any():  # at tiny N two keys may be equal
+                break
         for target in accuracy_grid:
-            bits.append(
-                {
-                    "certificate": certificate,
-                    "N": tokens,
-                    "q": ones,
-                    "ε": target,
-                    "p": smallest_query_format(keys, directions, subsets, target).bits,
-                    "enough, proved": sufficient_format(tokens, ones, k, target).bits,
-                    "log₂((q/ε) ln N)": math.log2(ones / target * math.log(tokens)),
-                }
-            )
-bits = pd.DataFrame(bits)
-bits_excess = int((bits["p"] - np.ceil(bits["log₂((q/ε) ln N)"])).max())
+            least = smallest_query_format(keys, directions, subsets, target).bits
+            proved = sufficient_format(tokens, ones, k, target).bits
+            logarithm = math.log2(ones / target * math.log(tokens))
+            bits.append((certificate, tokens, ones, target, least, proved, logarithm))
+bits = pd.DataFrame(bits, columns=["certificate", "N", "q", "ε", "p", "enough, proved", LOGARITHM])
+bits_excess = int((bits["p"] - np.ceil(bits[LOGARITHM])).max())
 # Minimum norm weighs both keys of a pair alike, so that rounding keeps their scores equal.
 several = bits[bits["q"] >= np.where(bits["certificate"] == MINIMUM_NORM, 3, 2)]
 single_bits = int(bits.loc[bits["q"] == 1, "p"].max()) if (bits["q"] == 1).any() else 0
@@ -555,25 +484,15 @@ for tokens, ones in [(8, 1), (8, 3), (12, 2), (12, 5)]:
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-bits", "caption": "The least query bits p that keep the worst error of 60 random subsets within ε, against log₂((q/ε) ln N). Hollow: q = 1. The lines are x and x + 3."}, "image": {"alt": "Two scatter plots of bits against the theorem's logarithm, one for each kind of certificate. Most points rise with slope about one between two parallel lines. Points for q equal to one stay flat near the bottom, and under minimum norm so do most points for q equal to two."}}
 fig, panels = plt.subplots(1, 2, figsize=(9, 3.8), sharex=True, sharey=True)
-ends = np.array([bits["log₂((q/ε) ln N)"].min(), bits["log₂((q/ε) ln N)"].max()])
+ends = np.array([bits[LOGARITHM].min(), bits[LOGARITHM].max()])
 for axes, (certificate, part) in zip(panels, bits.groupby("certificate", sort=False), strict=False):
-    for target, color in zip(
-        accuracy_grid, sns.color_palette(n_colors=len(accuracy_grid)), strict=True
-    ):
-        for single in (False, True):
-            rows = part[(part["ε"] == target) & ((part["q"] == 1) == single)]
-            face, label = ("white", None) if single else (color, f"{target:g}")
-            axes.plot(
-                rows["log₂((q/ε) ln N)"],
-                rows["p"],
-                "o",
-                color=color,
-                markerfacecolor=face,
-                label=label,
-                markersize=6,
-            )
+    for (target, single), rows in part.groupby(["ε", part["q"] == 1], sort=False):
+        color = SHADES[target]
+        face, label = ("white", None) if single else (color, f"{target:g}")
+        style = {"color": color, "markerfacecolor": face, "markersize": 6}
+        axes.plot(rows[LOGARITHM], rows["p"], "o", label=label, **style)
     axes.plot(ends, ends, "-", color=figures.GREY, linewidth=1)
-    axes.plot(ends, ends + 3, "--", color=figures.GREY, linewidth=1)
+    axes.plot(ends, ends + 3, **figures.REFERENCE)
     axes.set(title=certificate, xlabel=r"$\log_2\left(\frac{q}{\varepsilon}\,\ln N\right)$")
 panels[0].set(ylabel="least bits $p$", yticks=range(2, int(bits["p"].max()) + 3, 3))
 panels[-1].legend(title=r"$\varepsilon$", loc="center left", bbox_to_anchor=(1, 0.5))
@@ -607,9 +526,7 @@ display(
 # %%
 formats = []
 for target in accuracy_grid:
-    keys = random_sign_keys(
-        num_tokens, default_embed_dim(num_tokens, sparsity), generator=generator
-    ).to(device)
+    keys = random_sign_keys(num_tokens, unit.embed_dim, generator=generator).to(device)
     subsets = random_subsets(num_tokens, sparsity, 500, generator=generator).to(device)
     scale = softmax_scale(num_tokens, sparsity, target)  # nothing left for rounding
     queries = scale * certify(keys, subsets).directions
@@ -617,21 +534,15 @@ for target in accuracy_grid:
     for dtype in (torch.float64, torch.float32, torch.bfloat16):
         scores = queries.to(dtype) @ keys.to(dtype).T
         weights = torch.softmax(scores, dim=-1)
+        worst = worst_case_error(weights, subsets).max().item()
         score_error = (scores.double() - exact).abs().max().item()
+        bound = error_bound(num_tokens, sparsity, scale)
         # A weight itself is rounded to the format: by a share of at most eps/2 each, and they sum to 1.
-        storage = torch.finfo(dtype).eps / 2
-        formats.append(
-            {
-                "ε": target,
-                "format": str(dtype).removeprefix("torch."),
-                "δ": score_error,
-                "worst error": worst_case_error(weights, subsets).max().item(),
-                "2τ₀": error_bound(num_tokens, sparsity, scale),
-                "with δ": error_bound(num_tokens, sparsity, scale, score_error=score_error)
-                + storage,
-            }
-        )
-formats = pd.DataFrame(formats)
+        counted = error_bound(num_tokens, sparsity, scale, score_error=score_error)
+        counted += torch.finfo(dtype).eps / 2
+        name = str(dtype).removeprefix("torch.")
+        formats.append((target, name, score_error, worst, bound, counted))
+formats = pd.DataFrame(formats, columns=["ε", "format", "δ", "worst error", "2τ₀", "with δ"])
 display(formats.set_index(["ε", "format"]).style.format("{:.2e}").format_index("{:g}", level=0))
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-formats", "caption": "The worst error of the same unit in three number formats. The line is 2τ₀, which equals ε here; the caps are the bound that counts the measured score error δ."}, "image": {"alt": "Three groups of markers for accuracies 0.1, 0.01 and 0.001. float64 and float32 stay below the line error equals epsilon; bfloat16 rises above it at the two smaller accuracies, but stays below the caps of the bound that counts its score error."}}
@@ -644,7 +555,7 @@ for (name, shift), color in zip(
     axes.plot(rows["ε"] * shift, rows["worst error"], "o", color=color, label=name, markersize=7)
     axes.plot(rows["ε"] * shift, rows["with δ"], "_", color=color, markersize=16, markeredgewidth=2)
 ends = np.array([min(accuracy_grid) * 0.6, max(accuracy_grid) * 1.6])
-axes.plot(ends, ends, "--", color=figures.GREY, linewidth=1)
+axes.plot(ends, ends, **figures.REFERENCE)
 axes.set(xscale="log", yscale="log", xlabel=r"$\varepsilon$", ylabel="worst error")
 axes.legend()
 plt.show()
@@ -690,10 +601,8 @@ observed("thm-2.bits", bits_excess, "<=", 3,
     statement="The least p found minus ⌈log₂((q/ε) ln N)⌉, largest over the grid.")
 if len(several) and len(accuracy_grid) > 1:
     # Slope of p in log₂(1/ε), one intercept for each (certificate, N, q).
-    groups = several.assign(x=np.log2(1 / several["ε"])).groupby(["certificate", "N", "q"])[
-        ["x", "p"]
-    ]
-    centred = groups.transform(lambda column: column - column.mean())
+    groups = several.assign(x=np.log2(1 / several["ε"])).groupby(["certificate", "N", "q"])
+    centred = groups[["x", "p"]].transform(lambda column: column - column.mean())
     slope = float((centred["x"] * centred["p"]).sum() / (centred["x"] ** 2).sum())
     observed("thm-2.bits-slope", abs(slope - 1), "<=", 0.15, note="p is an integer, ε spans two decades",
         statement=f"Each halving of ε costs one bit: slope of p in log₂(1/ε) is {slope:.2f} (q ≥ 2 under maximum "

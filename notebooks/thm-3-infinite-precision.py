@@ -70,25 +70,8 @@ accuracy: float = 0.01  # ε, the largest error allowed for any output
 seed: int = 0  # of every random draw on this page
 largest_exhaustive: int = 16  # N up to which every subset is checked exactly
 exhaustive_sparsity: int = 5  # q up to which every subset is checked exactly
-token_grid: list[int] = [
-    16,
-    32,
-    64,
-    128,
-    256,
-    512,
-    1024,
-    2048,
-    4096,
-]  # N, where bits and floats are measured
-sparsity_grid: list[int] = [
-    1,
-    2,
-    3,
-    4,
-    6,
-    8,
-]  # q, where bits and floats are measured; pairs with N > 2q + 1 are used
+token_grid: list[int] = [16, 32, 64, 128, 256, 512, 1024, 2048, 4096]  # N, for bits and floats
+sparsity_grid: list[int] = [1, 2, 3, 4, 6, 8]  # q, for bits and floats, in pairs with N > 2q + 1
 accuracy_grid: list[float] = [0.1, 0.01, 0.001]  # ε, where digits are counted
 num_subsets: int = 200  # random subsets at each size
 
@@ -133,7 +116,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
-from IPython.display import Markdown, display
+from IPython.display import display
 
 from attention_limits import figures
 from attention_limits.companion.claims import claim, observed
@@ -161,6 +144,7 @@ from attention_limits.constructions.curves import (
     trigonometric_keys,
     trigonometric_queries,
 )
+from attention_limits.constructions.infinite_precision import CURVES
 from attention_limits.constructions.sizes import random_subsets
 from attention_limits.constructions.sparse_averaging import (
     PrecisionError,
@@ -176,65 +160,43 @@ from attention_limits.runtime import progress, select_device
 figures.use_style()
 device = select_device()
 generator = torch.Generator().manual_seed(seed)
+shades = plt.get_cmap(figures.SEQUENTIAL)(np.linspace(0, 0.85, len(sparsity_grid)))
+SHADES = dict(zip(sparsity_grid, shades, strict=True))
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-curves", "caption": "Touching one key, and two. Left and middle, q = 1: a tangent of the parabola or of the circle touches one key, and all others lie on one side of it; the query (arrow) points across it. Right, q = 2: the scores of the twelve keys, now in four dimensions, up to a constant. They are values of a polynomial that touches zero from below at the two nodes that are asked for."}, "image": {"alt": "Three panels. Points on a parabola with the tangent at one of them, all other points on one side. Points on a circle with the tangent at one of them. A curve over the angle that stays below zero except at two nodes, where it touches zero."}}
 fig, (parabola, circle, polynomial) = plt.subplots(1, 3, figsize=(10, 3.3))
+curve, line = {"color": figures.GREY, "linewidth": 1}, {"color": figures.ORANGE, "linewidth": 1.5}
+dot, diamond = {"color": figures.BLUE, "markersize": 5}, {"color": figures.ORANGE, "markersize": 7}
+arrow = {"arrowstyle": "->", **line}
 picked, nodes = 5, np.linspace(-1, 1, 8)
 fine = np.linspace(-1.12, 1.12, 200)
-parabola.plot(fine, fine**2, color=figures.GREY, linewidth=1)
-parabola.plot(
-    fine, 2 * nodes[picked] * fine - nodes[picked] ** 2, color=figures.ORANGE, linewidth=1.5
-)
-parabola.plot(nodes, nodes**2, "o", color=figures.BLUE, markersize=5)
+parabola.plot(fine, fine**2, **curve)
+parabola.plot(fine, 2 * nodes[picked] * fine - nodes[picked] ** 2, **line)
+parabola.plot(nodes, nodes**2, "o", **dot)
 touched = (nodes[picked], nodes[picked] ** 2)
-parabola.plot(*touched, "D", color=figures.ORANGE, markersize=7)
+parabola.plot(*touched, "D", **diamond)
 normal = np.array([2 * nodes[picked], -1]) / np.hypot(2 * nodes[picked], 1) * 0.45
-parabola.annotate(
-    "",
-    np.add(touched, normal),
-    touched,
-    arrowprops={"arrowstyle": "->", "color": figures.ORANGE, "linewidth": 1.5},
-)
-parabola.set(
-    title="parabola, $q=1$", xlabel="$t$", ylabel="$t^2$", ylim=(-0.75, 1.3), aspect="equal"
-)
+parabola.annotate("", np.add(touched, normal), touched, arrowprops=arrow)
+parabola.set(title="parabola, $q=1$", xlabel="$t$", ylabel="$t^2$")
+parabola.set(ylim=(-0.75, 1.3), aspect="equal")
 angles = 2 * np.pi * np.arange(12) / 12
 turn = np.linspace(0, 2 * np.pi, 200)
-circle.plot(np.cos(turn), np.sin(turn), color=figures.GREY, linewidth=1)
-point, along = (
-    np.array([np.cos(angles[1]), np.sin(angles[1])]),
-    np.array([-np.sin(angles[1]), np.cos(angles[1])]),
-)
-ends = np.stack([point - 1.1 * along, point + 1.1 * along])
-circle.plot(ends[:, 0], ends[:, 1], color=figures.ORANGE, linewidth=1.5)
-circle.plot(np.cos(angles), np.sin(angles), "o", color=figures.BLUE, markersize=5)
-circle.plot(*point, "D", color=figures.ORANGE, markersize=7)
-circle.annotate(
-    "",
-    1.45 * point,
-    point,
-    arrowprops={"arrowstyle": "->", "color": figures.ORANGE, "linewidth": 1.5},
-)
-circle.set(
-    title="circle, $q=1$",
-    xlabel=r"$\cos\theta$",
-    ylabel=r"$\sin\theta$",
-    xlim=(-1.3, 1.6),
-    ylim=(-1.3, 1.6),
-    aspect="equal",
-)
+circle.plot(np.cos(turn), np.sin(turn), **curve)
+point = np.array([np.cos(angles[1]), np.sin(angles[1])])
+along = np.array([-point[1], point[0]])
+circle.plot(*np.transpose([point - 1.1 * along, point + 1.1 * along]), **line)
+circle.plot(np.cos(angles), np.sin(angles), "o", **dot)
+circle.plot(*point, "D", **diamond)
+circle.annotate("", 1.45 * point, point, arrowprops=arrow)
+circle.set(title="circle, $q=1$", xlabel=r"$\cos\theta$", ylabel=r"$\sin\theta$")
+circle.set(xlim=(-1.3, 1.6), ylim=(-1.3, 1.6), aspect="equal")
 chosen, turn = angles[[3, 8]], np.linspace(-0.15, 2 * np.pi - 0.35, 300)
-polynomial.axhline(0, color=figures.ORANGE, linewidth=1.5)
-polynomial.plot(
-    turn, -np.prod(1 - np.cos(turn[:, None] - chosen), axis=1), color=figures.GREY, linewidth=1
-)
-heights, off = (-np.prod(1 - np.cos(angles[:, None] - chosen), axis=1), ~np.isin(angles, chosen))
-polynomial.plot(
-    angles[off], heights[off], "o", color=figures.BLUE, markersize=5, label="off the subset"
-)
-polynomial.plot(
-    angles[~off], heights[~off], "D", color=figures.ORANGE, markersize=7, label="on the subset"
-)
+scores, heights = (-np.prod(1 - np.cos(x[:, None] - chosen), axis=1) for x in (turn, angles))
+off = ~np.isin(angles, chosen)
+polynomial.axhline(0, **line)
+polynomial.plot(turn, scores, **curve)
+polynomial.plot(angles[off], heights[off], "o", label="off the subset", **dot)
+polynomial.plot(angles[~off], heights[~off], "D", label="on the subset", **diamond)
 polynomial.set(title="circle, $q=2$", xlabel=r"angle $\theta_j$", ylabel="score", ylim=(-2.7, 0.3))
 polynomial.set(xticks=[0, np.pi, 2 * np.pi], xticklabels=["0", r"$\pi$", r"$2\pi$"])
 polynomial.legend(loc="lower center", fontsize="small")
@@ -261,15 +223,13 @@ problem = SparseAveraging(num_tokens, sparsity, value_dim)
 unit = infinite_precision_unit(problem, accuracy).double().to(device)
 inputs = problem.sample(2, generator=generator, device=device, dtype=torch.float64)
 output_error = (unit(inputs) - problem.target(inputs)).norm(dim=-1).max().item()
-display(
-    Markdown(
-        f"With $N={num_tokens}$, $q={sparsity}$ and $\\varepsilon={accuracy}$ the unit has {unit.embed_dim} key "
-        "dimensions, where "
-        f"Theorem 2's has {default_embed_dim(num_tokens, sparsity)}; a token stores {unit.model_dim} numbers, and "
-        f"$\\alpha={unit.scale:.2f}$. On a first random input the largest error of any output is {output_error:.1e}. "
-        "The largest "
-        f"entry of a query there is {unit.queries(inputs.pointers).abs().max().item():.3g}; keep an eye on that number."
-    )
+figures.prose(
+    f"With $N={num_tokens}$, $q={sparsity}$ and $\\varepsilon={accuracy}$ the unit has "
+    f"{unit.embed_dim} key dimensions, where Theorem 2's has "
+    f"{default_embed_dim(num_tokens, sparsity)}; a token stores {unit.model_dim} numbers, and "
+    f"$\\alpha={unit.scale:.2f}$. On a first random input the largest error of any output is "
+    f"{output_error:.1e}. The largest entry of a query there is "
+    f"{unit.queries(inputs.pointers).abs().max().item():.3g}; keep an eye on that number."
 )
 
 # %% [markdown]
@@ -293,18 +253,16 @@ sizes = [
     for ones in range(1, min(exhaustive_sparsity, tokens - 1) + 1)
 ]
 for tokens, ones in progress(sizes, "exact checks"):
-    subsets, places = (SparseAveraging(tokens, ones, 1).subsets(), torch.arange(1, tokens + 1))
-    spread, margins = separation(
-        moment_keys(places, ones), moment_queries(places, subsets), subsets
-    )
+    subsets, places = SparseAveraging(tokens, ones, 1).subsets(), torch.arange(1, tokens + 1)
+    on_curve = separation(moment_keys(places, ones), moment_queries(places, subsets), subsets)
     on_circle = check_circle(circle_coefficients(tokens, subsets), subsets)
     exact.append(
         {
             "N": tokens,
             "q": ones,
             "subsets": len(subsets),
-            "spread": int(spread.abs().max()),
-            "margin": int(margins.min()),
+            "spread": int(on_curve.spread.abs().max()),
+            "margin": int(on_curve.margin.min()),
             "formula": least_integer_margin(ones),
             "zeros": int(on_circle.zero_on_subset.sum()),
             "proved margin": on_circle.margin.min().item(),
@@ -317,20 +275,17 @@ circle_ratio = (exact["proved margin"] / exact["circle formula"]).agg(["min", "m
 
 # %%
 largest = exact[exact["N"] == largest_exhaustive].drop(columns=["N", "spread"]).set_index("q")
-display(
-    largest.rename(
-        columns={
-            "margin": "nodes 1…N: least margin",
-            "formula": "(⌊q/2⌋! ⌈q/2⌉!)²",
-            "zeros": "circle: zeros",
-            "proved margin": "margin ≥",
-            "circle formula": "γ(N, q)",
-        }
-    )
-    .style.format("{:.4g}", subset=["margin ≥", "γ(N, q)"])
-    .set_caption(
-        f"Every subset of N = {largest_exhaustive} nodes: least margins and, for the circle, subsets with an exact zero"
-    )
+names = {
+    "margin": "nodes 1…N: least margin",
+    "formula": "(⌊q/2⌋! ⌈q/2⌉!)²",
+    "zeros": "circle: zeros",
+    "proved margin": "margin ≥",
+    "circle formula": "γ(N, q)",
+}
+figures.table(
+    largest.rename(columns=names),
+    dict.fromkeys(["margin ≥", "γ(N, q)"], "{:.4g}"),
+    f"Every subset of N = {largest_exhaustive} nodes: least margins and, for the circle, subsets with an exact zero",
 )
 
 # %% [markdown]
@@ -375,28 +330,19 @@ display(
 
 # %%
 float_rows = []
-for curve, tokens in product(
-    ("trigonometric", "moment"), range(1, min(12, largest_exhaustive) + 1)
-):
+for curve, tokens in product(CURVES, range(1, min(12, largest_exhaustive) + 1)):
     for ones in range(1, tokens + 1):
         task = SparseAveraging(tokens, ones, 1)
-        small = infinite_precision_unit(task, accuracy, curve=curve)
-        small = small.double().to(device)
+        small = infinite_precision_unit(task, accuracy, curve=curve).double().to(device)
         worst = small.worst_inputs(task.subsets().to(device))
         error = (small(worst) - task.target(worst)).abs().max().item()
-        float_rows.append(
-            {"curve": curve, "N": tokens, "q": ones, "subsets": len(worst.pointers), "error": error}
-        )
-float_rows = pd.DataFrame(float_rows)
+        float_rows.append((curve, tokens, ones, len(worst.pointers), error))
+float_rows = pd.DataFrame(float_rows, columns=["curve", "N", "q", "subsets", "error"])
 float_errors = float_rows.groupby("curve")["error"].max()
-display(
-    Markdown(
-        f"{float_rows['subsets'].sum() // 2} subsets with $1\\le q\\le N\\le{float_rows['N'].max()}$: the largest "
-        "error is "
-        f"{float_errors['trigonometric']:.2g} on the trigonometric curve and {float_errors['moment']:.2g} on the "
-        "moment curve, "
-        f"allowed is $\\varepsilon={accuracy}$."
-    )
+figures.prose(
+    f"{float_rows['subsets'].sum() // 2} subsets with $1\\le q\\le N\\le{float_rows['N'].max()}$: the "
+    f"largest error is {float_errors['trigonometric']:.2g} on the trigonometric curve and "
+    f"{float_errors['moment']:.2g} on the moment curve, allowed is $\\varepsilon={accuracy}$."
 )
 
 # %% [markdown]
@@ -428,7 +374,7 @@ bits = pd.DataFrame(bits)
 everywhere = []  # bits over all subsets, less those over the blocks
 for tokens, ones in sizes:
     if tokens > 2 * ones + 1:
-        subsets, blocks = (SparseAveraging(tokens, ones, 1).subsets(), holed_blocks(tokens, ones))
+        subsets, blocks = SparseAveraging(tokens, ones, 1).subsets(), holed_blocks(tokens, ones)
         for place in (equispaced_nodes(tokens), chebyshev_nodes(tokens)):
             everywhere.append(moment_entry_bits(place, subsets) - moment_entry_bits(place, blocks))
         everywhere.append(
@@ -437,16 +383,9 @@ for tokens, ones in sizes:
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-query-bits", "caption": "Bits before the point: log₂ of the largest query entry at unit margin, keys of coordinates at most 1. Left: on the circle (markers), with 2q log₂(N/q) (dashed). Right: three sets of keys for one q; the horizontal lines are the digits of float32 and float64."}, "image": {"alt": "Two plots of bits against the number of tokens on a logarithmic axis. Left: for each q the bits rise along a straight line of slope 2q, next to the dashed line two q log N over q. Right: circle, equispaced and Chebyshev nodes rise ever more steeply; all pass the lines at 24 and 53 bits, Chebyshev nodes first."}}
 fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.8))
-palette = dict(
-    zip(
-        sparsity_grid,
-        plt.get_cmap(figures.SEQUENTIAL)(np.linspace(0, 0.85, len(sparsity_grid))),
-        strict=True,
-    )
-)
 for ones, rows in bits.groupby("q"):
-    left.plot(rows["N"], rows["circle"], "o", color=palette[ones], markersize=5, label=f"{ones}")
-    left.plot(rows["N"], rows["2q log₂(N/q)"], "--", color=palette[ones], linewidth=1)
+    left.plot(rows["N"], rows["circle"], "o", color=SHADES[ones], markersize=5, label=f"{ones}")
+    left.plot(rows["N"], rows["2q log₂(N/q)"], "--", color=SHADES[ones], linewidth=1)
 left.set(xscale="log", xlabel="$N$", ylabel="bits before the point")
 left.legend(title="$q$", loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
 shown = sparsity_grid[len(sparsity_grid) // 2]
@@ -458,28 +397,17 @@ for name, color, marker in (
 ):
     right.plot(rows["N"], rows[name], marker + "-", color=color, markersize=5, label=name)
 for digits, name in ((24, "float32"), (53, "float64")):
-    right.axhline(digits, color=figures.GREY, linestyle=":", linewidth=1)
-    right.annotate(
-        name,
-        (rows["N"].max(), digits),
-        color=figures.GREY,
-        ha="right",
-        va="bottom",
-        fontsize="small",
-    )
+    figures.reference_line(right, digits, name)
 right.set(xscale="log", xlabel="$N$", title=f"$q={shown}$")
 right.legend(fontsize="small")
 plt.show()
 
 # %%
-table = bits[bits["N"].isin([token_grid[0], token_grid[len(token_grid) // 2], token_grid[-1]])]
-display(
-    table.set_index(["q", "N"])
-    .sort_index()
-    .style.format("{:.1f}")
-    .set_caption(
-        "log₂ of the largest query entry at unit margin, its bound log₂ M, and the closed forms"
-    )
+chosen = bits["N"].isin([token_grid[0], token_grid[len(token_grid) // 2], token_grid[-1]])
+figures.table(
+    bits[chosen].set_index(["q", "N"]).sort_index(),
+    "{:.1f}",
+    "log₂ of the largest query entry at unit margin, its bound log₂ M, and the closed forms",
 )
 
 # %% [markdown]
@@ -514,25 +442,21 @@ display(
 # %%
 rounded_rows = []
 for tokens, ones in [(8, 1), (8, 3), (12, 2), (12, 4), (16, 3), (24, 2), (40, 2)]:
-    form, subsets = (
-        sufficient_bits(tokens, ones, accuracy),
-        SparseAveraging(tokens, ones, 1).subsets(),
-    )
+    form = sufficient_bits(tokens, ones, accuracy)
     if form.bits > 52:  # beyond float64, in which the formats are simulated
         continue
+    subsets = SparseAveraging(tokens, ones, 1).subsets()
     scale = softmax_scale(tokens, ones, accuracy, score_error=accuracy / 2)
     keys = FixedPoint(1, form.key_fraction_bits).round(trigonometric_keys(tokens, ones))
     queries = scale * trigonometric_queries(tokens, subsets)
     queries = FixedPoint(form.query_integer_bits, form.query_fraction_bits).round(queries)
     error = largest_error(keys, queries, subsets)
-    rounded_rows.append(
-        {"N": tokens, "q": ones, "p": form.bits, "subsets": len(subsets), "worst error": error}
-    )
-rounded_rows = pd.DataFrame(rounded_rows)
-display(
-    rounded_rows.set_index(["N", "q"])
-    .style.format({"worst error": "{:.1e}"})
-    .set_caption(f"Rounded to the proved formats, ε = {accuracy:g}: every subset")
+    rounded_rows.append((tokens, ones, form.bits, len(subsets), error))
+rounded_rows = pd.DataFrame(rounded_rows, columns=["N", "q", "p", "subsets", "worst error"])
+figures.table(
+    rounded_rows.set_index(["N", "q"]),
+    {"worst error": "{:.1e}"},
+    f"Rounded to the proved formats, ε = {accuracy:g}: every subset",
 )
 
 # %%
@@ -541,31 +465,13 @@ digits_rows = []
 for tokens, ones, target in product([16, 64, 256, 1024], [1, 2, 3, 4, 8], accuracy_grid):
     if tokens > 2 * ones + 1:
         digits = significand_bits(tokens, ones, target)
-        name = next(
-            (name for name, available in FLOATS.items() if digits <= available), "none of these"
-        )
+        name = next((name for name, most in FLOATS.items() if digits <= most), "none of these")
         scale = softmax_scale(tokens, ones, target, score_error=target / 2)
-        digits_rows.append(
-            {
-                "N": tokens,
-                "q": ones,
-                "ε": target,
-                "α": scale,
-                "bits enough": digits,
-                "float type": name,
-            }
-        )
-digits_rows = pd.DataFrame(digits_rows)
-labelled = digits_rows.assign(
-    cell=[f"{row['bits enough']} ({row['float type']})" for _, row in digits_rows.iterrows()]
-)
-scales = digits_rows.pivot_table(index=["N", "q"], columns="ε", values="α")
-cells = labelled.pivot_table(index=["N", "q"], columns="ε", values="cell", aggfunc="first")
-display(
-    pd.concat({"α": scales, "significand bits that are enough": cells}, axis=1)
-    .style.format("{:.1f}", subset=["α"])
-    .format_index("{:g}", axis=1, level=1)
-)
+        digits_rows.append((tokens, ones, target, scale, f"{digits} ({name})"))
+digits_rows = pd.DataFrame(
+    digits_rows, columns=["N", "q", "ε", "α", "significand bits that are enough"]
+).pivot(index=["N", "q"], columns="ε")
+display(digits_rows.style.format("{:.1f}", subset=["α"]).format_index("{:g}", axis=1, level=1))
 
 # %% [markdown]
 # ### Where floats end
@@ -603,32 +509,16 @@ enough = [
     for name in ("float64", "float32")
     for error in limits.loc[limits["digits"] <= FLOATS[name], f"{name}, hardest"]
 ]
-hidden = int(
-    ((limits["float64, hardest"] > accuracy) & (limits["float64, random"] <= accuracy)).sum()
-)
+hidden = (limits["float64, hardest"] > accuracy) & (limits["float64, random"] <= accuracy)
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-float-limits", "caption": "The worst error of the unit in float64 against N. Left: the hardest subset, a block with one hole. Right: the largest over random subsets. The line is ε. Random subsets stay right where the hardest one has long been wrong."}, "image": {"alt": "Two logarithmic plots of error against the number of tokens, one line for each q. In both, lines fall slowly and then rise abruptly to two once float64 runs out of digits. On the left this happens at much smaller N than on the right."}}
 fig, panels = plt.subplots(1, 2, figsize=(9, 3.8), sharey=True)
-for axes, kind in zip(panels, ("hardest", "random"), strict=True):
+for axes, title in zip(panels, ("hardest subset", "random subsets"), strict=True):
     for ones, rows in limits.groupby("q"):
-        axes.plot(
-            rows["N"],
-            rows[f"float64, {kind}"],
-            "o-",
-            color=palette[ones],
-            markersize=4,
-            label=f"{ones}",
-        )
-    axes.axhline(accuracy, color=figures.GREY, linestyle="--", linewidth=1)
-    axes.set(
-        xscale="log",
-        yscale="log",
-        xlabel="$N$",
-        title=f"{kind} subset{'s' if kind == 'random' else ''}",
-    )
-panels[0].annotate(
-    r"$\varepsilon$", (token_grid[0], accuracy), color=figures.GREY, va="bottom", ha="left"
-)
+        errors = rows[f"float64, {title.split()[0]}"]
+        axes.plot(rows["N"], errors, "o-", color=SHADES[ones], markersize=4, label=f"{ones}")
+    figures.reference_line(axes, accuracy, r"$\varepsilon$")
+    axes.set(xscale="log", yscale="log", xlabel="$N$", title=title)
 panels[0].set(ylabel="worst error")
 panels[1].legend(title="$q$", loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
 plt.show()
@@ -642,21 +532,17 @@ def last_right(rows, column):
     return int(right.max()) if len(right) else 0
 
 
-ends = []
+ends = {}
 for ones, rows in limits.groupby("q"):
     enough_for = rows.loc[rows["digits"] <= FLOATS["float64"], "N"]
-    ends.append(
-        {
-            ("", "q"): ones,
-            ("circle, float64", "digits enough"): max(enough_for, default=0),
-            ("circle, float64", "hardest"): last_right(rows, "float64, hardest"),
-            ("circle, float64", "random"): last_right(rows, "float64, random"),
-            ("circle, float32", "hardest"): last_right(rows, "float32, hardest"),
-            ("moment curve, float64", "hardest"): last_right(rows, "moment curve"),
-        }
-    )
-ends = pd.DataFrame(ends).set_index(("", "q"))
-ends.index.name, ends.columns = "q", pd.MultiIndex.from_tuples(ends.columns)
+    ends[ones] = {
+        ("circle, float64", "digits enough"): max(enough_for, default=0),
+        ("circle, float64", "hardest"): last_right(rows, "float64, hardest"),
+        ("circle, float64", "random"): last_right(rows, "float64, random"),
+        ("circle, float32", "hardest"): last_right(rows, "float32, hardest"),
+        ("moment curve, float64", "hardest"): last_right(rows, "moment curve"),
+    }
+ends = pd.DataFrame(ends).T.rename_axis(index="q")
 display(
     ends.style.format(lambda size: f"{size}" if size else "none").set_caption(
         f"The largest N of the grid, up to {max(token_grid)}, where the error stays within ε = {accuracy:g}"
@@ -686,11 +572,9 @@ for tokens, ones in progress([(32, 1), (32, 2), (32, 3), (64, 2), (64, 3)], "flo
         exact_answer = task.target(worst._replace(values=worst.values.double()))
         error = (single(worst).double() - exact_answer).abs().max().item()
         verdicts["wrong"] += int(error > accuracy)
-display(
-    Markdown(
-        f"Answered: {verdicts['answered']}, refused: {verdicts['refused']}, answered with an error above "
-        f"$\\varepsilon={accuracy}$ for the worst values: {verdicts['wrong']}."
-    )
+figures.prose(
+    f"Answered: {verdicts['answered']}, refused: {verdicts['refused']}, answered with an error above "
+    f"$\\varepsilon={accuracy}$ for the worst values: {verdicts['wrong']}."
 )
 
 # %% [markdown]
@@ -700,40 +584,27 @@ display(
 # thousand) pays for dimensions and little for digits, Theorem 3 the other way round: $2q\cdot2q\log_2(N/q)$ and lower terms. That grows with $q^2$ instead of $q$.
 
 # %%
-costs = []
+costs = {}
 for tokens, ones in product([64, 256, 1024, 4096], [1, 4, 16, 64]):
     if tokens > 2 * ones + 1:
         k = default_embed_dim(tokens, ones)
-        random_bits = sufficient_format(tokens, ones, k, accuracy).bits
-        curve_bits = sufficient_bits(tokens, ones, accuracy).bits
-        costs.append(
-            {
-                ("", "N"): tokens,
-                ("", "q"): ones,
-                ("Theorem 2", "dimensions"): k,
-                ("Theorem 2", "bits p"): random_bits,
-                ("Theorem 2", "product"): k * random_bits,
-                ("Theorem 3", "dimensions"): 2 * ones,
-                ("Theorem 3", "bits p"): curve_bits,
-                ("Theorem 3", "product"): 2 * ones * curve_bits,
-            }
-        )
-costs = pd.DataFrame(costs).set_index([("", "N"), ("", "q")])
-costs.index.names, costs.columns = (["N", "q"], pd.MultiIndex.from_tuples(costs.columns))
-display(
-    costs.style.set_caption(
-        f"A query's dimensions and bits that are proved to be enough, ε = {accuracy:g}"
-    )
+        two = sufficient_format(tokens, ones, k, accuracy).bits
+        three = sufficient_bits(tokens, ones, accuracy).bits
+        costs[tokens, ones] = (k, two, k * two, 2 * ones, three, 2 * ones * three)
+columns = pd.MultiIndex.from_product(
+    [["Theorem 2", "Theorem 3"], ["dimensions", "bits p", "product"]]
+)
+costs = pd.DataFrame(costs, index=columns).T.rename_axis(index=["N", "q"])
+figures.table(
+    costs, caption=f"A query's dimensions and bits that are proved to be enough, ε = {accuracy:g}"
 )
 ratio = (costs[("Theorem 2", "product")] / costs[("Theorem 3", "product")]).xs(4096, level="N")
-display(
-    Markdown(
-        f"At $N=4096$ Theorem 2's query takes {ratio.iloc[0]:.0f} times as many bits for $q={ratio.index[0]}$, and "
-        f"{ratio.iloc[-1]:.1f} times as many for $q={ratio.index[-1]}$: the advantage melts as $q$ grows. With "
-        "$k=\\lceil4\\,q\\ln N\\rceil$ and maximum margin Theorem 2 would pay about $4/13$ of this, and its keys cost "
-        "one "
-        "bit a coordinate, where here a key costs as much as a query."
-    )
+figures.prose(
+    f"At $N=4096$ Theorem 2's query takes {ratio.iloc[0]:.0f} times as many bits for "
+    f"$q={ratio.index[0]}$, and {ratio.iloc[-1]:.1f} times as many for $q={ratio.index[-1]}$: the "
+    "advantage melts as $q$ grows. With $k=\\lceil4\\,q\\ln N\\rceil$ and maximum margin Theorem 2 would "
+    "pay about $4/13$ of this, and its keys cost one bit a coordinate, where here a key costs as "
+    "much as a query."
 )
 
 # %% [markdown]
@@ -781,7 +652,7 @@ observed("thm-3.float-digits", max(enough, default=0.0), "<=", 1.0,
     statement="Where float64 or float32 has the digits that are enough: worst error over ε on the hardest subset.")
 observed("thm-3.floats-end", limits["float64, hardest"].max(), ">", accuracy,
     statement="float64 breaks within the grid: the largest error on a hardest subset passes ε.")
-observed("thm-3.random-hides", hidden, ">=", 1,
+observed("thm-3.random-hides", int(hidden.sum()), ">=", 1,
     statement=f"Sizes of the grid where float64 is wrong on the hardest subset and right on {num_subsets} random ones.")
 claim("thm-3.never-wrong", verdicts["wrong"], "==", 0,
     statement=f"Wrong answers of float32 units, of {sum(verdicts.values()) - verdicts['wrong']} calls.")

@@ -234,7 +234,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
-from IPython.display import Markdown, display
+from IPython.display import display
 
 from attention_limits import figures
 from attention_limits.bounds.counting import (
@@ -257,6 +257,7 @@ from attention_limits.constructions.sizes import smallest_unit
 from attention_limits.constructions.sparse_averaging import (
     default_embed_dim,
     fixed_precision_unit,
+    narrow_embed_dim,
     sufficient_format,
 )
 from attention_limits.problems.disjointness import Disjointness
@@ -267,11 +268,6 @@ figures.use_style()
 # The matrices of this page are tiny: more threads would only wait for each other.
 torch.set_num_threads(1)
 generator = torch.Generator().manual_seed(seed)  # small exact checks: all on the CPU
-
-
-def narrow_embed_dim(tokens, ones):
-    """⌈4 q ln N⌉, where most subsets need the maximum-margin certificate."""
-    return math.ceil(4 * ones * math.log(tokens))
 
 
 def proved_bits(tokens, ones, target, embed_dim):
@@ -332,7 +328,7 @@ facts["fooling set"] = [
     for task in tasks
     for pairs in [task.fooling_set()]
 ]
-display(facts.set_index("n").T.style.format("{:,.0f}", na_rep="–"))
+figures.table(facts.set_index("n").T, "{:,.0f}")
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-matrix", "caption": "Left: the table of disjointness for n = 6; dark where the strings are disjoint, orange on the fooling set (a, ā). Every row is different. Right: bits that cross for n = 4 in two right protocols, on all pairs of strings, in falling order; the worst input costs at least n in both."}, "image": {"alt": "Left: a 64 by 64 table in the pattern of a Sierpinski triangle, with the anti-diagonal marked. Right: two step curves of bits over the 256 pairs; sending everything always costs four bits, the protocol in blocks of two costs three or five bits."}}
 shown, short = Disjointness(6), Disjointness(4)
@@ -351,8 +347,7 @@ for protocol, label, color in (
     costs = sorted((talk.num_bits for talk in tally.conversations), reverse=True)
     right.step(range(1, len(costs) + 1), costs, color=color, label=label)
 right.set(xlabel="pairs of strings", ylabel="bits", ylim=(0, 5.5))
-right.axhline(short.num_bits, color=figures.GREY, linestyle="--", linewidth=1)
-right.text(len(costs), short.num_bits, "$n$", color=figures.GREY, va="bottom", ha="right")
+figures.reference_line(right, short.num_bits, "$n$")
 right.legend(loc="lower left")
 plt.show()
 
@@ -371,26 +366,17 @@ for n in range(1, 6):
         ("blocks of 2", Blocks(n, 2), n + math.ceil(n / 2) - 1),
     ):
         tally = run_on_pairs(protocol, all_pairs(task))
-        fooled = run_on_pairs(protocol, task.fooling_set()).conversations
-        talks.append(
-            {
-                "protocol": name,
-                "n": n,
-                "wrong": tally.wrong,
-                "worst bits": tally.worst_bits,
-                "formula": formula,
-                "mean bits": tally.mean_bits,
-                "transcripts": different_transcripts(fooled),
-            }
-        )
-talks = pd.DataFrame(talks)
+        fooled = different_transcripts(run_on_pairs(protocol, task.fooling_set()).conversations)
+        worst, mean = tally.worst_bits, tally.mean_bits
+        talks.append((name, n, tally.wrong, worst, formula, mean, fooled))
+columns = ["protocol", "n", "wrong", "worst bits", "formula", "mean bits", "transcripts"]
+talks = pd.DataFrame(talks, columns=columns)
 is_short = talks["protocol"] == "one bit fewer"
 right_talks, short_talks = talks[~is_short], talks[is_short]
-display(
-    talks[talks["n"] == talks["n"].max()]
-    .set_index("protocol")
-    .style.format({"mean bits": "{:.2f}"})
-    .set_caption("All pairs of strings; transcripts are counted on the fooling set")
+figures.table(
+    talks[talks["n"] == talks["n"].max()].set_index("protocol"),
+    {"mean bits": "{:.2f}"},
+    "All pairs of strings; transcripts are counted on the fooling set",
 )
 
 # %% [markdown]
@@ -417,39 +403,22 @@ some = problem.sample(64, generator=generator)
 whole = unit(reduction.inputs(*some))[:, reduction.own_token, 0]
 received = run_query_protocol(protocol, *some).outputs.diagonal()
 channel_gap = (whole - received).abs().max().item()
-display(
-    Markdown(
-        f"With $q={sparsity}$, $N={num_tokens}$ and $\\varepsilon={accuracy:g}$ the unit has "
-        f"$k={unit.embed_dim}$ and $p={unit.format.bits}$: {outcome.num_bits:,} bits cross "
-        f"in each conversation. Of Bob's {outcome.outputs.numel():,} answers "
-        f"{outcome.wrong} are wrong. Alice sends {outcome.num_messages} different "
-        f"messages for her {len(strings)} strings."
-    )
+figures.prose(
+    f"With $q={sparsity}$, $N={num_tokens}$ and $\\varepsilon={accuracy:g}$ the unit has "
+    f"$k={unit.embed_dim}$ and $p={unit.format.bits}$: {outcome.num_bits:,} bits cross in each "
+    f"conversation. Of Bob's {outcome.outputs.numel():,} answers {outcome.wrong} are wrong. Alice "
+    f"sends {outcome.num_messages} different messages for her {len(strings)} strings."
 )
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-outputs", "caption": "What Bob computes on all pairs of strings: the first coordinate of the output against the number of common ones. Grey bands: the exact average ± ε. Dashed: the threshold."}, "image": {"alt": "Outputs rise in steps of two over q with the number of common elements, from minus one to one. All points lie within narrow bands. A dashed threshold separates zero common elements from one and more."}}
 outputs = outcome.outputs.numpy()
 fig, axes = plt.subplots(figsize=(7.2, 3.6))
 jitter = np.random.default_rng(seed).uniform(-0.28, 0.28, outputs.shape)
-axes.plot(
-    (overlap.numpy() + jitter).ravel(),
-    outputs.ravel(),
-    "o",
-    color=figures.BLUE,
-    markersize=1.5,
-    markeredgewidth=0,
-    rasterized=True,
-)
+places, dots = overlap.numpy() + jitter, {"markersize": 1.5, "markeredgewidth": 0}
+axes.plot(places.ravel(), outputs.ravel(), "o", color=figures.BLUE, rasterized=True, **dots)
 common = np.arange(sparsity + 1)
-axes.bar(
-    common,
-    2 * accuracy,
-    0.8,
-    bottom=-1 + 2 * common / sparsity - accuracy,
-    color=figures.GREY,
-    alpha=0.2,
-    linewidth=0,
-)
+lowest = -1 + 2 * common / sparsity - accuracy
+axes.bar(common, 2 * accuracy, 0.8, lowest, color=figures.GREY, alpha=0.2, linewidth=0)
 edge = float(reduction.threshold)
 axes.axhline(edge, color=figures.ORANGE, linestyle="--", linewidth=1)
 axes.text(sparsity + 0.4, edge, "threshold $-1+1/q$", color=figures.ORANGE, va="bottom", ha="right")
@@ -483,20 +452,16 @@ def all_units(ones):
     small, strings = DisjointnessReduction(ones, tokens), Disjointness(ones).strings()
     signs, threshold = small.signs(strings).double().T, float(small.threshold)
     meets = Disjointness(ones).communication_matrix()
-    search = partial(
-        smallest_unit, small.problem, target, small.pointers(strings), generator=generator
-    )
-    narrow, tried = narrow_embed_dim(tokens, ones), sizes_to_try(tokens, ones)
+    subsets = small.pointers(strings)
+    search = partial(smallest_unit, small.problem, target, subsets, generator=generator)
+    narrow = narrow_embed_dim(tokens, ones)
+    tried = {"embed_dims": sizes_to_try(tokens, ones), "num_draws": num_draws}
     units = {
         DEFAULT: proved_unit(small.problem, target, default_embed_dim(tokens, ones)),
         NARROW: proved_unit(small.problem, target, narrow),
         LEAST: search(embed_dims=[narrow], num_draws=1),
-        SELECTED: search(embed_dims=tried, num_draws=num_draws),
-        DECIDES: search(
-            accept=lambda rows: torch.equal(rows @ signs > threshold, meets),
-            embed_dims=tried,
-            num_draws=num_draws,
-        ),
+        SELECTED: search(**tried),
+        DECIDES: search(accept=lambda rows: torch.equal(rows @ signs > threshold, meets), **tried),
     }
     protocols = {
         name: fixed_precision_protocol(small, unit, strings) for name, unit in units.items()
@@ -504,19 +469,15 @@ def all_units(ones):
     protocols[SIGNS] = sign_protocol(small, target)
     for name, talk in protocols.items():
         done, k = run_query_protocol(talk, strings, strings), talk.keys.shape[1]
-        yield {
-            "q": ones,
-            "unit": name,
-            "k": k,
-            "p": talk.message_bits // k,
-            "bits": done.num_bits,
-            "wrong": done.wrong,
-            "error/ε": talk.worst_error(strings) / target,
-        }
+        error = talk.worst_error(strings) / target
+        yield ones, name, k, talk.message_bits // k, done.num_bits, done.wrong, error
 
 
 asked = progress(range(1, sparsity + 1), "bits against q")
-sizes = pd.DataFrame([row for ones in asked for row in all_units(ones)])
+sizes = pd.DataFrame(
+    [row for ones in asked for row in all_units(ones)],
+    columns=["q", "unit", "k", "p", "bits", "wrong", "error/ε"],
+)
 
 # %% [markdown]
 # The reduction asks for $2^q$ subsets only, and those can be served by a unit that is made for them:
@@ -546,42 +507,27 @@ sizes = pd.DataFrame([row for ones in asked for row in all_units(ones)])
 # %%
 served, forced = [], []
 for ones in progress(range(1, all_subsets_sparsity + 1), "all subsets"):
-    task, target = SparseAveraging(2 * ones + 1, ones, 1), 1 / (2 * ones)
-    subsets = task.subsets()
+    tokens = 2 * ones + 1
+    task = SparseAveraging(tokens, ones, 1)
+    subsets, tried = task.subsets(), sizes_to_try(tokens, ones)
     small_unit = smallest_unit(
-        task,
-        target,
-        subsets,
-        generator=generator,
-        embed_dims=sizes_to_try(2 * ones + 1, ones),
-        num_draws=num_draws,
+        task, 1 / (2 * ones), subsets, generator=generator, embed_dims=tried, num_draws=num_draws
     )
     queries = small_unit.queries(subsets.unsqueeze(1))[:, 0]
     messages = {pack_numbers(query, small_unit.format) for query in queries}
-    served.append(
-        {
-            "q": ones,
-            "unit": EVERY,
-            "k": small_unit.embed_dim,
-            "p": small_unit.format.bits,
-            "bits": small_unit.embed_dim * small_unit.format.bits,
-            "messages": len(messages),
-            "subsets": len(subsets),
-        }
-    )
+    k, p = small_unit.embed_dim, small_unit.format.bits
+    served.append((ones, EVERY, k, p, k * p, len(messages)))
     # One bit fewer than ⌈log₂ C(N, q)⌉: subsets 2s and 2s + 1 share a message, and
     # Bob's best answer to both is half-way.
     attention = torch.softmax(queries @ small_unit.keys.T, dim=-1)
     for first in range(0, len(subsets) - 1, 2):
         pair = subsets[first : first + 2]
-        values = separating_values(*pair.tolist(), num_tokens=2 * ones + 1, own_token=2 * ones)[
-            :, 0
-        ]
+        values = separating_values(*pair.tolist(), num_tokens=tokens, own_token=tokens - 1)[:, 0]
         answer = attention[first : first + 2].mean(dim=0) @ values
         error = (answer - values[pair].mean(dim=1)).abs().max().item()
         differing = len(set(pair[0].tolist()) - set(pair[1].tolist()))
         forced.append(error * ones / differing)
-served = pd.DataFrame(served)
+served = pd.DataFrame(served, columns=["q", "unit", "k", "p", "bits", "messages"])
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-bits-sent", "caption": "Bits that Alice's token sends against q, at N = 2q + 1 and ε = 1/(2q). Lines: formulas, run on all inputs for small q and on random hard ones beyond. Markers: found by search. Lower lines: what is needed. Right: bits over log₂ C(2q + 1, q)."}, "image": {"alt": "Left, both axes logarithmic: bits against q. Two upper lines for the units of Theorem 2 rise a little faster than q; below them lie markers of units found by search, and at the bottom two nearly parallel lower bounds, q and the logarithm of the number of subsets. Right: the ratios to the counting bound; those of the units with proved bits grow slowly with q."}}
 fig, (left, right) = plt.subplots(1, 2, figsize=(9.6, 4.2), width_ratios=[1.25, 1])
@@ -589,13 +535,9 @@ curve = np.array(sorted({*range(1, sparsity + 1), *sparsity_grid}))
 needed = pd.Series({q: log2(math.comb(2 * q + 1, q)) for q in curve.tolist()})
 proved = {}
 for embed_dim, label, line in ((default_embed_dim, DEFAULT, "-"), (narrow_embed_dim, NARROW, "--")):
-    dims = [embed_dim(2 * q + 1, q) for q in curve.tolist()]
+    dims = {q: embed_dim(2 * q + 1, q) for q in curve.tolist()}
     proved[label] = pd.Series(
-        [
-            k * proved_bits(2 * q + 1, q, 1 / (2 * q), k)
-            for q, k in zip(curve.tolist(), dims, strict=True)
-        ],
-        index=curve,
+        {q: k * proved_bits(2 * q + 1, q, 1 / (2 * q), k) for q, k in dims.items()}
     )
     left.plot(proved[label], line, color=figures.BLUE, label=label)
     right.plot(proved[label] / needed, line, color=figures.BLUE)
@@ -621,35 +563,27 @@ fig.legend(loc="outside lower center", ncols=3, fontsize="small")
 plt.show()
 
 # %%
-every, order = (
-    pd.concat([sizes, served]),
-    [DEFAULT, NARROW, LEAST, EVERY, SELECTED, DECIDES, SIGNS],
-)
+every = pd.concat([sizes, served])
+order = [DEFAULT, NARROW, LEAST, EVERY, SELECTED, DECIDES, SIGNS]
 table = every.pivot(index="unit", columns="q", values="bits").reindex(order)
 table.loc["needed: ⌈log₂ C(2q + 1, q)⌉"] = [
     required_bits(2 * q + 1, q, Fraction(1, 2 * q)) for q in table
 ]
 table.loc["needed to decide: q"] = list(table)
-display(
-    table.rename_axis(index=None)
-    .style.format("{:,.0f}", na_rep="–")
-    .set_caption("Bits that cross, by q (N = 2q + 1, ε = 1/(2q))")
+figures.table(
+    table.rename_axis(index=None), "{:,.0f}", "Bits that cross, by q (N = 2q + 1, ε = 1/(2q))"
 )
-found = every.assign(size=every["k"].astype(str) + "×" + every["p"].astype(str))
-display(
-    found.pivot(index="unit", columns="q", values="size")
-    .reindex([LEAST, EVERY, SELECTED, DECIDES])
-    .style.format(na_rep="–")
-    .set_caption("The units found by search, k × p")
+every["size"] = every["k"].astype(str) + "×" + every["p"].astype(str)
+found = every.pivot(index="unit", columns="q", values="size")
+figures.table(
+    found.reindex([LEAST, EVERY, SELECTED, DECIDES]), caption="The units found by search, k × p"
 )
 ratios = {name: (bits / needed).iloc[-1] for name, bits in proved.items()}
-display(
-    Markdown(
-        f"At $q={curve[-1]}$ the default unit sends {ratios[DEFAULT]:,.0f} times what "
-        f"counting asks for, and the narrow one {ratios[NARROW]:,.0f} times. These are the "
-        "factors $\\log N$ in $k$ and $\\log(\\tfrac q\\varepsilon\\log N)$ in $p$, with their "
-        "constants. The true cost lies between them and the bound. We don't know where."
-    )
+figures.prose(
+    f"At $q={curve[-1]}$ the default unit sends {ratios[DEFAULT]:,.0f} times what counting asks for, "
+    f"and the narrow one {ratios[NARROW]:,.0f} times. These are the factors $\\log N$ in $k$ and "
+    "$\\log(\\tfrac q\\varepsilon\\log N)$ in $p$, with their constants. The true cost lies between them "
+    "and the bound. We don't know where."
 )
 
 # %% [markdown]
@@ -669,19 +603,12 @@ for ones in progress(sparsity_grid, "large q"):
     talk = fixed_precision_protocol(large, large_unit, pairs.alice)
     done = run_query_protocol(talk, *pairs)
     exact = 2 / ones * (pairs.alice.double() @ pairs.bob.double().T) - 1
-    random_runs.append(
-        {
-            "q": ones,
-            "k": large_unit.embed_dim,
-            "p": large_unit.format.bits,
-            "bits": done.num_bits,
-            "pairs": done.outputs.numel(),
-            "disjoint": int((exact == -1).sum()),
-            "wrong": done.wrong,
-            "error/ε": (done.outputs - exact).abs().max().item() / target,
-        }
-    )
-random_runs = pd.DataFrame(random_runs).set_index("q")
+    disjoint = int((exact == -1).sum())
+    error = (done.outputs - exact).abs().max().item() / target
+    k, p, answers = large_unit.embed_dim, large_unit.format.bits, done.outputs.numel()
+    random_runs.append((ones, k, p, done.num_bits, answers, disjoint, done.wrong, error))
+columns = ["q", "k", "p", "bits", "pairs", "disjoint", "wrong", "error/ε"]
+random_runs = pd.DataFrame(random_runs, columns=columns).set_index("q")
 display(random_runs.style.format(precision=2, thousands=","))
 
 # %% [markdown]
@@ -706,31 +633,20 @@ coarse = pd.DataFrame(
         for tokens, ones in [(1024, 4), (1024, 16), (1024, 64), (65536, 16)]
     }
 ).T.rename_axis(index=["N", "q"], columns="ε")
-display(coarse.style.format("{:.1f}").set_caption("log₂ of the packing that is guaranteed"))
+figures.table(coarse, "{:.1f}", "log₂ of the packing that is guaranteed")
 
 packings = []
-coarse_targets = [Fraction(n, 20) for n in (4, 5, 8, 10, 15)]
 for tokens, ones in [(6, 3), (8, 4), (9, 4), (10, 5), (12, 4)]:
     every_subset = SparseAveraging(tokens, ones, 1).subsets().tolist()
-    for target in coarse_targets:
+    for target in [Fraction(n, 20) for n in (4, 5, 8, 10, 15)]:
         found = greedy_packing(every_subset, target)
         closest = min((len(y - other) for y, other in combinations(found, 2)), default=ones)
-        packings.append(
-            {
-                "N": tokens,
-                "q": ones,
-                "ε": float(target),
-                "far": closest > target * ones,
-                "guaranteed": guaranteed_packing(tokens, ones, target),
-                "greedy": len(found),
-            }
-        )
-packings = pd.DataFrame(packings)
-shown = packings.assign(
-    sizes=packings["guaranteed"].astype(str) + " → " + packings["greedy"].astype(str)
-)
+        far, least = closest > target * ones, guaranteed_packing(tokens, ones, target)
+        packings.append((tokens, ones, float(target), far, least, len(found)))
+packings = pd.DataFrame(packings, columns=["N", "q", "ε", "far", "guaranteed", "greedy"])
+packings["sizes"] = packings["guaranteed"].astype(str) + " → " + packings["greedy"].astype(str)
 display(
-    shown.pivot(index=["N", "q"], columns="ε", values="sizes")
+    packings.pivot(index=["N", "q"], columns="ε", values="sizes")
     .style.format_index("{:g}", axis=1)
     .set_caption("Packings: guaranteed → found greedily")
 )
@@ -771,15 +687,11 @@ p = small_unit.format.bits
 all_signs = sum(1 << (p * number + p - 1) for number in range(small_unit.embed_dim))
 broken = run_query_protocol(tampered(sound[NARROW], all_signs), strings, strings).wrong
 harmful = sum(count > 0 for count in flips[NARROW])
-display(
-    Markdown(
-        f"At $q={few}$, of {4**few} answers: with all signs inverted {broken} are wrong. In the message of signs each "
-        "of its "
-        f"{len(flips[SIGNS])} bits matters; if one is flipped, {flips[SIGNS][0]} answers are wrong. In the "
-        f"{len(flips[NARROW]):,} bits that Theorem 2's unit sends, {harmful} matter by themselves: its message is "
-        "redundant, "
-        "and the price of that stands in the plot above."
-    )
+figures.prose(
+    f"At $q={few}$, of {4**few} answers: with all signs inverted {broken} are wrong. In the message of "
+    f"signs each of its {len(flips[SIGNS])} bits matters; if one is flipped, {flips[SIGNS][0]} answers "
+    f"are wrong. In the {len(flips[NARROW]):,} bits that Theorem 2's unit sends, {harmful} matter by "
+    "themselves: its message is redundant, and the price of that stands in the plot above."
 )
 
 # %% [markdown]

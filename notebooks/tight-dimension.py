@@ -98,13 +98,8 @@ from attention_limits.hypotheses import ranges, require, usual_ranges
 quick = {"largest_tokens": 7, "num_draws": 5, "map_tokens": 7, "scalar_tokens": 3}
 
 usual_ranges()
-ranges(
-    largest_tokens=(3, 12),
-    largest_sparsity=(1, 6),
-    num_draws=(1, 1000),
-    map_tokens=(3, 12),
-    scalar_tokens=(2, 4),
-)
+ranges(largest_tokens=(3, 12), map_tokens=(3, 12), scalar_tokens=(2, 4))
+ranges(largest_sparsity=(1, 6), num_draws=(1, 1000))
 shortest = min(largest_tokens, map_tokens)
 require(
     largest_sparsity < shortest,
@@ -120,7 +115,7 @@ require(
 
 # %%
 from fractions import Fraction
-from itertools import combinations, product
+from itertools import product
 from math import comb
 
 import matplotlib.pyplot as plt
@@ -128,7 +123,6 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 import torch
-from IPython.display import Markdown, display
 
 from attention_limits import figures
 from attention_limits.bounds.polytopes import separate, separate_all
@@ -181,23 +175,11 @@ for axes, (title, (points, ones)) in zip(panels, radon_pictures.items(), strict=
         axes.plot(*plane[part].T, marker, color=color, markersize=7, linestyle="none", zorder=3)
     rest = [j for j in range(len(points)) if j not in parts[0] + parts[1]]
     axes.plot(*plane[rest].T, "o", color=figures.GREY, markersize=6, zorder=3)
-    axes.plot(
-        *plane[list(partition.subset)].T,
-        "o",
-        markersize=15,
-        markerfacecolor="none",
-        markeredgecolor="black",
-    )
-    share = np.array([float(weight) for weight in partition.weights]).clip(min=0)
+    axes.plot(*plane[list(partition.subset)].T, "o", markersize=15, mfc="none", mec="black")
+    share = np.array(partition.weights, dtype=float).clip(min=0)
     if len(parts[0]) > 1:
-        axes.plot(
-            *(share @ plane / share.sum()),
-            "x",
-            color="black",
-            markersize=9,
-            markeredgewidth=2,
-            zorder=4,
-        )
+        common = share @ plane / share.sum()
+        axes.plot(*common, "x", color="black", markersize=9, markeredgewidth=2, zorder=4)
     axes.set(title=title, xticks=[], yticks=[], aspect="equal", xlim=(-1.6, 1.6), ylim=(-1.6, 1.6))
     axes.grid(visible=False)
     sns.despine(ax=axes, left=True, bottom=True)
@@ -221,82 +203,50 @@ for tokens, ones in progress(sizes, "sizes"):
         for _ in range(num_draws):
             keys = normal(tokens, dim)
             partition = failing_subset(keys, ones)  # raises unless its exact check passes
-            below.append(
-                (tokens, ones, dim, isinstance(separate(keys, partition.subset), RadonPartition))
-            )
-    for kind, keys in (
-        ("curve", integer_curve(tokens, least)),
-        ("simplex", np.eye(tokens)[:, 1:].tolist()),
-    ):
+            answer = separate(keys, partition.subset)
+            below.append((tokens, ones, dim, isinstance(answer, RadonPartition)))
+    for kind, keys in (("curve", integer_curve(tokens, least)), ("simplex", np.eye(tokens)[:, 1:])):
         found = separate_all(keys, ones)
         count = 0 if isinstance(found, RadonPartition) else len(found)
         margin = float(min(one.margin for one in found)) if count else 0.0
-        at_bound.append(
-            {
-                "keys": kind,
-                "N": tokens,
-                "q": ones,
-                "m*": least,
-                "separated": count,
-                "of": comb(tokens, ones),
-                "least margin": margin,
-            }
-        )
+        at_bound.append((kind, tokens, ones, least, count, margin))
 below = pd.DataFrame(below, columns=["N", "q", "m", "linear programming agrees"])
-at_bound = pd.DataFrame(at_bound)
+at_bound = pd.DataFrame(at_bound, columns=["keys", "N", "q", "m*", "separated", "least margin"])
 on_curve = at_bound[at_bound["keys"] == "curve"]
-display(
-    Markdown(
-        f"{len(below):,} random configurations below $m^*$, and each fails on its Radon subset. At $m^*$ all "
-        f"{on_curve['separated'].sum():,} subsets of the moment curve are separable, and in $N-1$ dimensions those of "
-        "the simplex. In the "
-        "table: below $m^*$ how many random configurations fail; at $m^*$ the least margin on the curve, the gap below "
-        "the subset "
-        "as a share of the scores' whole range."
-    )
+figures.prose(
+    f"{len(below):,} random configurations below $m^*$, and each fails on its Radon subset. At $m^*$ all "
+    f"{on_curve['separated'].sum():,} subsets of the moment curve are separable, and in $N-1$ "
+    "dimensions those of the simplex. In the table: below $m^*$ how many random configurations fail; "
+    "at $m^*$ the least margin on the curve, the gap below the subset as a share of the scores' whole "
+    "range."
 )
 failing = below[below["linear programming agrees"]].groupby(["q", "m", "N"]).size()
-outcomes = pd.concat(
-    [
-        failing.map("{} fail".format),
-        on_curve.set_index(["q", "m*", "N"])["least margin"].map("✓ {:.1g}".format),
-    ]
-)
+margins = on_curve.set_index(["q", "m*", "N"])["least margin"]
+outcomes = pd.concat([failing.map("{} fail".format), margins.map("✓ {:.1g}".format)])
 outcomes.index.names = ["q", "m", "N"]
-display(outcomes.unstack("N", fill_value="").style)
+figures.table(outcomes.unstack("N", fill_value=""))
 
 # %%
 cells = []
 for ones in progress(range(1, largest_sparsity + 1), "map"):
-    subsets = list(combinations(range(map_tokens), ones))
+    subsets = SparseAveraging(map_tokens, ones, 1).subsets().tolist()
     for dim in range(1, 2 * largest_sparsity + 1):
         for kind, keys in (
             ("random keys", normal(map_tokens, dim)),
             ("moment curve", integer_curve(map_tokens, dim)),
         ):
-            failures = sum(isinstance(separate(keys, y), RadonPartition) for y in subsets)
-            cells.append(
-                {
-                    "keys": kind,
-                    "q": ones,
-                    "m": dim,
-                    "share": 1 - failures / len(subsets),
-                    "all": failures == 0,
-                }
-            )
-cells = pd.DataFrame(cells)
+            answers = [separate(keys, subset) for subset in subsets]
+            share = 1 - sum(isinstance(found, RadonPartition) for found in answers) / len(subsets)
+            cells.append((kind, ones, dim, share, "1" if share == 1 else f"{share:.2f}"))
+cells = pd.DataFrame(cells, columns=["keys", "q", "m", "share", "text"])
 needed = cells["q"].map(lambda ones: tight_dimension(map_tokens, ones))
-map_errors = int((cells["all"] & (cells["m"] < needed)).sum()) + int(
-    (~cells["all"] & (cells["m"] >= needed) & (cells["keys"] == "moment curve")).sum()
-)
+whole, curve = cells["share"] == 1, cells["keys"] == "moment curve"
+map_errors = int(np.where(cells["m"] < needed, whole, curve & ~whole).sum())
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-tight-map", "caption": "The share of q-subsets that some query singles out, decided exactly, for one draw of random keys and for the first m coordinates of the moment curve. The line is m*: no keys reach the share 1 to its left, and the curve does everywhere to its right."}, "image": {"alt": "Two heat maps over m and q. Shares grow with m. On the left, random keys reach one only near the largest m. On the right, the moment curve reaches one exactly from the stepped line m star on."}}
 fig, panels = plt.subplots(1, 2, figsize=(9.4, 2.9), sharey=True)
 for axes, (kind, part) in zip(panels, cells.groupby("keys", sort=False), strict=True):
     table = part.pivot(index="q", columns="m", values="share")
-    labels = part.assign(
-        text=[f"{s:.2f}" if not a else "1" for s, a in zip(part["share"], part["all"], strict=True)]
-    )
     sns.heatmap(
         table,
         ax=axes,
@@ -305,7 +255,7 @@ for axes, (kind, part) in zip(panels, cells.groupby("keys", sort=False), strict=
         vmax=1,
         cbar=kind != "random keys",
         linewidths=1,
-        annot=labels.pivot(index="q", columns="m", values="text"),
+        annot=part.pivot(index="q", columns="m", values="text"),
         fmt="",
         annot_kws={"fontsize": 9},
     )
@@ -315,10 +265,9 @@ for axes, (kind, part) in zip(panels, cells.groupby("keys", sort=False), strict=
         if row:
             before = tight_dimension(map_tokens, ones - 1) - 1
             axes.plot([before, edge], [row, row], color=figures.ORANGE, linewidth=4)
-    axes.set(
-        title=f"{kind}, $N={map_tokens}$", xlabel="$m$", ylabel="$q$" if axes is panels[0] else ""
-    )
+    axes.set(title=f"{kind}, $N={map_tokens}$", xlabel="$m$", ylabel="")
     axes.tick_params(length=0, rotation=0)
+panels[0].set(ylabel="$q$")
 plt.show()
 
 # %% [markdown]
@@ -339,21 +288,18 @@ for ones in range(1, largest_sparsity + 1):
     queries = normal(50, dim).requires_grad_()
     best = torch.full((50,), torch.inf, dtype=torch.float64)
     for step in range(400):  # normalised gradient descent with shrinking steps
-        error = worst_case_error(
-            torch.softmax((keys @ queries.unsqueeze(-1)).squeeze(-1), dim=-1), pointers
-        )
+        scores = (keys @ queries.unsqueeze(-1)).squeeze(-1)
+        error = worst_case_error(torch.softmax(scores, dim=-1), pointers)
         best = torch.minimum(best, error.detach())
         (slope,) = torch.autograd.grad(error.sum(), queries)
-        queries = (
-            (queries - 0.5 * 0.99**step * torch.nn.functional.normalize(slope, dim=-1))
-            .detach()
-            .requires_grad_()
-        )
-    best_errors.append({"q": ones, "m": dim, "N": tokens, "best error found": best.min().item()})
-best_errors = pd.DataFrame(best_errors).set_index("q")
-best_errors["ε₀"] = [float(roots[ones]) for ones in best_errors.index]
-best_errors["1/(2q²)"] = [1 / (2 * ones**2) for ones in best_errors.index]
-display(best_errors.style.format("{:.3f}", subset=["best error found", "ε₀", "1/(2q²)"]))
+        towards = torch.nn.functional.normalize(slope, dim=-1)
+        queries = (queries - 0.5 * 0.99**step * towards).detach().requires_grad_()
+    row = (ones, dim, tokens, best.min().item(), float(roots[ones]), 1 / (2 * ones**2))
+    best_errors.append(row)
+best_errors = pd.DataFrame(
+    best_errors, columns=["q", "m", "N", "best error found", "ε₀", "1/(2q²)"]
+).set_index("q")
+figures.table(best_errors, dict.fromkeys(["best error found", "ε₀", "1/(2q²)"], "{:.3f}"))
 
 # %% [markdown]
 # ## What each hypothesis is for
@@ -395,29 +341,20 @@ display(best_errors.style.format("{:.3f}", subset=["best error found", "ε₀", 
 
 # %%
 cuts = 0
-cut_sizes = [
-    (n, q)
-    for n in range(2, largest_tokens + 1)
-    for q in range(1, min(largest_sparsity, n // 2) + 1)
-]
+cut_sizes = [(n, q) for n, q in sizes if 2 * q <= n]
 cuts_expected = num_draws * sum(max(0, min(2 * q, n - q) - 1) for n, q in cut_sizes)
 for tokens, ones in cut_sizes:
-    for lifted_dim in range(
-        1, min(2 * ones, tokens - ones)
-    ):  # lifted points (u_j, log g_j), so m = lifted_dim − 1
+    # Lifted points are (u_j, log g_j), so m = lifted_dim − 1.
+    for lifted_dim in range(1, min(2 * ones, tokens - ones)):
         for _ in range(num_draws):
             subset, weights = failing_cut(normal(tokens, lifted_dim), ones)
-            cuts += len(subset) == ones and all(
-                w >= 0 if j in subset else w <= 0 for j, w in enumerate(weights)
-            )
+            right = all(w >= 0 if j in subset else w <= 0 for j, w in enumerate(weights))
+            cuts += right and len(subset) == ones
 scaled_error = SCALED_VALUES.worst_error()
-display(
-    Markdown(
-        f"{cuts:,} configurations below the bound, each with a subset that cannot be cut off. A unit with $q=1$, $m=1$ "
-        "and scaled values reaches the error "
-        f"{scaled_error:.4f} at $N={SCALED_VALUES.num_tokens}$, over all inputs with $z_j=\\pm1$, by interval "
-        "arithmetic."
-    )
+figures.prose(
+    f"{cuts:,} configurations below the bound, each with a subset that cannot be cut off. A unit with "
+    f"$q=1$, $m=1$ and scaled values reaches the error {scaled_error:.4f} at "
+    f"$N={SCALED_VALUES.num_tokens}$, over all inputs with $z_j=\\pm1$, by interval arithmetic."
 )
 
 # %% [markdown]
@@ -480,10 +417,11 @@ seeing_error = KEYS_THAT_SEE_VALUES.worst_error()
 midpoint_excess = -np.inf
 for tokens, dim in product((3, 4, 5), (1, 2)):
     signs = torch.cartesian_prod(*[torch.tensor([0, 1])] * tokens)
-    keys, queries = (normal(200, 2, tokens, dim), 4 * normal(200, tokens, dim))
+    values = 2.0 * signs.double() - 1
+    keys, queries = normal(200, 2, tokens, dim), 4 * normal(200, tokens, dim)
     scores = torch.einsum("bznm,bym->bzyn", keys[:, signs, torch.arange(tokens)], queries)
-    outputs = torch.einsum("bzyn,zn->bzy", torch.softmax(scores, dim=-1), 2.0 * signs.double() - 1)
-    seen = (outputs - (2.0 * signs.double() - 1)).abs().amax(dim=1)
+    outputs = torch.einsum("bzyn,zn->bzy", torch.softmax(scores, dim=-1), values)
+    seen = (outputs - values).abs().amax(dim=1)
     middle = torch.softmax(torch.einsum("bnm,bym->byn", keys.mean(dim=1), queries), dim=-1)
     blind = worst_case_error(middle, torch.arange(tokens).view(1, tokens, 1).expand(200, -1, -1))
     midpoint_excess = max(midpoint_excess, (blind - seen).max().item())
@@ -492,8 +430,8 @@ unit_table = pd.DataFrame(
     index=["key, z = −1", "key, z = +1", "value, z = −1", "value, z = +1", "query for this token"],
     columns=[f"token {j + 1}" for j in range(KEYS_THAT_SEE_VALUES.num_tokens)],
 )
-display(Markdown(f"The largest error over all values and pointers is {seeing_error:.4f}."))
-display(unit_table.style)
+figures.prose(f"The largest error over all values and pointers is {seeing_error:.4f}.")
+figures.table(unit_table)
 
 # %% [markdown]
 # ### No free output map
@@ -527,21 +465,14 @@ scalar_rows = []
 for tokens, ones in [(n, q) for n in range(2, scalar_tokens + 1) for q in range(1, n)]:
     task = SparseAveraging(tokens, ones, 1)
     scalar = scalar_unit(task, generator=generator)
-    everything = task.sign_inputs()
-    everything = everything._replace(values=everything.values.double())
+    everything = task.all_inputs(dtype=torch.float64)
     wrong = int((scalar(everything) != task.target(everything)).sum())
-    scalar_rows.append(
-        {
-            "N": tokens,
-            "q": ones,
-            "inputs": len(everything.values),
-            "rows": len(scalar.rows.outputs),
-            "least gap": scalar.rows.least_gap,
-            "wrong outputs": wrong,
-        }
-    )
-scalar_rows = pd.DataFrame(scalar_rows).set_index(["N", "q"])
-display(scalar_rows.style.format({"least gap": "{:.1e}", "inputs": "{:,}", "rows": "{:,}"}))
+    num_inputs, num_rows = len(everything.values), len(scalar.rows.outputs)
+    scalar_rows.append((tokens, ones, num_inputs, num_rows, scalar.rows.least_gap, wrong))
+scalar_rows = pd.DataFrame(
+    scalar_rows, columns=["N", "q", "inputs", "rows", "least gap", "wrong outputs"]
+).set_index(["N", "q"])
+figures.table(scalar_rows, {"least gap": "{:.1e}", "inputs": "{:,}", "rows": "{:,}"})
 
 # %% [markdown]
 # ## Checks
