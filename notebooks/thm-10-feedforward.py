@@ -136,7 +136,6 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 import torch
-from IPython.display import Markdown, display
 
 from attention_limits import figures
 from attention_limits.bounds.pointers import (
@@ -173,26 +172,19 @@ threshold = least_forced_error(problem)
 # %%
 layer = torch.randint(-9, 10, (size - 1, size), generator=generator)
 collision = find_collision(problem, layer)
-display(
-    Markdown(
-        f"A first layer of width $Nd'-1={size - 1}$ with random digits as weights. Its kernel vector in coprime "
-        "integers has entries of "
-        f"up to {len(str(max(abs(x.numerator) for row in collision.values for x in row)))} digits, and $W_zz$ is 0 "
-        "exactly. When all tokens "
-        f"point to the {sparsity} tokens {', '.join(str(j + 1) for j in collision.subset)}, the collision forces an "
-        "error of "
-        f"{collision.forced_error:.3f}; the theorem promises $1/(2q-1)={float(threshold):.3f}$."
-    )
+largest_entry = max(abs(x.numerator) for row in collision.values for x in row)
+figures.prose(
+    f"A first layer of width $Nd'-1={size - 1}$ with random digits as weights. Its kernel vector in "
+    f"coprime integers has entries of up to {len(str(largest_entry))} digits, and $W_zz$ is 0 exactly. "
+    f"When all tokens point to the {sparsity} tokens "
+    f"{', '.join(str(j + 1) for j in collision.subset)}, the collision forces an error of "
+    f"{collision.forced_error:.3f}; the theorem promises $1/(2q-1)={float(threshold):.3f}$."
 )
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-collision", "caption": "Two inputs that the first layer can't tell apart: the values z and −z, with all pointers on the orange tokens. The bars are the components along the longest value. The orange lines are the means that are asked for; the network has one answer for both."}, "image": {"alt": "Two bar charts over the tokens, the second the mirror image of the first. A few orange bars on one side of zero are the tokens that are pointed to, and an orange line marks their mean: above zero in one chart, equally far below zero in the other."}}
 longest = max(collision.values, key=lambda row: sum(x * x for x in row))
-components = np.array(
-    [
-        float(sum(a * b for a, b in zip(row, longest, strict=True)) / collision.radius_squared)
-        for row in collision.values
-    ]
-)
+inner = [sum(a * b for a, b in zip(row, longest, strict=True)) for row in collision.values]
+components = np.array([float(x / collision.radius_squared) for x in inner])
 fig, panels = plt.subplots(1, 2, figsize=(9, 3.2), sharey=True)
 colors = [figures.ORANGE if j in collision.subset else figures.BLUE for j in range(num_tokens)]
 for axes, sign, name in ((panels[0], 1, "$z$"), (panels[1], -1, "$-z$")):
@@ -200,11 +192,8 @@ for axes, sign, name in ((panels[0], 1, "$z$"), (panels[1], -1, "$-z$")):
     mean = sign * components[list(collision.subset)].mean()
     axes.axhline(mean, color=figures.ORANGE, linewidth=1.5)
     axes.axhline(0, color=figures.GREY, linewidth=0.8)
-    axes.set(
-        title=f"values {name}",
-        xlabel="token $j$",
-        xticks=range(1, num_tokens + 1, max(1, num_tokens // 12)),
-    )
+    ticks = range(1, num_tokens + 1, max(1, num_tokens // 12))
+    axes.set(title=f"values {name}", xlabel="token $j$", xticks=ticks)
 panels[0].set_ylabel(r"$\langle z_j, z_{j^*}\rangle$")
 plt.show()
 
@@ -222,47 +211,30 @@ for width, ones in progress(list(itertools.product(widths, range(1, num_tokens))
     for number in range(num_layers):
         weights = torch.randn(width, size, generator=generator, dtype=torch.float64)
         found = find_collision(task, weights)
-        random_rows.append(
-            {
-                "width": width,
-                "q": ones,
-                "layer": number,
-                "forced error": found.forced_error,
-                "over the threshold": found.forced_error / least_forced_error(task),
-                "difference": found.difference / found.tolerance,
-                "holds": found.holds,
-            }
-        )
+        row = {"width": width, "q": ones, "layer": number, "forced error": found.forced_error}
+        row["over the threshold"] = found.forced_error / least_forced_error(task)
+        row["difference"] = found.difference / found.tolerance
+        random_rows.append({**row, "holds": found.holds})
 random_layers = pd.DataFrame(random_rows)
 
 # %%
-hardest = {}
-largest_sharp = min(num_tokens, 12)
+sharp, largest_sharp = 0, min(num_tokens, 12)
 for tokens, dim in itertools.product(range(2, largest_sharp + 1), (1, 2, 3)):
     for ones in range(1, tokens):
         task = SparseAveraging(tokens, ones, dim)
         found = find_collision(task, hardest_rows(task))
-        hardest[tokens, ones, dim] = found.holds and found.forced_error_squared == Fraction(
-            1, (2 * ones - 1) ** 2
-        )
+        sharp += found.holds and found.forced_error_squared == Fraction(1, (2 * ones - 1) ** 2)
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-forced-error", "caption": "The error that a collision forces, against q: random first layers of two widths, median and whole range, and the layers whose collisions force least. The line is 1/(2q−1)."}, "image": {"alt": "Two bands that fall as q grows, the one of the narrower layers and the one of width one below N d', overlap and lie above a falling line 1/(2q−1); diamonds lie on the line."}}
 fig, axes = plt.subplots(figsize=(7.2, 3.8))
 asked = np.arange(1, num_tokens)
 for width, color in zip(widths, (figures.GREEN, figures.BLUE)[-len(widths) :], strict=True):
-    curves = random_layers[random_layers["width"] == width].pivot(
-        index="layer", columns="q", values="forced error"
-    )
-    figures.band(axes, asked, curves.to_numpy(), color, f"random, width {width}")
-axes.plot(asked, 1 / (2 * asked - 1), "--", color=figures.GREY, linewidth=1, label="$1/(2q-1)$")
-axes.plot(
-    asked,
-    1 / (2 * asked - 1),
-    "D",
-    color=figures.ORANGE,
-    markersize=5,
-    label=f"hardest, width {size - 1}",
-)
+    rows = random_layers[random_layers["width"] == width]
+    curves = rows.pivot(index="layer", columns="q", values="forced error").to_numpy()
+    figures.band(axes, asked, curves, color, f"random, width {width}")
+least, name = 1 / (2 * asked - 1), f"hardest, width {size - 1}"
+axes.plot(asked, least, **figures.REFERENCE, label="$1/(2q-1)$")
+axes.plot(asked, least, "D", color=figures.ORANGE, markersize=5, label=name)
 axes.set(xlabel="$q$", ylabel="forced error", ylim=(0, 1.05))
 axes.legend()
 plt.show()
@@ -277,9 +249,8 @@ plt.show()
 programs = {}
 for tokens in progress(range(2, largest_program + 1), "linear programs"):
     for ones in range(1, tokens):
-        programs[tokens, ones] = least_error(
-            list(itertools.combinations(range(tokens), ones)), tokens
-        )
+        subsets = SparseAveraging(tokens, ones, 1).subsets().tolist()
+        programs[tokens, ones] = least_error(subsets, tokens)
 met = sum(low == high == Fraction(1, 2 * ones - 1) for (_, ones), (low, high) in programs.items())
 
 # %% [markdown]
@@ -290,14 +261,11 @@ met = sum(low == high == Fraction(1, 2 * ones - 1) for (_, ones), (low, high) in
 integer_rows = []
 for tokens in (2, 3):
     for width in range(1, min(tokens, largest_integer_width) + 1):
-        every = torch.cartesian_prod(*[torch.tensor([-1, 0, 1])] * (width * tokens)).view(
-            -1, width, tokens
-        )
-        full_rank = (
-            torch.linalg.det(every.double()).abs() > 0.5
-            if width == tokens
-            else torch.zeros(len(every), dtype=bool)
-        )
+        every = torch.cartesian_prod(*[torch.tensor([-1, 0, 1])] * (width * tokens))
+        every = every.view(-1, width, tokens)
+        full_rank = torch.zeros(len(every), dtype=bool)
+        if width == tokens:
+            full_rank = torch.linalg.det(every.double()).abs() > 0.5
         for ones in range(1, tokens):
             task, collisions, refused = SparseAveraging(tokens, ones, 1), 0, 0
             for rows, has_full_rank in zip(every.tolist(), full_rank.tolist(), strict=True):
@@ -306,18 +274,10 @@ for tokens in (2, 3):
                     collisions += found.holds and found.difference == 0 and not has_full_rank
                 except ValueError:
                     refused += has_full_rank
-            integer_rows.append(
-                {
-                    "N": tokens,
-                    "width": width,
-                    "q": ones,
-                    "layers": len(every),
-                    "collisions": collisions,
-                    "refused": refused,
-                }
-            )
-every_layer = pd.DataFrame(integer_rows)
-display(every_layer.set_index(["N", "width", "q"]).style)
+            row = {"N": tokens, "width": width, "q": ones, "layers": len(every)}
+            integer_rows.append({**row, "collisions": collisions, "refused": refused})
+every_layer = pd.DataFrame(integer_rows).set_index(["N", "width", "q"])
+figures.table(every_layer)
 
 # %% [markdown]
 # ### Width $Nd'$ is enough
@@ -325,43 +285,39 @@ display(every_layer.set_index(["N", "width", "q"]).style)
 # The networks of parts 2 and 3 are built by `exact_network` and `narrow_network`. We run them on **every** choice of pointers for $N\le4$
 # with all values in $\{-1,0,1\}$ (the worst error of part 3 is attained there), and on random inputs with this page's parameters.
 
+
 # %%
+def largest_error(network, task, inputs):
+    """The largest error of an output, in float64."""
+    inputs = SparseAveragingInputs(*(part.to(device) for part in inputs))
+    answers = network.double().to(device)(task.encode(inputs))
+    return (answers - task.target(inputs)).norm(dim=-1).max().item()
+
+
 sufficient_rows = []
 for tokens, ones in [(2, 1), (3, 1), (3, 2), (4, 1), (4, 2), (4, 3)]:
     task = SparseAveraging(tokens, ones, 1)
-    choices = torch.cartesian_prod(*[torch.arange(math.comb(tokens, ones))] * tokens)
-    pointers = task.subsets()[choices]
-    values = torch.cartesian_prod(*[torch.tensor([-1.0, 0.0, 1.0], dtype=torch.float64)] * tokens)
-    inputs = SparseAveragingInputs(
-        values.repeat(len(pointers), 1).unsqueeze(-1).to(device),
-        pointers.repeat_interleave(len(values), 0).to(device),
-    )
-    encoded, target = task.encode(inputs), task.target(inputs)
-    row = {"N": tokens, "q": ones, "d'": 1, "inputs": len(encoded)}
+    inputs = task.all_inputs((-1.0, 0.0, 1.0), dtype=torch.float64)
+    row = {"N": tokens, "q": ones, "d'": 1, "inputs": len(inputs.values)}
     for name, network in (("N d'", exact_network(task)), ("N d' − 1", narrow_network(task))):
-        answers = network.double().to(device)(encoded)
-        row[f"error, width {name}"] = (answers - target).norm(dim=-1).max().item()
+        row[f"error, width {name}"] = largest_error(network, task, inputs)
         row[f"rounding, {name}"] = network.later.rounding_error(torch.float64)
     sufficient_rows.append({**row, "1/(2q−1)": 1 / (2 * ones - 1)})
 sufficient = pd.DataFrame(sufficient_rows)
-display(
-    sufficient.drop(columns=[c for c in sufficient if c.startswith("rounding")])
-    .set_index(["N", "q", "d'"])
-    .style.format("{:.2g}", subset=["error, width N d'"])
-    .format("{:.6f}", subset=["error, width N d' − 1", "1/(2q−1)"])
+figures.table(
+    sufficient.drop(columns=["rounding, N d'", "rounding, N d' − 1"]).set_index(["N", "q", "d'"]),
+    {"error, width N d'": "{:.2g}"}
+    | dict.fromkeys(["error, width N d' − 1", "1/(2q−1)"], "{:.6f}"),
 )
 
 # %%
-exact = exact_network(problem).double().to(device)
-sample = problem.sample(500, generator=generator, device=device, dtype=torch.float64)
-exact_error = (exact(problem.encode(sample)) - problem.target(sample)).norm(dim=-1).max().item()
+exact = exact_network(problem)
+sample = problem.sample(500, generator=generator, dtype=torch.float64)
+exact_error = largest_error(exact, problem, sample)
 exact_rounding = exact.later.rounding_error(torch.float64)
-display(
-    Markdown(
-        f"At $N={num_tokens}$, $q={sparsity}$, $d'={value_dim}$ the network of width {exact.width} is off by at most "
-        f"{exact_error:.1e} on "
-        f"{len(sample.values)} random inputs, all of it rounding."
-    )
+figures.prose(
+    f"At $N={num_tokens}$, $q={sparsity}$, $d'={value_dim}$ the network of width {exact.width} is off "
+    f"by at most {exact_error:.1e} on {len(sample.values)} random inputs, all of it rounding."
 )
 
 # %% [markdown]
@@ -425,109 +381,61 @@ fixed_rows = []
 for ones, tokens in itertools.combinations(range(1, largest_rank + 1), 2):
     for blocks in sorted({1, tokens // (ones + 1)}):
         pointers = block_pointers(tokens, ones, blocks)
+        determinant = abs(int(pointer_matrix(pointers, tokens).det())) == ones**blocks
         covered = blocks * (ones + 1) == tokens
-        fixed_rows.append(
-            {
-                "N": tokens,
-                "q": ones,
-                "blocks": blocks,
-                "determinant": abs(int(pointer_matrix(pointers, tokens).det())) == ones**blocks,
-                "forced": fixed_forced_error(pointers, tokens)
-                == Fraction(1, 2 * ones - 1 if covered else 4 * ones - 3),
-            }
-        )
+        least = Fraction(1, 2 * ones - 1 if covered else 4 * ones - 3)
+        forced = fixed_forced_error(pointers, tokens) == least
+        fixed_rows.append({"determinant": determinant, "forced": forced})
 fixed = pd.DataFrame(fixed_rows)
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-ranks", "caption": "Pointers fixed in advance. Left: the rank of consecutive pointers as a share of N. Right: the error that they force on a first layer of lower rank; consecutive pointers force none where their rank is below N."}, "image": {"alt": "Left: a triangular heat map over q and N, mostly at its brightest value 1, with darker cells on rays where N and q share a divisor. Right: forced error against N. Blocks that cover all tokens lie on the line 1/(2q−1), one block on the lower line 1/(4q−3), and consecutive pointers fall towards zero."}}
 fig, (left, right) = plt.subplots(1, 2, figsize=(9.4, 4), width_ratios=(1.1, 1))
 share = pd.Series({key: rank / key[0] for key, rank in ranks.items()}).unstack()
-sns.heatmap(
-    share,
-    ax=left,
-    cmap=figures.SEQUENTIAL,
-    vmin=0,
-    vmax=1,
-    cbar_kws={"label": "rank / $N$"},
-    xticklabels=False,
-    yticklabels=False,
-)
+options = {"cbar_kws": {"label": "rank / $N$"}, "xticklabels": False, "yticklabels": False}
+sns.heatmap(share, ax=left, cmap=figures.SEQUENTIAL, vmin=0, vmax=1, **options)
 ticks = np.arange(5, largest_rank + 1, 5)
-left.set(
-    xlabel="$q$",
-    ylabel="$N$",
-    xticks=ticks - 0.5,
-    yticks=ticks - 0.5,
-    xticklabels=ticks,
-    yticklabels=ticks,
-)
+left.set(xlabel="$q$", ylabel="$N$")
+left.set_xticks(ticks - 0.5, ticks)
+left.set_yticks(ticks - 0.5, ticks)
 left.invert_yaxis()
 left.grid(visible=False)
 fig.get_layout_engine().set(wspace=0.12)
 lengths = range(sparsity + 1, max(largest_rank, sparsity + 1) + 1)
-series = {
-    "as many blocks as fit": (
-        lambda n: block_pointers(n, sparsity, n // (sparsity + 1)),
-        figures.BLUE,
-        "o",
-    ),
-    "one block": (lambda n: block_pointers(n, sparsity, 1), figures.GREEN, "x"),
-    "consecutive": (lambda n: consecutive_pointers(n, sparsity), figures.ORANGE, "D"),
+builders = {
+    "as many blocks as fit": lambda n: block_pointers(n, sparsity, n // (sparsity + 1)),
+    "one block": lambda n: block_pointers(n, sparsity, 1),
+    "consecutive": lambda n: consecutive_pointers(n, sparsity),
 }
-for name, (build, color, marker) in series.items():
+looks = ("o", figures.BLUE), ("x", figures.GREEN), ("D", figures.ORANGE)
+for (name, build), (marker, color) in zip(builders.items(), looks, strict=True):
     forced = [float(fixed_forced_error(build(n), n)) for n in lengths]
     right.plot(lengths, forced, marker, color=color, markersize=5, label=name)
-right.axhline(1 / (2 * sparsity - 1), color=figures.GREY, linestyle="--", linewidth=1)
-right.annotate(
-    "$1/(2q-1)$", (lengths[-1], 1 / (2 * sparsity - 1)), color=figures.GREY, va="bottom", ha="right"
-)
+height = float(threshold)
+figures.reference_line(right, height, "$1/(2q-1)$")
 right.set(
-    xlabel="$N$",
-    ylabel=f"forced error, $q={sparsity}$",
-    ylim=(-0.03 / (2 * sparsity - 1), 1.15 / (2 * sparsity - 1)),
+    xlabel="$N$", ylabel=f"forced error, $q={sparsity}$", ylim=(-0.03 * height, 1.15 * height)
 )
 right.legend(loc="upper center", bbox_to_anchor=(0.5, 1.3), fontsize="small")
 plt.show()
 
 # %%
-named = {
-    "consecutive": consecutive_pointers(num_tokens, sparsity),
-    "one block": block_pointers(num_tokens, sparsity, 1),
-    "as many blocks as fit": block_pointers(num_tokens, sparsity, num_tokens // (sparsity + 1)),
-}
-width_rows, fixed_error = [], 0.0
-for name, pointers in named.items():
-    chosen = torch.tensor(pointers)
-    network = fixed_pointer_network(problem, chosen).double().to(device)
-    inputs = sample._replace(pointers=chosen.expand(len(sample.values), -1, -1).to(device))
-    error = (network(problem.encode(inputs)) - problem.target(inputs)).norm(dim=-1).max().item()
-    fixed_error = max(fixed_error, error)
+width_rows = []
+for name, build in reversed(builders.items()):
+    pointers = build(num_tokens)
+    network = fixed_pointer_network(problem, torch.tensor(pointers))
+    inputs = sample._replace(pointers=torch.tensor(pointers).expand(len(sample.values), -1, -1))
+    error = largest_error(network, problem, inputs)
+    forced = fixed_forced_error(pointers, num_tokens)
     rank = pointer_matrix(pointers, num_tokens).rank()
-    width_rows.append(
-        {
-            "pointers": name,
-            "rank of A": str(rank),
-            "width built": network.width,
-            "d' · rank": value_dim * rank,
-            "its error": error,
-            "forced": str(fixed_forced_error(pointers, num_tokens)),
-        }
-    )
-width_rows.append(
-    {
-        "pointers": "any, part of the input",
-        "rank of A": "",
-        "width built": exact.width,
-        "d' · rank": size,
-        "its error": exact_error,
-        "forced": str(threshold),
-    }
-)
-built = pd.DataFrame(width_rows)
-display(
-    built.drop(columns="d' · rank")
-    .set_index("pointers")
-    .style.format("{:.1e}", subset=["its error"])
-    .set_caption("Least widths, and the error forced on a first layer of lower rank than Nd'")
+    width_rows.append((name, str(rank), network.width, value_dim * rank, error, str(forced)))
+fixed_error = max(error for *_, error, _ in width_rows)
+width_rows.append(("any, part of the input", "", exact.width, size, exact_error, str(threshold)))
+columns = ["pointers", "rank of A", "width built", "d' · rank", "its error", "forced"]
+built = pd.DataFrame(width_rows, columns=columns).set_index("pointers")
+figures.table(
+    built.drop(columns="d' · rank"),
+    {"its error": "{:.1e}"},
+    "Least widths, and the error forced on a first layer of lower rank than Nd'",
 )
 
 # %% [markdown]
@@ -539,46 +447,32 @@ display(
 
 # %%
 schedule = Schedule(num_steps, peak=2e-3, warmup_steps=min(100, num_steps // 2))
+sample = SparseAveragingInputs(*(part.to(device) for part in sample))
 trained_rows, trained_pairs = [], []
 for number in range(seed, seed + num_seeds):
     draws = torch.Generator().manual_seed(number)
     network = feedforward_network(problem, size - 1, (128, 128), generator=draws).to(device)
     batches = fresh_batches(problem, 64, generator=draws, device=device)
-    train(
-        network,
-        batches,
-        schedule,
-        target_variance=problem.target_variance,
-        description=f"seed {number}",
-    )
+    train(network, batches, schedule, description=f"seed {number}")
     network = network.double()
     found = find_collision(problem, as_fractions(network.value_block))
     pair = SparseAveragingInputs(*(part.to(device) for part in found.inputs()))
     with torch.no_grad():
         answers, targets = network(problem.encode(pair)), problem.target(pair)
-        test_error = (
-            (network(problem.encode(sample)) - problem.target(sample)).square().mean().item()
-        )
+        squares = (network(problem.encode(sample)) - problem.target(sample)).square()
     trained_pairs.append((found, answers.cpu(), targets.cpu()))
-    trained_rows.append(
-        {
-            "seed": number,
-            "test error": test_error / problem.target_variance,
-            "units differ": found.difference,
-            "answers differ": (answers[0] - answers[1]).norm(dim=-1).max().item(),
-            "forced error": found.forced_error,
-            "pair's error": (answers - targets).norm(dim=-1).amax(dim=0).min().item(),
-            "holds": found.holds,
-        }
-    )
-trained = pd.DataFrame(trained_rows)
-display(
-    trained.drop(columns="holds")
-    .set_index("seed")
-    .style.format("{:.3f}", subset=["test error", "forced error", "pair's error"])
-    .format("{:.1e}", subset=["answers differ"])
-    .format("{:g}", subset=["units differ"])
-    .set_caption("Relative test error, then the pair: differences, forced error, larger error")
+    row = {"seed": number, "test error": squares.mean().item() / problem.target_variance}
+    row["units differ"] = found.difference
+    row["answers differ"] = (answers[0] - answers[1]).norm(dim=-1).max().item()
+    row["forced error"] = found.forced_error
+    row["pair's error"] = (answers - targets).norm(dim=-1).amax(dim=0).min().item()
+    trained_rows.append({**row, "holds": found.holds})
+trained = pd.DataFrame(trained_rows).set_index("seed")
+figures.table(
+    trained.drop(columns="holds"),
+    {"units differ": "{:g}", "answers differ": "{:.1e}"}
+    | dict.fromkeys(["test error", "forced error", "pair's error"], "{:.3f}"),
+    "Relative test error, then the pair: differences, forced error, larger error",
 )
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-trained", "caption": "A trained network on its own failing pair, along the direction of the right answer. Circles: its answers to z; crosses: its answers to −z. The lines are the right answers; every circle is covered by a cross."}, "image": {"alt": "For each token a circle with a cross in it, somewhere between two horizontal lines at plus and minus the forced error. No token's mark can be near both lines."}}
@@ -587,38 +481,14 @@ direction = torch.nn.functional.normalize(targets[0], dim=-1)
 along = (answers * direction).sum(dim=-1)
 fig, axes = plt.subplots(figsize=(7.2, 3.4))
 tokens = np.arange(1, num_tokens + 1)
-axes.plot(
-    tokens,
-    along[0],
-    "o",
-    color=figures.BLUE,
-    markersize=10,
-    markerfacecolor="none",
-    label="answer to $z$",
-)
-axes.plot(
-    tokens,
-    along[1],
-    "x",
-    color=figures.GREEN,
-    markersize=6,
-    markeredgewidth=2,
-    label="answer to $-z$",
-)
-for sign, name in ((1, "right for $z$"), (-1, "right for $-z$")):
-    axes.axhline(sign * found.forced_error, color=figures.ORANGE, linewidth=1.5)
-    axes.annotate(
-        name,
-        (num_tokens + 0.4, sign * found.forced_error),
-        color=figures.ORANGE,
-        va="bottom" if sign > 0 else "top",
-        ha="right",
-    )
-axes.set(
-    xlabel="output token $i$",
-    ylabel="answer, along the right one",
-    xticks=tokens[:: max(1, num_tokens // 12)],
-)
+axes.plot(tokens, along[0], "o", c=figures.BLUE, ms=10, mfc="none", label="answer to $z$")
+axes.plot(tokens, along[1], "x", c=figures.GREEN, ms=6, mew=2, label="answer to $-z$")
+for sign, name, side in ((1, "right for $z$", "bottom"), (-1, "right for $-z$", "top")):
+    height = sign * found.forced_error
+    axes.axhline(height, color=figures.ORANGE, linewidth=1.5)
+    axes.annotate(name, (num_tokens + 0.4, height), color=figures.ORANGE, va=side, ha="right")
+axes.set(xlabel="output token $i$", ylabel="answer, along the right one")
+axes.set_xticks(tokens[:: max(1, num_tokens // 12)])
 axes.margins(y=0.25)
 axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.2), ncols=2)
 plt.show()
@@ -633,7 +503,7 @@ plt.show()
 try:
     find_collision(problem, torch.eye(size, dtype=torch.float64))
 except ValueError as refusal:
-    display(Markdown(f"`{refusal}`"))
+    figures.prose(f"`{refusal}`")
 
 # %% [markdown]
 # ## Checks
@@ -642,9 +512,7 @@ except ValueError as refusal:
 # fmt: off
 claim("thm-10.exact-collision", collision.difference, "<=", 0,
     statement="Pre-activations of the first collision: how far z and −z lie apart, from exact inner products.")
-narrow_layers = random_layers[
-    (random_layers["width"] < size / 2) & (random_layers["q"] <= num_tokens / 2)
-]
+narrow_layers = random_layers[(random_layers["width"] < size / 2) & (random_layers["q"] <= num_tokens / 2)]
 claim("thm-10.paper-width", int(narrow_layers["holds"].sum()), "==", len(narrow_layers), source="P",
     statement="Random first layers of width below N d'/2, q ≤ N/2: all have a collision.")
 claim("thm-10.random-layers", int(random_layers["holds"].sum()), "==", num_layers * len(widths) * (num_tokens - 1),
@@ -657,7 +525,7 @@ claim("thm-10.same-pre-activations", random_layers["difference"].max(), "<=", 1.
     statement="Largest difference of the two pre-activations in these layers, over what rounding to float64 may do.")
 claim("thm-10.hardest-layer", find_collision(problem, hardest_rows(problem)).forced_error_squared, "==", threshold**2,
     statement="The hardest layer of width N d' − 1 forces 1/(2q−1), no more: the squares, as fractions.")
-claim("thm-10.sharp", sum(hardest.values()), "==", 3 * math.comb(largest_sharp, 2),
+claim("thm-10.sharp", sharp, "==", 3 * math.comb(largest_sharp, 2),
     statement=f"The same for every q < N ≤ {largest_sharp} and d' = 1, 2, 3.")
 claim("thm-10.linear-programs", met, "==", math.comb(largest_program, 2),
     statement=f"Pairs q < N ≤ {largest_program} for which the linear program over all subsets gives 1/(2q−1): both "
