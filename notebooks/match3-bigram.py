@@ -164,13 +164,12 @@ ranges(
 # which float32 computes *exactly*; sizes for which they are not are refused when the module is called.
 
 # %%
-import math
 from fractions import Fraction
 
 import matplotlib.pyplot as plt
 import pandas as pd
 import torch
-from IPython.display import Markdown, display
+from scipy.special import expit
 
 from attention_limits import figures
 from attention_limits.bounds.bigram import (
@@ -188,6 +187,7 @@ from attention_limits.constructions.match3_variants import (
     match3_bigram_transformer,
 )
 from attention_limits.problems.disjointness import Disjointness
+from attention_limits.problems.grading import grade, grade_outputs
 from attention_limits.problems.matching import Match3Bigram
 from attention_limits.runtime import progress
 
@@ -200,13 +200,11 @@ problem = Match3Bigram(num_tokens, modulus)
 model = match3_bigram_transformer(problem).double()
 example = problem.sample(1, generator=generator)
 output, (first_layer, second_layer) = model.attend(example)
-limit = largest_exact(torch.float32)
-display(
-    Markdown(
-        f"Here $N={num_tokens}$, $M={modulus}$, the scales are {model.fetch_scale:g} and {model.match_scale:g}, "
-        f"$m={model.embed_dim}$ with {model.depth} layers of {model.num_heads} head. "
-        f"Float32 is enough for $N$ and $M$ up to {limit:,}, float64 up to {largest_exact(torch.float64):,}."
-    )
+figures.prose(
+    f"Here $N={num_tokens}$, $M={modulus}$, the scales are {model.fetch_scale:g} and "
+    f"{model.match_scale:g}, $m={model.embed_dim}$ with {model.depth} layers of "
+    f"{model.num_heads} head. Float32 is enough for $N$ and $M$ up to "
+    f"{largest_exact(torch.float32):,}, float64 up to {largest_exact(torch.float64):,}."
 )
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-bigram-flow", "caption": "Both layers on one input. Left: layer 1, each token half on itself and half on its successor, the last one alone. Right: layer 2; rows are labelled with the residue asked for, −xᵢ, columns with the sum of the bigram that starts there. Circles mark matches; a row without one falls back on the blank, the last column."}, "image": {"alt": "Two attention maps. In the left one the diagonal and the cells right of it have weight one half, and the last row has its weight on the last token alone. In the right one each row has its weight where the bigram's sum equals the residue asked for, marked by circles, or else in the last column, the blank."}}
@@ -222,22 +220,13 @@ for axes, weights, title in (
     axes.imshow(weights, cmap=figures.SEQUENTIAL, vmin=0, vmax=1)
     axes.set(title=title, xticks=ticks, yticks=ticks)
     axes.grid(visible=False)
-left.set_xticks(ticks, [f"{r}" for r in residues.tolist()])
-left.set_yticks(ticks, [f"{r}" for r in residues.tolist()])
+left.set(xticklabels=residues.tolist(), yticklabels=residues.tolist())
 left.set(xlabel="key: $x_j$", ylabel="query: $x_i$")
-right.set_xticks(ticks, [*(f"{z}" for z in sums.tolist()), "blank"])
-right.set_yticks(ticks, [f"{t}" for t in wanted.tolist()])
+right.set(xticklabels=[*sums.tolist(), "blank"], yticklabels=wanted.tolist())
 right.set(xlabel="key: $x_j+x_{j+1}$", ylabel="query: $-x_i$")
 rows, columns = (wanted.unsqueeze(1) == sums).nonzero(as_tuple=True)
-right.plot(
-    columns,
-    rows,
-    "o",
-    markersize=11,
-    markerfacecolor="none",
-    markeredgecolor=figures.ORANGE,
-    markeredgewidth=2,
-)
+ring = {"color": figures.ORANGE, "fillstyle": "none", "markersize": 11, "markeredgewidth": 2}
+right.plot(columns, rows, "o", **ring)
 plt.show()
 
 # %% [markdown]
@@ -259,11 +248,8 @@ journey = pd.DataFrame(
         "probability": output[0, :, 0],
     }
 )
-display(
-    journey.style.hide()
-    .format("{:.2f}", subset=["even slot", "odd slot", "code", "probability"])
-    .set_caption("One input through both layers")
-)
+formats = dict.fromkeys(["even slot", "odd slot", "code", "probability"], "{:.2f}")
+figures.table(journey, formats, "One input through both layers", index=False)
 
 # %% [markdown]
 # ### Every small input
@@ -279,9 +265,8 @@ def fetched_error(model, inputs):
     slots = model.transformer.layers[0](model.before_fetching(tokens))[:, :-1, :2]
     odd = tokens[:, :-1, 1].remainder(2) == 1
     own, following = inputs[:, :-1], inputs[:, 1:]
-    right = torch.stack(
-        [torch.where(odd, following, own), torch.where(odd, own, following)], dim=-1
-    )
+    even_odd = torch.where(odd, following, own), torch.where(odd, own, following)
+    right = torch.stack(even_odd, dim=-1)
     return (2 * slots - right).abs().max().item() if right.numel() else 0.0
 
 
@@ -293,28 +278,18 @@ for tokens in range(1, 9):
         task = Match3Bigram(tokens, residue_count)
         inputs = task.all_inputs()
         tried = match3_bigram_transformer(task)
-        single, double = tried(inputs), tried.double()(inputs)
-        truth = task.target(inputs)
-        small.append(
-            {
-                "N": tokens,
-                "M": residue_count,
-                "inputs": len(inputs),
-                "wrong": int(((single > 0.5) != truth).sum() + ((double > 0.5) != truth).sum()),
-                "margin": (double - 0.5).abs().min().item(),
-                "fetched": fetched_error(tried, inputs),
-            }
-        )
-small = pd.DataFrame(small)
+        single, double = grade(tried, task, inputs), grade(tried.double(), task, inputs)
+        wrong, margin = single.wrong + double.wrong, double.right_side - 0.5
+        fetched = fetched_error(tried, inputs)
+        small.append((tokens, residue_count, len(inputs), wrong, margin, fetched))
+small = pd.DataFrame(small, columns=["N", "M up to", "inputs", "wrong", "margin", "fetched"])
 by_length = small.groupby("N").agg(
-    {"M": "max", "inputs": "sum", "wrong": "sum", "margin": "min", "fetched": "max"}
+    {"M up to": "max", "inputs": "sum", "wrong": "sum", "margin": "min", "fetched": "max"}
 )
-display(
-    by_length.rename(columns={"M": "M up to"})
-    .style.format({"margin": "{:.3f}", "fetched": "{:.1e}", "inputs": "{:,}"})
-    .set_caption(
-        "All inputs, in both float types: wrong labels, least distance from ½, largest error fetched"
-    )
+figures.table(
+    by_length,
+    {"margin": "{:.3f}", "fetched": "{:.1e}", "inputs": "{:,}"},
+    "All inputs, in both float types: wrong labels, least distance from ½, largest error fetched",
 )
 
 # %% [markdown]
@@ -339,39 +314,20 @@ for tokens in progress(token_grid, "large inputs"):
         task = Match3Bigram(tokens, residue_count)
         count = max(1, num_inputs // 2)
         inputs = torch.cat([task.sample(count, generator=generator), near_miss_inputs(task, count)])
-        labels, truth = (match3_bigram_transformer(task)(inputs) > 0.5, task.target(inputs))
-        large.append(
-            {
-                "N": tokens,
-                "M": residue_count,
-                "labels": truth.numel(),
-                "share of ones": truth.double().mean().item(),
-                "wrong": int((labels != truth).sum()),
-            }
-        )
-large = pd.DataFrame(large)
-display(
-    large.style.hide()
-    .format({"share of ones": "{:.2f}", "labels": "{:,}"})
-    .set_caption("Large inputs in float32")
-)
+        found, ones = grade(match3_bigram_transformer(task), task, inputs), task.target(inputs)
+        share = ones.double().mean().item()
+        large.append((tokens, residue_count, found.num_labels, share, found.wrong))
+large = pd.DataFrame(large, columns=["N", "M", "labels", "share of ones", "wrong"])
+formats = {"share of ones": "{:.2f}", "labels": "{:,}"}
+figures.table(large, formats, "Large inputs in float32", index=False)
 crippled_task = Match3Bigram(4, 5)
 crippled = match3_bigram_transformer(crippled_task)
 crippled.transformer.layers[1].heads[0].query[:, 2] = 0
-crippled_inputs = crippled_task.all_inputs()
-wrong_without_blank = int(
-    ((crippled(crippled_inputs) > 0.5) != crippled_task.target(crippled_inputs)).sum()
-)
-sizes = [match3_bigram_transformer(Match3Bigram(n, m)) for n, m in ((1, 2), (30, 9), (5000, 5000))]
-widest = [
-    max(
-        matrix.shape[1]
-        for layer in built.transformer.layers
-        for head in layer.heads
-        for matrix in (head.query, head.key, head.value)
-    )
-    for built in sizes
-]
+wrong_without_blank = grade(crippled, crippled_task).wrong
+widest = []  # columns of queries, keys and values, the most of each transformer
+for size in ((1, 2), (30, 9), (5000, 5000)):
+    matrices = match3_bigram_transformer(Match3Bigram(*size)).transformer.parameters()
+    widest.append(max(matrix.shape[1] for matrix in matrices))
 
 # %% [markdown]
 # ### One layer: the reduction and the channel
@@ -390,30 +346,22 @@ for bits in range(1, reduction_bits + 1):
     strings, reduction = Disjointness(bits), BigramReduction(bits)
     pairs = all_pairs(strings)
     labels = reduction.problem.target(reduction.inputs(*pairs))[:, 0]
-    reduction_rows.append(
-        {
-            "n": bits,
-            "N": reduction.problem.num_tokens,
-            "pairs": len(labels),
-            "wrong": int((labels != strings.target(pairs)).sum()),
-            "different rows": len(labels.view(2**bits, 2**bits).unique(dim=0)),
-        }
-    )
-reduction_rows = pd.DataFrame(reduction_rows)
-display(
-    reduction_rows.style.hide()
-    .format({"pairs": "{:,}"})
-    .set_caption("Disjointness as the first label of Match3Bigram, M = 4")
-)
+    found = grade_outputs(labels, strings.target(pairs))
+    different = len(labels.view(2**bits, 2**bits).unique(dim=0))
+    size = bits, reduction.problem.num_tokens
+    reduction_rows.append((*size, found.num_labels, found.wrong, different))
+columns = ["n", "N", "pairs", "wrong", "different rows"]
+reduction_rows = pd.DataFrame(reduction_rows, columns=columns)
+caption = "Disjointness as the first label of Match3Bigram, M = 4"
+figures.table(reduction_rows, {"pairs": "{:,}"}, caption, index=False)
 
 # %%
 channel = []
 for bits in progress(range(1, channel_bits + 1), "conversations"):
     reduction, strings = BigramReduction(bits), Disjointness(bits).strings()
     layers = {"slots": slot_row(bits)}
-    size = reduction.problem.num_tokens
     for heads, value_dim in ((1, 1), (2, 3), (4, 2)):
-        shape = (heads, size, reduction.problem.modulus)
+        shape = (heads, reduction.problem.num_tokens, reduction.problem.modulus)
         layers[f"random, H = {heads}, d' = {value_dim}"] = FirstRow(
             3 * torch.randn(shape, generator=generator, dtype=torch.float64),
             torch.randn(*shape, value_dim, generator=generator, dtype=torch.float64),
@@ -421,27 +369,17 @@ for bits in progress(range(1, channel_bits + 1), "conversations"):
         )
     for name, row in layers.items():
         tally = run_first_row(row, reduction, strings)
-        answers = read_slots(reduction, tally.outputs.flatten(0, 1)) if name == "slots" else None
-        channel.append(
-            {
-                "layer": name,
-                "n": bits,
-                "bits sent": tally.num_bits,
-                "of the formula": row.num_bits,
-                "error / η": tally.worst_error / float(row.slack),
-                "wrong": None
-                if answers is None
-                else int((answers != tally.labels.flatten()).sum()),
-            }
-        )
-channel = pd.DataFrame(channel)
+        error, wrong = tally.worst_error / float(row.slack), None
+        if name == "slots":
+            answers = read_slots(reduction, tally.outputs.flatten(0, 1))
+            wrong = grade_outputs(answers, tally.labels.flatten()).wrong
+        channel.append((name, bits, tally.num_bits, row.num_bits, error, wrong))
+columns = ["layer", "n", "bits sent", "of the formula", "error / η", "wrong"]
+channel = pd.DataFrame(channel, columns=columns)
 slots = channel[channel["layer"] == "slots"]
-display(
-    channel[channel["n"] == channel_bits]
-    .style.hide()
-    .format({"error / η": "{:.2f}", "wrong": "{:.0f}"}, na_rep="–")
-    .set_caption(f"One layer through the channel, all 4^n pairs, n = {channel_bits}")
-)
+shown = channel[channel["n"] == channel_bits]
+caption = f"One layer through the channel, all 4^n pairs, n = {channel_bits}"
+figures.table(shown, {"error / η": "{:.2f}", "wrong": "{:.0f}"}, caption, index=False)
 
 # %% [markdown]
 # ## Checks
@@ -451,7 +389,7 @@ display(
 claim("bigram.small-inputs", int(small["wrong"].sum()), "==", 0, source="P~",
     statement=f"Wrong labels of the two layers on all {int(small['inputs'].sum()):,} inputs with M^N ≤ "
     f"{largest_inputs:,}, N ≤ 8, M ≤ 12, in float32 and float64.")
-claim("bigram.margin", small["margin"].min(), ">=", 1 / (1 + math.exp(-MARGIN)) - 0.5, tolerance=1e-12,
+claim("bigram.margin", small["margin"].min(), ">=", expit(MARGIN) - 0.5, tolerance=1e-12,
     note="rounding of float64",
     statement="Least distance of an output from 1/2 on these inputs, against σ(g) − 1/2.")
 claim("bigram.fetched", small["fetched"].max(), "<=", Fraction(1, 7), note="the proof's bound",

@@ -122,12 +122,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
-from IPython.display import Markdown, display
 
 from attention_limits import figures
 from attention_limits.companion.claims import claim, observed
-from attention_limits.constructions.match3_variants import local_bits, match3_local_unit
+from attention_limits.constructions.match3_variants import local_bits, match3_local_unit, reach
 from attention_limits.fixed_point import FixedPoint
+from attention_limits.problems.grading import grade, grade_outputs
 from attention_limits.problems.matching import Match3Local
 from attention_limits.runtime import progress
 
@@ -138,9 +138,9 @@ generator = torch.Generator().manual_seed(seed)
 
 def residue_error(unit, averages, inputs):
     """The most by which a residue of a window is missed, before it is rounded to an integer."""
-    reach = min(unit.problem.window, unit.problem.num_tokens - 1)
-    padded = torch.nn.functional.pad(inputs.double(), (reach, reach), value=torch.nan)
-    exact = padded.unfold(1, 2 * reach + 1, 1)
+    most = reach(unit.problem)
+    padded = torch.nn.functional.pad(inputs.double(), (most, most), value=torch.nan)
+    exact = padded.unfold(1, 2 * most + 1, 1)
     return (unit.window_residues(averages) - exact).abs().nan_to_num().max().item()
 
 
@@ -148,18 +148,14 @@ def residue_error(unit, averages, inputs):
 problem = Match3Local(num_tokens, modulus, window)
 unit = match3_local_unit(problem).double()
 inputs = problem.sample(num_inputs, generator=generator)
-averages, attention = unit.attend(inputs)
-truth = problem.target(inputs)
-display(
-    Markdown(
-        f"With $N={num_tokens}$, $M={modulus}$, $K={window}$ the unit has $P={unit.value_slots}$ slots, "
-        f"$m={unit.embed_dim}$ and "
-        f"$c={unit.scale:.4g}$. On {num_inputs} random inputs it mislabels "
-        f"{int(((unit(inputs) > 0.5) != truth).sum())} of "
-        f"{truth.numel():,} tokens, of which {truth.double().mean().item():.0%} have the answer 1; the residues that "
-        "it reads are off by at most "
-        f"{residue_error(unit, averages, inputs):.3f} before they are rounded."
-    )
+truth, found = problem.target(inputs), grade(unit, problem, inputs)
+error = residue_error(unit, unit.attend(inputs).output, inputs)
+figures.prose(
+    f"With $N={num_tokens}$, $M={modulus}$, $K={window}$ the unit has $P={unit.value_slots}$ "
+    f"slots, $m={unit.embed_dim}$ and $c={unit.scale:.4g}$. On {num_inputs} random inputs it "
+    f"mislabels {found.wrong} of {found.num_labels:,} tokens, of which "
+    f"{truth.double().mean().item():.0%} have the answer 1; the residues that it reads are off by "
+    f"at most {error:.3f} before they are rounded."
 )
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-local-parabola", "caption": "A query is a tangent. Left: keys on the parabola, here with K = 2 and P = 5 slots, one colour a slot; the tangent at i touches key i, and the gap between key j and the tangent is (j − i)². The shaded strip is the window: five keys of different colours. Right: the weights that follow, on a logarithmic scale; a slot-mate has less weight than the window's token by at least the factor 8M + 1, M = 10."}, "image": {"alt": "Left: points on a parabola in five repeating colours with a tangent line at the middle one; a shaded strip holds five neighbouring points, each of another colour. Right: attention weights of the same keys, an upside-down parabola on a logarithmic scale, falling away from the middle on both sides."}}
@@ -192,9 +188,8 @@ plt.show()
 
 # %%
 def columns(unit):
-    """m as it was built: the columns of the widest matrix."""
-    attention = unit.attention
-    return max(matrix.shape[1] for matrix in (attention.query, attention.key, attention.value))
+    """m as it was built: the columns of the widest matrix, of queries, keys and values."""
+    return max(matrix.shape[1] for matrix in unit.parameters())
 
 
 small = []
@@ -202,35 +197,22 @@ for tokens in range(1, 8):
     for residue_count in range(2, 8):
         if residue_count**tokens > largest_inputs:
             break
-        for reach in (0, 1, 2, 3, 9):
-            task = Match3Local(tokens, residue_count, reach)
-            every, inside = task.all_inputs(), min(reach, tokens - 1)
-            expected = task.target(every)
-            for slots in {2 * inside + 1, 2 * inside + 2, 4 * inside + 1}:
+        for K in (0, 1, 2, 3, 9):
+            task = Match3Local(tokens, residue_count, K)
+            every, most = task.all_inputs(), reach(task)
+            for slots in {2 * most + 1, 2 * most + 2, 4 * most + 1}:
                 tried = match3_local_unit(task, value_slots=slots)
-                wrong = int(((tried(every) > 0.5) != expected).sum())
-                wrong += int(((tried.double()(every) > 0.5) != expected).sum())
-                small.append(
-                    {
-                        "K": reach,
-                        "N": tokens,
-                        "P": slots,
-                        "m": columns(tried),
-                        "inputs": len(every),
-                        "longer than the sequence": reach >= tokens,
-                        "wrong": wrong,
-                        "error": residue_error(tried, tried.attend(every).output, every),
-                    }
-                )
-small = pd.DataFrame(small)
-display(
-    small.groupby("K")
-    .agg({"N": "max", "P": "max", "inputs": "sum", "wrong": "sum", "error": "max"})
-    .rename(columns={"N": "N up to", "P": "P up to", "error": "largest error read"})
-    .style.format({"inputs": "{:,}", "largest error read": "{:.3f}"})
-    .set_caption(
-        "All inputs at small sizes: wrong labels, and the error of residues before rounding"
-    )
+                wrong = grade(tried, task, every).wrong + grade(tried.double(), task, every).wrong
+                error = residue_error(tried, tried.attend(every).output, every)
+                small.append((K, tokens, slots, columns(tried), len(every), wrong, error))
+small = pd.DataFrame(small, columns=["K", "N", "P", "m", "inputs", "wrong", "error"])
+shown = small.groupby("K").agg(
+    {"N": "max", "P": "max", "inputs": "sum", "wrong": "sum", "error": "max"}
+)
+figures.table(
+    shown.rename(columns={"N": "N up to", "P": "P up to", "error": "largest error read"}),
+    {"inputs": "{:,}", "largest error read": "{:.3f}"},
+    "All inputs at small sizes: wrong labels, and the error of residues before rounding",
 )
 
 # %% [markdown]
@@ -245,49 +227,31 @@ trade = []
 for slots in progress(slot_grid, "slots"):
     tried = match3_local_unit(problem, value_slots=slots).double()
     integer, fraction = local_bits(problem, slots)
-    row = {
-        "P": slots,
-        "m": columns(tried),
-        "c": tried.scale,
-        "f": fraction,
-        "bits": integer + fraction,
-    }
-    if integer + fraction <= 52:
+    bits, wrong, error = integer + fraction, None, None
+    if bits <= 52:
         rounded = FixedPoint(integer, fraction).round(tried.attend(inputs).output)
-        row["wrong"] = int(((tried.decide(rounded) > 0.5) != truth).sum())
-        row["error read"] = residue_error(tried, rounded, inputs)
-    trade.append(row)
-trade = pd.DataFrame(trade)
-display(
-    trade.style.hide()
-    .format({"c": "{:.4f}", "wrong": "{:.0f}", "error read": "{:.3f}"}, na_rep="–")
-    .set_caption(f"Slots against bits of an average, N = {num_tokens}, M = {modulus}, K = {window}")
-)
+        wrong = grade_outputs(tried.decide(rounded), truth).wrong
+        error = residue_error(tried, rounded, inputs)
+    trade.append((slots, columns(tried), tried.scale, fraction, bits, wrong, error))
+trade = pd.DataFrame(trade, columns=["P", "m", "c", "f", "bits", "wrong", "error read"])
+formats = {"c": "{:.4f}", "wrong": "{:.0f}", "error read": "{:.3f}"}
+caption = f"Slots against bits of an average, N = {num_tokens}, M = {modulus}, K = {window}"
+figures.table(trade, formats, caption, index=False)
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-local-bits", "caption": "Bits of an average that are enough, against the number of slots. To the left of 2K + 1 a window doesn't fit; the curve falls steeply and is flat from about 3K on. For comparison, the vertical dashed line stands at K log₂ N, the growth of the paper's dimension with its constant taken as 1."}, "image": {"alt": "A curve of bits against slots that starts high at two K plus one, falls to less than half within a few slots and levels off a little above log two of M. A dashed vertical line far to the right marks K log N."}}
 fig, axes = plt.subplots(figsize=(7.2, 3.6))
 axes.plot(trade["P"], trade["bits"], "o-", color=figures.BLUE, label="parabola keys, $m=P$")
 axes.axvspan(2 * window - 4, 2 * window + 0.5, color=figures.GREY, alpha=0.13, linewidth=0)
-axes.annotate(
-    "$P<2K+1$",
-    (2 * window - 3.8, trade["bits"].max()),
-    color=figures.GREY,
-    fontsize="small",
-    va="top",
-    rotation=90,
-)
-axes.axhline(math.log2(modulus), color=figures.GREEN, linewidth=1, linestyle=":")
-axes.annotate(
-    r"$\log_2M$", (max(slot_grid), math.log2(modulus)), color=figures.GREEN, va="bottom", ha="right"
-)
+top, small_print = trade["bits"].max(), {"color": figures.GREY, "fontsize": "small"}
+axes.annotate("$P<2K+1$", (2 * window - 3.8, top), va="top", rotation=90, **small_print)
+least, right_end = math.log2(modulus), max(slot_grid)
+axes.axhline(least, color=figures.GREEN, linewidth=1, linestyle=":")
+axes.annotate(r"$\log_2M$", (right_end, least), color=figures.GREEN, va="bottom", ha="right")
 growth = window * math.log2(num_tokens)
 axes.axvline(growth, color=figures.ORANGE, linestyle="--", linewidth=1.2)
-axes.annotate(
-    r"$K\log_2N$ ", (growth, trade["bits"].max()), color=figures.ORANGE, ha="right", va="top"
-)
-axes.set(
-    xlabel="slots $P$", ylabel="bits of an average", ylim=(0, None), xlim=(2 * window - 4, None)
-)
+axes.annotate(r"$K\log_2N$ ", (growth, top), color=figures.ORANGE, ha="right", va="top")
+axes.set(xlabel="slots $P$", xlim=(2 * window - 4, None))
+axes.set(ylabel="bits of an average", ylim=(0, None))
 axes.legend(loc="upper center")
 plt.show()
 
@@ -303,21 +267,11 @@ for tokens in progress(token_grid, "lengths"):
     task = Match3Local(tokens, modulus, window)
     tried = match3_local_unit(task)
     sample = task.sample(num_inputs, generator=generator)
-    lengths.append(
-        {
-            "N": tokens,
-            "m": columns(tried),
-            "bits": sum(local_bits(task, tried.value_slots)),
-            "K log₂ N": window * math.log2(tokens),
-            "wrong": int(((tried(sample) > 0.5) != task.target(sample)).sum()),
-        }
-    )
-lengths = pd.DataFrame(lengths)
-display(
-    lengths.style.hide()
-    .format({"K log₂ N": "{:.0f}"})
-    .set_caption(f"Growing lengths, K = {window}, M = {modulus}, float32")
-)
+    bits, wrong = sum(local_bits(task, tried.value_slots)), grade(tried, task, sample).wrong
+    lengths.append((tokens, columns(tried), bits, window * math.log2(tokens), wrong))
+lengths = pd.DataFrame(lengths, columns=["N", "m", "bits", "K log₂ N", "wrong"])
+caption = f"Growing lengths, K = {window}, M = {modulus}, float32"
+figures.table(lengths, {"K log₂ N": "{:.0f}"}, caption, index=False)
 
 accepted = 0
 for slots in range(1, 2 * window + 1):
@@ -332,23 +286,18 @@ sample = break_task.sample(num_inputs, generator=generator)
 coarse = match3_local_unit(break_task, value_slots=9).double()
 integer, fraction = local_bits(break_task, 9)
 rounded = FixedPoint(integer, fraction - 6).round(coarse.attend(sample).output)
-wrong_when_coarse = int(((coarse.decide(rounded) > 0.5) != break_task.target(sample)).sum())
+wrong_when_coarse = grade_outputs(coarse.decide(rounded), break_task.target(sample)).wrong
 flat = match3_local_unit(break_task, value_slots=9).double()
 flat.scale /= 8  # the bell of more slots, on nine
-wrong_when_flat = int(((flat(sample) > 0.5) != break_task.target(sample)).sum())
+wrong_when_flat = grade(flat, break_task, sample).wrong
 
 # The bound of the proof, with the bit that ⌈log₂ M⌉ rounds up, and c rounded up by a factor of at most 17/16.
 bits_excess = max(
-    sum(local_bits(Match3Local(tokens, residue_count, reach), 4 * reach))
-    - (
-        math.log2(residue_count)
-        + 3
-        + math.log2(1 + 3 * reach)
-        + 17 / 16 / 8 * math.log2(8 * residue_count + 1)
-    )
-    for tokens in (100, 10_000)
-    for residue_count in (2, 209, 10**6)
-    for reach in (1, 2, 8, 64)
+    sum(local_bits(Match3Local(N, M, K), 4 * K))
+    - (math.log2(M) + 3 + math.log2(1 + 3 * K) + 17 / 16 / 8 * math.log2(8 * M + 1))
+    for N in (100, 10_000)
+    for M in (2, 209, 10**6)
+    for K in (1, 2, 8, 64)
 )
 
 # %% [markdown]
@@ -371,17 +320,13 @@ bits_excess = max(
 # %%
 steps, middle_steps = [], []
 for slots in slot_grid:
-    rows = match3_local_unit(problem, value_slots=slots).double()
-    row_weights = rows.attend(inputs[:1]).attention[0]
-    mean_position = row_weights @ torch.arange(num_tokens, dtype=torch.float64)
-    step = mean_position.diff()
+    weights = match3_local_unit(problem, value_slots=slots).double().attend(inputs[:1]).attention[0]
+    step = (weights @ torch.arange(num_tokens, dtype=torch.float64)).diff()
     steps.append(step.min().item())
     middle_steps.append((step[num_tokens // 2 - 1] - 1).abs().item())
-display(
-    Markdown(
-        f"The least step of the averaged position, over all $i$ and all $P$ in the table: {min(steps):.2f}; "
-        f"in the middle of the sequence it is 1, up to {max(middle_steps):.0e}."
-    )
+figures.prose(
+    "The least step of the averaged position, over all $i$ and all $P$ in the table: "
+    f"{min(steps):.2f}; in the middle of the sequence it is 1, up to {max(middle_steps):.0e}."
 )
 
 # %% [markdown]
@@ -392,7 +337,7 @@ display(
 claim("local.small-inputs", int(small["wrong"].sum()), "==", 0,
     statement=f"Wrong labels over all inputs with M^N ≤ {largest_inputs:,}, N ≤ 7, M ≤ 7, K from 0 to 9 and three "
     f"numbers of slots: {int(small['inputs'].sum()):,} runs in float32 and as many in float64.")
-claim("local.long-windows", int(small.loc[small["longer than the sequence"], "wrong"].sum()), "==", 0,
+claim("local.long-windows", int(small.loc[small["K"] >= small["N"], "wrong"].sum()), "==", 0,
     statement="Of these, wrong labels where the window is longer than the sequence.")
 claim("local.residues", small["error"].max(), "<", 0.25, tolerance=1e-9, note="rounding of float64",
     statement="Largest error of a residue that was read off the exact averages, on all small inputs.")

@@ -134,7 +134,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
-from IPython.display import Markdown, display
+from IPython.display import display
+from scipy.special import expit
 
 from attention_limits import figures
 from attention_limits.companion.claims import claim, observed
@@ -148,6 +149,7 @@ from attention_limits.constructions.matching import (
     match2_unit,
 )
 from attention_limits.fixed_point import FixedPoint, SaturationError
+from attention_limits.problems.grading import grade
 from attention_limits.problems.matching import Match2, Match2Others
 
 figures.use_style()
@@ -155,38 +157,18 @@ figures.use_style()
 torch.set_num_threads(1)
 generator = torch.Generator().manual_seed(seed)  # small exact checks: all on the CPU
 
-
-def sigmoid(log_odds):
-    """σ."""
-    return 1 / (1 + math.exp(-log_odds))
-
-
-def wrong_labels(unit, inputs):
-    """How many labels are wrong, and the least probability of the right side."""
-    output, target = unit(inputs).double(), unit.problem.target(inputs)
-    right = torch.where(target, output, 1 - output)
-    return int(((output > 0.5) != target).sum()), right.min().item()
-
-
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-circle", "caption": "Left: the residues on the circle. The token x looks for its mirror image −x; the next residues on either side are the nearest misses. Right: the scores of all residues. The blank's score lies between a partner and the nearest misses; the more tokens there are, the closer to the partner, since many misses may stand against one."}, "image": {"alt": "Left: points on a circle, one for each residue. An arrow leads from the point of x across the horizontal axis to its mirror image minus x, which is filled; its two neighbours are marked as nearest misses. Right: scores fall on both sides of the residue minus x like a cosine. A horizontal line, the blank's score, lies between the top point and its neighbours."}}
 shown_token, shown_margin, shown_tokens = 2, 2.0, 4
 shown_unit = match2_unit(Match2(shown_tokens, modulus), margin=shown_margin)
 angle = 2 * np.pi * np.arange(modulus) / modulus
 wanted = -shown_token % modulus
 misses = [(wanted - 1) % modulus, (wanted + 1) % modulus]
+colors = {shown_token: figures.BLUE, **dict.fromkeys(misses, figures.ORANGE), wanted: figures.GREEN}
 fig, (circle, scores) = plt.subplots(1, 2, figsize=(8, 3.7), width_ratios=[1, 1.15])
 circle.add_patch(plt.Circle((0, 0), 1, fill=False, color="#c8c8c8"))
 circle.axhline(0, color="#c8c8c8", linewidth=1, linestyle=":")
 for residue, a in enumerate(angle):
-    color = (
-        figures.GREEN
-        if residue == wanted
-        else figures.ORANGE
-        if residue in misses
-        else figures.BLUE
-        if residue == shown_token
-        else "#b0b0b0"
-    )
+    color = colors.get(residue, "#b0b0b0")
     circle.plot(np.cos(a), np.sin(a), "o", color=color, markersize=9)
     circle.annotate(
         str(residue), (1.2 * np.cos(a), 1.2 * np.sin(a)), ha="center", va="center", fontsize=9
@@ -238,31 +220,20 @@ for tokens in range(1, exhaustive_tokens + 1):
         problem = Match2(tokens, size)
         inputs = problem.all_inputs()
         oracle_misses += int((problem.target(inputs) != problem.brute_force(inputs)).sum())
-        for name, build in kinds.items():
-            unit = build(problem, margin=1.0).double()
-            wrong, least = wrong_labels(unit, inputs)
-            single, _ = wrong_labels(build(problem, margin=1.0), inputs)
+        units = {name: build(problem, margin=1.0) for name, build in kinds.items()}
+        units["j ≠ i"] = match2_others_unit(Match2Others(tokens, size))
+        for name, unit in units.items():
+            single = grade(unit, unit.problem, inputs)
+            found = grade(unit.double(), unit.problem, inputs)
             # The residual unit promises what was asked for, the others what c gives.
-            promised = sigmoid(1.0 if "residual" in name else unit.margin)
-            small.append((name, tokens, size, inputs.numel(), wrong, single, least - promised))
-        others = Match2Others(tokens, size)
-        unit = match2_others_unit(others).double()
-        wrong, least = wrong_labels(unit, inputs)
-        single, _ = wrong_labels(match2_others_unit(others), inputs)
-        small.append(("j ≠ i", tokens, size, inputs.numel(), wrong, single, least - 0.5))
-small = pd.DataFrame(small, columns=["unit", "N", "M", "labels", "float64", "float32", "spare"])
-table = small.groupby("unit", sort=False).agg(
-    {"labels": "sum", "float64": "sum", "float32": "sum", "spare": "min"}
-)
-display(
-    table.rename(
-        columns={
-            "float64": "wrong, float64",
-            "float32": "wrong, float32",
-            "spare": "least right side − promise",
-        }
-    ).style.format({"labels": "{:,}", "least right side − promise": "{:.1e}"})
-)
+            promise = 0.5 if name == "j ≠ i" else expit(1.0 if "residual" in name else unit.margin)
+            wrong = found.wrong, single.wrong
+            small.append((name, found.num_labels, *wrong, found.right_side - promise))
+spare = "least right side − promise"
+columns = ["unit", "labels", "wrong, float64", "wrong, float32", spare]
+small = pd.DataFrame(small, columns=columns).groupby("unit", sort=False)
+table = small.sum().assign(**{spare: small[spare].min()})
+figures.table(table, {"labels": "{:,}", spare: "{:.1e}"})
 
 # %% [markdown]
 # The promise is $\sigma(g)$, and $\tfrac12$ for the last unit. A zero, up to rounding, says that the bound is attained.
@@ -288,7 +259,7 @@ def beyond_limit(build, size, dtype):
     """Wrong labels on hard sequences with the refusal switched off."""
     unit = build(Match2(num_tokens, size)).to(dtype)
     unit.check_precision = lambda: None
-    return wrong_labels(unit, hard_sequences(num_tokens, size, num_inputs))[0]
+    return grade(unit, unit.problem, hard_sequences(num_tokens, size, num_inputs)).wrong
 
 
 limits = {
@@ -315,19 +286,15 @@ display(
 refused = 0
 for (name, dtype), limit in limits.items():
     try:
-        kinds[name](Match2(num_tokens, limit + 1)).to(dtype)(
-            torch.zeros(1, num_tokens, dtype=torch.int64)
-        )
+        unit = kinds[name](Match2(num_tokens, limit + 1)).to(dtype)
+        unit(torch.zeros(1, num_tokens, dtype=torch.int64))
     except PrecisionError:
         refused += 1
-cancelled = 1 - math.cos(2 * math.pi / 10**9)
-display(
-    Markdown(
-        "Nothing fails at or below the limit. For $M=10^9$ the difference $1-\\cos\\theta$ in float64 is "
-        f"{cancelled:g}, while $2\\sin^2(\\pi/M)$ is "
-        f"{gap(10**9):.3g}. In float32 it would be lost from about "
-        f"$M\\approx2\\pi/\\sqrt{{u}}={2 * math.pi / math.sqrt(2**-24):,.0f}$ on."
-    )
+figures.prose(
+    "Nothing fails at or below the limit. For $M=10^9$ the difference $1-\\cos\\theta$ in float64 is "
+    f"{1 - math.cos(2 * math.pi / 10**9):g}, while $2\\sin^2(\\pi/M)$ is {gap(10**9):.3g}. In "
+    "float32 it would be lost from about "
+    f"$M\\approx2\\pi/\\sqrt{{u}}={2 * math.pi / math.sqrt(2**-24):,.0f}$ on."
 )
 
 # %% [markdown]
@@ -375,7 +342,7 @@ def right_with(form, size):
             inputs[:, 1:2] = -base % size
         blocks.append(inputs)
     try:
-        return wrong_labels(unit, torch.cat(blocks))[0] == 0
+        return grade(unit, unit.problem, torch.cat(blocks)).wrong == 0
     except SaturationError:
         return False
 
@@ -399,25 +366,18 @@ intercept = (bits["proved"] - 2 * bits["log2 M"]).max()
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-match2-bits", "caption": "Bits of a number in fixed point: proved to be enough, and fewest found without a wrong label. The dotted line has slope 2."}, "image": {"alt": "Bits against the base-two logarithm of M. Both curves rise in steps along a dotted line of slope two; the measured one lies a few bits below the proved one."}}
 fig, axes = plt.subplots()
 axes.plot(bits["log2 M"], bits["proved"], "o-", color=figures.BLUE, label="proved to be enough")
-axes.plot(
-    bits["log2 M"],
-    bits["measured"],
-    "s-",
-    color=figures.ORANGE,
-    label="fewest without a wrong label",
-)
+label = "fewest without a wrong label"
+axes.plot(bits["log2 M"], bits["measured"], "s-", color=figures.ORANGE, label=label)
 axes.plot(bits["log2 M"], 2 * bits["log2 M"] + intercept, ":", color=figures.GREY, label="slope 2")
 axes.set(xlabel="$\\log_2M$", ylabel="bits $p$", ylim=(0, None))
 axes.legend()
 plt.show()
 
 # %%
-display(
-    Markdown(
-        f"The slopes are {slopes['proved']:.2f} (proved) and {slopes['measured']:.2f} (measured): two bits for each "
-        "bit of $M$, as "
-        f"$c\\approx M^2$. The proved formats have at most $2\\log_2M+{intercept:.0f}$ bits at $N={bit_tokens}$."
-    )
+figures.prose(
+    f"The slopes are {slopes['proved']:.2f} (proved) and {slopes['measured']:.2f} (measured): two bits "
+    "for each bit of $M$, as $c\\approx M^2$. The proved formats have at most "
+    f"$2\\log_2M+{intercept:.0f}$ bits at $N={bit_tokens}$."
 )
 
 # %% [markdown]
@@ -540,12 +500,9 @@ attained = pd.DataFrame(attained, columns=["g", "no partner", "one partner"])
 # Every score of the blank, on a grid: the worse of the two right sides.
 odds = np.exp(np.linspace(-3, 3, 6001))
 best_of_all = float(np.minimum(1 / (1 + odds), 2 * odds / (1 + 2 * odds)).max())
-display(
-    attained.style.format("{:.4f}", subset=["no partner", "one partner"])
-    .format("{:g}", subset=["g"])
-    .hide(axis="index")
-    .set_caption("Probability of the right side where 2x ≡ 0, whatever g")
-)
+formats = {"g": "{:g}", "no partner": "{:.4f}", "one partner": "{:.4f}"}
+caption = "Probability of the right side where 2x ≡ 0, whatever g"
+figures.table(attained, formats, caption, index=False)
 
 # %% [markdown]
 # ### Sabotage
@@ -559,17 +516,11 @@ broken = {}
 unit = match2_unit(problem).double()
 honest = unit.queries
 unit.queries = lambda x: honest(x) * torch.tensor([1.0, -1.0, 1.0])
-broken["sign of the sine"] = wrong_labels(unit, inputs)[0]
+broken["sign of the sine"] = grade(unit, problem, inputs).wrong
 unit.queries = lambda x: honest(x) * torch.tensor([1.0, 1.0, 0.0])
-broken["blank at score 0"] = wrong_labels(unit, inputs)[0]
-display(
-    Markdown(
-        "Wrong labels, of "
-        f"{inputs.numel():,}: "
-        + ", ".join(f"{name}: {count:,}" for name, count in broken.items())
-        + "."
-    )
-)
+broken["blank at score 0"] = grade(unit, problem, inputs).wrong
+counts = ", ".join(f"{name}: {count:,}" for name, count in broken.items())
+figures.prose(f"Wrong labels, of {inputs.numel():,}: {counts}.")
 
 # %% [markdown]
 # ## Checks
@@ -579,7 +530,7 @@ display(
 # fmt: off
 def wrong_of(name):
     """Wrong labels of one kind of unit on all small inputs, in both float types."""
-    return int(table.loc[name, "float64"] + table.loc[name, "float32"])
+    return int(table.loc[name, ["wrong, float64", "wrong, float32"]].sum())
 
 
 within = runs[runs["factor"] <= 1]
@@ -593,7 +544,7 @@ claim("thm-6.every-input", wrong_of("circle"), "==", 0, source="P",
     f"{exhaustive_modulus}, float32 and float64.")
 claim("thm-6.dimension", rank, "==", 3, source="P",
     statement="Rank of the matrix of scores of all residues modulo 101 with all of them and the blank.")
-claim("thm-6.margin", table.loc["circle", "spare"], ">=", 0.0, tolerance=1e-12, note="float64",
+claim("thm-6.margin", table.loc["circle", spare], ">=", 0.0, tolerance=1e-12, note="float64",
     statement="Least probability of the right side minus σ(g), over the same inputs.")
 tight = match2_unit(Match2(num_tokens, 101), margin=1.5).double()
 tight_output = tight(torch.full((1, num_tokens), 51)).logit()

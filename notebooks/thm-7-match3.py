@@ -216,7 +216,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
-from IPython.display import Markdown, display
 
 from attention_limits import figures
 from attention_limits.bounds.attention_protocol import AttentionProtocol, merge, message_bits_bound
@@ -231,6 +230,7 @@ from attention_limits.companion.claims import claim, observed
 from attention_limits.constructions.match3_layers import LAYERS, OUTPUT_TOLERANCE
 from attention_limits.models.attention import MultiHeadAttention, SelfAttentionUnit
 from attention_limits.problems.disjointness import Disjointness, DisjointnessInputs
+from attention_limits.problems.grading import grade, grade_outputs
 from attention_limits.problems.matching import Match3
 from attention_limits.runtime import progress
 
@@ -272,14 +272,10 @@ for n in range(1, disjointness_bits + 1):
     for size in (2 * n + 2, 2 * n + 3):
         reduction = DisjointnessInMatch3(n, 2 * n + 1, size)
         found = reduction.problem.target(reduction.inputs(*pairs))[:, 0]
-        reduced.append((n, 2 * n + 1, size, len(meets), int((found != meets).sum())))
+        reduced.append((n, 2 * n + 1, size, len(meets), grade_outputs(found, meets).wrong))
 reduced = pd.DataFrame(reduced, columns=["n", "N", "M", "pairs", "wrong"])
-display(
-    reduced[reduced["M"] == reduced["N"] + 1]
-    .set_index("n")
-    .T.style.format("{:,}")
-    .set_caption("Match3's first output against DISJ, all pairs of strings")
-)
+shown = reduced[reduced["M"] == reduced["N"] + 1].set_index("n").T
+figures.table(shown, "{:,}", "Match3's first output against DISJ, all pairs of strings")
 
 # %% [markdown]
 # ### The rows, counted
@@ -295,11 +291,8 @@ rows = pd.DataFrame(
     ],
     columns=["N", "M", "counted", "formula", "bits"],
 )
-display(
-    rows.pivot(index="N", columns="M", values="counted")
-    .style.format("{:,}")
-    .set_caption("Different rows, counted")
-)
+shown = rows.pivot(index="N", columns="M", values="counted")
+figures.table(shown, "{:,}", "Different rows, counted")
 
 # %% [markdown]
 # ### Any layer as a protocol
@@ -320,20 +313,15 @@ def random_case():
     hers, his, dim = pick(1, 30), pick(0, 30), pick(1, 6)
     embed, coordinates, heads = pick(1, 6), pick(1, 6), pick(1, 5)
     scale, error = 10.0 ** pick(-1, 3), 2.0 ** -pick(-2, 12)
-    units = [
-        SelfAttentionUnit(dim, embed, coordinates, generator=generator, dtype=torch.float64)
-        for _ in range(heads)
-    ]
+    drawn, places = {"generator": generator, "dtype": torch.float64}, 1 + hers + his
+    units = [SelfAttentionUnit(dim, embed, coordinates, **drawn) for _ in range(heads)]
     for unit in units:
         unit.query *= scale
     layer = MultiHeadAttention(units)
-    letters = torch.randn(1 + hers + his, 3, dim, generator=generator, dtype=torch.float64)
-    chosen = letters[
-        torch.arange(len(letters)), torch.randint(0, 3, (len(letters),), generator=generator)
-    ]
-    protocol = AttentionProtocol(
-        layer, chosen[0], letters[1 : hers + 1], letters[hers + 1 :], error=error
-    )
+    letters = torch.randn(places, 3, dim, **drawn)
+    chosen = letters[torch.arange(places), torch.randint(0, 3, (places,), generator=generator)]
+    others = letters[1:]
+    protocol = AttentionProtocol(layer, chosen[0], others[:hers], others[hers:], error=error)
     return protocol, chosen, hers, layer(chosen.unsqueeze(0))[0, 0]
 
 
@@ -345,20 +333,16 @@ for _ in progress(range(num_layers), "random layers"):
     parts = [(plan.part(alice), plan.part(torch.cat([bob, chosen[:1]]))) for plan in protocol.heads]
     exact = sum(merge(*pair).mean for pair in parts)
     careless = sum((a.mean + b.mean) / 2 for a, b in parts)  # no log-sum-exp
-    bound = protocol.error_bound
+    bound, spread, error = protocol.error_bound, protocol.spread, protocol.error
     from_sizes = message_bits_bound(
-        len(parts),
-        len(truth),
-        spread=protocol.spread,
-        log_sum_range=protocol.log_sum_range,
-        error=protocol.error,
+        len(parts), len(truth), spread=spread, log_sum_range=protocol.log_sum_range, error=error
     )
     random_layers.append(
         {
             "ratio": ((talk.bob_answer - truth).abs() / bound).max().item(),
             "careless": ((careless - truth).abs() / bound).max().item(),
-            "merge": ((exact - truth).abs() / protocol.spread).max().item(),
-            "over budget": int(not (bound <= protocol.error * (1 + 1e-12)).all()),
+            "merge": ((exact - truth).abs() / spread).max().item(),
+            "over budget": int(not (bound <= error * (1 + 1e-12)).all()),
             "sent": talk.num_bits,
             "announced": protocol.num_bits,
             "from sizes": from_sizes,
@@ -366,24 +350,21 @@ for _ in progress(range(num_layers), "random layers"):
     )
 random_layers = pd.DataFrame(random_layers)
 outside = int((random_layers["careless"] > 1).sum())
-display(
-    Markdown(
-        f"On {num_layers} random layers the error is at most {random_layers['ratio'].max():.2f} of the proved bound. "
-        f"If Bob averages the two means without the log-sum-exps, {outside} of them leave the bound."
-    )
+figures.prose(
+    f"On {num_layers} random layers the error is at most {random_layers['ratio'].max():.2f} of the "
+    "proved bound. If Bob averages the two means without the log-sum-exps, "
+    f"{outside} of them leave the bound."
 )
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-ratio", "caption": "Error over proved bound, for random layers in order of size. With the log-sum-exps all stay below 1; without them most don't."}, "image": {"alt": "Two rising curves on a logarithmic scale. The blue one, the protocol, stays below the dashed line at one. The orange one, merging by plain averages, lies far above it for most layers."}}
 fig, axes = plt.subplots(figsize=(7.2, 3.2))
 order = np.arange(1, num_layers + 1) / num_layers
-for name, label, color in (
-    ("careless", "log-sum-exp omitted", figures.ORANGE),
-    ("ratio", "protocol", figures.BLUE),
-):
-    axes.semilogy(
-        order, random_layers[name].sort_values().clip(lower=1e-4), color=color, label=label
-    )
-axes.axhline(1, color=figures.GREY, linestyle="--", linewidth=1)
+errors = random_layers[["careless", "ratio"]].clip(lower=1e-4)
+axes.semilogy(
+    order, errors["careless"].sort_values(), color=figures.ORANGE, label="log-sum-exp omitted"
+)
+axes.semilogy(order, errors["ratio"].sort_values(), color=figures.BLUE, label="protocol")
+figures.reference_line(axes, 1)
 axes.set(xlabel="share of the random layers", ylabel="error over bound")
 axes.legend(loc="lower right")
 plt.show()
@@ -434,34 +415,21 @@ for name, build in LAYERS.items():
         for M in progress(range(4, modulus + 1), f"{name}, N = {N}"):
             problem = Match3(N, M)
             inputs, layer = problem.all_inputs(), build(problem)
-            truth = problem.target(inputs)
             labels, talks = run_through_channel(layer, inputs)
+            wrong = grade(layer, problem, inputs).wrong
+            wrong_answers = grade_outputs(labels, problem.target(inputs)[:, 0]).wrong
             ones = (inputs[:, 0] == 1).tolist()
-            small.append(
-                {
-                    "layer": name,
-                    "N": N,
-                    "M": M,
-                    "inputs": len(inputs),
-                    "wrong labels": int((layer(inputs) != truth).sum()),
-                    "wrong answers": int((labels != truth[:, 0]).sum()),
-                    "messages": len(
-                        {talk.transcript for talk, one in zip(talks, ones, strict=True) if one}
-                    ),
-                    "rows": num_different_rows(N, M),
-                }
-            )
-small = pd.DataFrame(small)
-display(
-    small[(small["N"] == num_tokens) & (small["M"] == modulus)]
-    .drop(columns=["N", "M"])
-    .set_index("layer")
-    .style.format("{:,}")
-    .set_caption(
-        f"N = {num_tokens}, M = {modulus}: all inputs, all N labels; messages of Alice's when the first token is 1, "
-        "and the rows that they must tell apart"
-    )
+            messages = {talk.transcript for talk, one in zip(talks, ones, strict=True) if one}
+            sizes = name, N, M, len(inputs)
+            small.append((*sizes, wrong, wrong_answers, len(messages), num_different_rows(N, M)))
+columns = ["layer", "N", "M", "inputs", "wrong labels", "wrong answers", "messages", "rows"]
+small = pd.DataFrame(small, columns=columns)
+shown = small[(small["N"] == num_tokens) & (small["M"] == modulus)].drop(columns=["N", "M"])
+caption = (
+    f"N = {num_tokens}, M = {modulus}: all inputs, all N labels; messages of Alice's when the "
+    "first token is 1, and the rows that they must tell apart"
 )
+figures.table(shown.set_index("layer"), "{:,}", caption)
 
 # %% [markdown]
 # ### Bits against $N$
@@ -502,40 +470,25 @@ for N in token_grid:
                 "counted": max(talk.num_bits for talk in talks),
                 "lower bound": one_way_bits(N, M),
                 "product": m * H * (5 * p + 2 * math.ceil(math.log2(H))),
-                "wrong": int((labels != Disjointness(n).target(pairs)).sum()),
+                "wrong": grade_outputs(labels, Disjointness(n).target(pairs)).wrong,
             }
         )
 large = pd.DataFrame(large)
 largest = large[large["N"] == max(token_grid)]
-display(
-    largest.drop(columns=["N", "counted"])
-    .set_index("layer")
-    .rename(columns={"product": "mH(5p + 2⌈log₂H⌉)"})
-    .style.format("{:,}")
-    .set_caption(f"N = {max(token_grid)}, M = {max(token_grid) + 1}")
-)
+shown = largest.drop(columns=["N", "counted"]).set_index("layer")
+shown = shown.rename(columns={"product": "mH(5p + 2⌈log₂H⌉)"})
+figures.table(shown, "{:,}", f"N = {max(token_grid)}, M = {max(token_grid) + 1}")
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-match3-bits", "caption": "Bits that cross, for the four layers, and the least possible for one message. M = N + 1. The dashed line is disjointness alone."}, "image": {"alt": "Log-log chart of bits against the number of tokens. Four rising curves of layers lie above a solid black curve, the exact one-way complexity, which is a little above the dashed line of disjointness. At many tokens slots and histogram cost most."}}
 fig, axes = plt.subplots(figsize=(7.2, 4))
-styles = zip(
-    LAYERS, "osD^", (figures.BLUE, figures.ORANGE, figures.GREEN, figures.PINK), strict=True
-)
-for name, marker, color in styles:
+colors = figures.BLUE, figures.ORANGE, figures.GREEN, figures.PINK
+for name, marker, color in zip(LAYERS, "osD^", colors, strict=True):
     chosen = large[large["layer"] == name]
     axes.loglog(chosen["N"], chosen["bits"], marker=marker, markersize=5, color=color, label=name)
-axes.loglog(
-    token_grid,
-    [one_way_bits(N, N + 1) for N in token_grid],
-    color="black",
-    label="least, one message",
-)
-axes.loglog(
-    token_grid,
-    [(N - 1) // 2 for N in token_grid],
-    color=figures.GREY,
-    linestyle="--",
-    label="disjointness",
-)
+least = [one_way_bits(N, N + 1) for N in token_grid]
+axes.loglog(token_grid, least, color="black", label="least, one message")
+strings = [(N - 1) // 2 for N in token_grid]
+axes.loglog(token_grid, strings, color=figures.GREY, linestyle="--", label="disjointness")
 axes.set(xlabel="tokens $N$", ylabel="bits", xticks=token_grid, xticklabels=token_grid)
 axes.minorticks_off()
 axes.legend(loc="center left", bbox_to_anchor=(1.02, 0.5))
@@ -543,12 +496,9 @@ plt.show()
 
 # %%
 cheapest = largest.loc[largest["bits"].idxmin()]
-display(
-    Markdown(
-        f"At $N={cheapest['N']}$ the cheapest, *{cheapest['layer']}*, sends {cheapest['bits']} bits; the least "
-        "possible is "
-        f"{cheapest['lower bound']}."
-    )
+figures.prose(
+    f"At $N={cheapest['N']}$ the cheapest, *{cheapest['layer']}*, sends {cheapest['bits']} bits; "
+    f"the least possible is {cheapest['lower bound']}."
 )
 
 # %% [markdown]
@@ -575,8 +525,6 @@ display(
 
 # %%
 problem = Match3(3, 5)
-inputs = problem.all_inputs()
-truth = problem.target(inputs)
 broken = {}
 for name, build in LAYERS.items():
     layer = build(problem)
@@ -587,12 +535,10 @@ for name, build in LAYERS.items():
         fewer = [SelfAttentionUnit.from_matrices(heads[0].query, heads[0].key, value)]
     else:
         fewer = heads[:-2] + heads[-1:]
-    broken[name] = int((layer.with_heads(fewer)(inputs) != truth).sum())
-display(
-    pd.DataFrame({"wrong labels": broken})
-    .T.style.format("{:,}")
-    .set_caption(f"One slot, head or residue fewer: of {truth.numel():,} labels, N = 3, M = 5")
-)
+    found = grade(layer.with_heads(fewer), problem)
+    broken[name] = found.wrong
+caption = f"One slot, head or residue fewer: of {found.num_labels:,} labels, N = 3, M = 5"
+figures.table(pd.DataFrame({"wrong labels": broken}).T, "{:,}", caption)
 
 # %% [markdown]
 # ## Checks
