@@ -20,6 +20,8 @@ from attention_limits.bounds.counting import least_bits
 from attention_limits.hypotheses import require, require_integer
 from attention_limits.problems.composition import Composition, all_rows
 
+#: The largest denominator of an error that is compared in integers: they have about n b log₂ b digits.
+LARGEST_DENOMINATOR = 10_000
 #: Halvings of the interval in which the least δ lies: below the rounding of a float.
 HALVINGS = 100
 
@@ -53,7 +55,7 @@ def needed_bits(num_points: int) -> int:
     return least_bits(num_points**num_points)
 
 
-def fano_error(num_points: int, bits: float) -> float:
+def fano_error(num_points: int, bits: int | float) -> float:
     """The least δ that Fano's bound allows a message of B bits, as a float; 0 from n log₂ n on.
 
     Example: without a message one guesses.
@@ -74,7 +76,7 @@ def fano_error(num_points: int, bits: float) -> float:
     return low
 
 
-def information(error: float, num_points: int) -> float:
+def information(error: int | float, num_points: int) -> float:
     """h(δ) + δ log₂(n − 1) in bits, for 0 ≤ δ ≤ 1: the most that is left open about f(i) where Bob errs this often."""
     _require_points(num_points)
     if not 0 <= error <= 1:
@@ -98,11 +100,13 @@ def fano_allows(num_points: int, bits: int, error: Fraction) -> bool:
     if not 0 <= error <= 1:
         raise ValueError(f"error δ must lie in 0…1, got {error}")
     a, b = error.numerator, error.denominator
+    if b > LARGEST_DENOMINATOR:
+        raise ValueError(f"error δ must have a denominator of at most {LARGEST_DENOMINATOR}, got {b}")
     left = (b**b * (num_points - 1) ** a) ** num_points << b * bits
     return left >= (a**a * (b - a) ** (b - a) * num_points**b) ** num_points
 
 
-def cited_error(num_points: int, bits: float) -> float:
+def cited_error(num_points: int, bits: int | float) -> float:
     """R/(3 n log₂ n) with R = n log₂ n − B, the bound that is cited for one layer, B = H (d + 1) p; 0 for R ≤ 0."""
     _require_points(num_points)
     _require_bits(bits)
@@ -159,5 +163,5 @@ def _require_points(num_points: int) -> None:
     require_integer("num_points", num_points, 2)
 
 
-def _require_bits(bits: float) -> None:
+def _require_bits(bits: int | float) -> None:
     require(0 <= bits < math.inf, f"bits B must be at least 0 and finite, got {bits}")

@@ -52,7 +52,9 @@ class Fetch(NamedTuple):
     values: Float[Tensor, "batch tokens value_dim"]
 
 
-def leakage(num_tokens: int, scale: float, *, spread: float, gap: float = GAP_AT_ADDRESS, nearest: int = 1) -> float:
+def leakage(
+    num_tokens: int, scale: float, *, spread: int | float, gap: float = GAP_AT_ADDRESS, nearest: int = 1
+) -> float:
     """((N − |J|)/|J|) e^{−cδ} D, the most by which a fetched coordinate differs from the mean at the nearest address.
 
     Args:
@@ -69,7 +71,7 @@ def leakage(num_tokens: int, scale: float, *, spread: float, gap: float = GAP_AT
     return (num_tokens - nearest) / nearest * math.exp(-scale * gap) * spread
 
 
-def fetch_scale(num_tokens: int, *, spread: float, error: float, gap: float = GAP_AT_ADDRESS) -> float:
+def fetch_scale(num_tokens: int, *, spread: int | float, error: float, gap: float = GAP_AT_ADDRESS) -> float:
     """The least power of two c ≥ 1 for which the `leakage` is at most ``error``, however many share an address.
 
     Example: 9 tokens with values 0…3; 8 · 3 · e^{−8} is below 1/8, with e^{−4} it is not.
@@ -152,7 +154,7 @@ def entry_format(layer: MultiHeadAttention, tokens: Float[Tensor, "batch tokens 
     Raises:
         PrecisionError: if more than 52 bits and a sign would be needed.
     """
-    projected = [tokens @ matrix for head in layer.heads for matrix in (head.query, head.key, head.value)]
+    projected = [tokens @ matrix for head in _heads(layer) for matrix in (head.query, head.key, head.value)]
     largest = max(entries.abs().max().item() for entries in projected)
     for fraction in range(53):
         if all(bool(torch.equal(x * 2.0**fraction, (x * 2.0**fraction).round())) for x in projected):
@@ -195,17 +197,17 @@ class FetchTransformer(Attending):
     @property
     def num_heads(self) -> int:
         """H, of the layer that has the most."""
-        return max(len(step.layer.heads) for step in self.steps)
+        return max(len(_heads(step.layer)) for step in self.steps)
 
     @property
     def embed_dim(self) -> int:
         """m, the columns of Q and K."""
-        return max(head.embed_dim for step in self.steps for head in step.layer.heads)
+        return max(head.embed_dim for step in self.steps for head in _heads(step.layer))
 
     @property
     def width(self) -> int:
         """d', the value coordinates of the widest layer, all heads together."""
-        return max(step.layer.heads[0].value.shape[1] for step in self.steps)
+        return max(_heads(step.layer)[0].value.shape[1] for step in self.steps)
 
     def run(self, registers: Tensor) -> Iterator[tuple[Tensor, Attended, Tensor]]:
         """For each layer: the tokens that enter it, its output and attention, and the registers after it."""
@@ -234,3 +236,7 @@ class FetchTransformer(Attending):
         """For each layer, the format that holds all its queries, keys and values on these inputs exactly."""
         run = self.run(registers)
         return [entry_format(step.layer, tokens) for step, (tokens, _, _) in zip(self.steps, run, strict=True)]
+
+
+def _heads(layer: MultiHeadAttention) -> list[SelfAttentionUnit]:
+    return [cast(SelfAttentionUnit, head) for head in layer.heads]
