@@ -410,33 +410,35 @@ curves = pd.DataFrame(
 compared = curves[curves["missing"] >= 3 * math.e * np.log2(curves["n"]) / curves["n"]]
 ratio = compared["Fano"] / compared["cited"]
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-composition-error", "caption": "Average error against the bits of the message, as a share of n log₂ n. Lines: Fano's bound at two n, and the cited bound (dashed), which is the same for all n. Markers: the best messages found at n = 2, 3, 4; filled where no better one exists. Dotted: f at some of the points, for the largest n."}, "image": {"alt": "Falling curves from the upper left to the lower right. A dashed straight line starts at one third. Two solid curves, Fano's bounds, start near one and sag below the dotted diagonal, the one for the larger n less; both stay above the dashed line. Markers for small n lie above the solid curves of the same n and near the diagonal or below it."}}
-fig, axes = plt.subplots(figsize=(7.2, 4.2))
-largest = max(curve_grid)
-for n, color in zip(sorted(curve_grid), (figures.SKY, figures.BLUE, figures.GREEN), strict=False):
-    chosen = curves[curves["n"] == n]
-    axes.plot(
-        chosen["share"], chosen["Fano"], color=color, label=f"Fano, $n={n:,}$".replace(",", "{,}")
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-composition-error", "caption": "Average error against the bits of the message, as a share of n log₂ n. Left: small n, the best messages found (filled where no better one exists), the volume bound, Fano's bound and the cited one. Right: Fano's bound at large n, the cited bound, which is the same for all n, and f at some of the points."}, "image": {"alt": "Two panels of curves that fall from the upper left to the lower right. Left: markers lie on or just above a line, the volume bound, well above Fano's curve, which crosses the dashed cited line near the right end. Right: two Fano curves start near one and sag below a dotted diagonal, the one for the larger n less; both stay above the dashed line, which starts at one third."}}
+fig, (left, right) = plt.subplots(1, 2, figsize=(9.4, 4), sharey=True)
+n = max(code_grid)
+found = codes[codes["n"] == n]
+places = found["B"] / (n * math.log2(n))
+left.plot(places, found["volume"].map(float), color=figures.GREEN, label="volume bound")
+left.plot(places, found["Fano"], color=figures.BLUE, label="Fano's bound")
+left.plot(places, found["cited"], **figures.REFERENCE, label="cited bound")
+for best in (True, False):
+    chosen = found["is the best"] == best
+    left.plot(
+        places[chosen],
+        found.loc[chosen, "best message found"].map(float),
+        "o",
+        color=figures.ORANGE,
+        markerfacecolor=figures.ORANGE if best else "white",
+        label="messages" if best else None,
     )
-chosen = curves[curves["n"] == largest]
-axes.plot(chosen["share"], chosen["part of f"], ":", color=figures.GREY, label="part of $f$")
-axes.plot(chosen["share"], chosen["cited"], **figures.REFERENCE, label="cited bound")
-for n, marker, color in zip(
-    (2, 3, 4), "o^s", (figures.ORANGE, figures.PINK, figures.GREEN), strict=True
-):
-    for best in (True, False):
-        found = codes[(codes["n"] == n) & (codes["is the best"] == best)]
-        axes.plot(
-            found["B"] / (n * math.log2(n)),
-            found["best message found"].map(float),
-            marker,
-            color=color,
-            markerfacecolor=color if best else "white",
-            label=f"messages, $n={n}$" if best and len(found) else None,
-        )
-axes.set(xlabel=r"bits of the message, $B/(n\log_2n)$", ylabel=r"average error $\delta$")
-axes.set(xlim=(-0.02, 1.3), ylim=(0, 1.02))
-axes.legend()
+left.set(title=f"$n={n}$", ylabel=r"average error $\delta$", ylim=(-0.02, 1.02))
+for n, color in zip(sorted(curve_grid), (figures.SKY, figures.BLUE, figures.PINK), strict=False):
+    chosen = curves[curves["n"] == n]
+    right.plot(chosen["share"], chosen["Fano"], color=color, label=f"Fano's bound, n = {n:,}")
+chosen = curves[curves["n"] == max(curve_grid)]
+right.plot(chosen["share"], chosen["part of f"], ":", color=figures.GREY, label="part of $f$")
+right.plot(chosen["share"], chosen["cited"], **figures.REFERENCE, label="cited bound")
+right.set(title="large $n$")
+for axes in (left, right):
+    axes.set_xlabel(r"bits of the message, $B/(n\log_2n)$")
+    axes.legend()
 plt.show()
 
 # %% [markdown]
@@ -476,7 +478,16 @@ for _, row in silent.iterrows():
         linewidth=1,
     )
     name = f"$H={row['H']},\\ d={row['d']},\\ p={row['p']}$"
-    axes.annotate(name, (points[0], row["bits"]), color=figures.GREY, fontsize="small", va="bottom")
+    below = row["H"] == 8  # the two middle lines are close
+    axes.annotate(
+        name,
+        (points[0], row["bits"]),
+        color=figures.GREY,
+        fontsize="small",
+        va="top" if below else "bottom",
+        xytext=(0, -2 if below else 1),
+        textcoords="offset points",
+    )
 axes.plot(
     silent["silent below n"],
     silent["bits"],
