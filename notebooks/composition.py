@@ -78,8 +78,8 @@ plt.show()
 # We know this theorem at second hand; two sources agree on {eq}`eq-composition-cited`, and neither says how the inputs are drawn. So what follows is proved from the beginning, for uniform inputs.
 #
 # **From a layer to a message.** Alice holds $f$; Bob holds $g$; both know $x$, so both know the query of the last token. For each head Bob needs from Alice's tokens the sum of their exponentiated scores and the
-# $d$ sums of their values with these weights: $H(d+1)$ numbers, $B=H(d+1)p$ bits in *one message*, which can't depend on $g$. ([Theorem 7's page](thm-7-match3.py) counts what rounding these numbers costs.)
-# So a bound on messages is a bound on layers.
+# $d$ sums of their values with these weights: $H(d+1)$ numbers, $B=H(d+1)p$ bits in *one message*, which can't depend on $g$. So a bound on messages is a bound on layers. (This takes for granted that $p$ bits are enough for each of these sums; [Theorem 7's page](thm-7-match3.py)
+# counts what rounding them costs.)
 #
 # :::{prf:proposition} (rows; ours as far as we found)
 # :label: prop-composition-rows
@@ -95,7 +95,7 @@ plt.show()
 # $f$ takes $\lceil\log_2n^n\rceil$ bits. $\blacksquare$
 # :::
 #
-# Had Alice held $g$, she would send $g(x)$, $\log_2n$ bits. A layer has tokens of both kinds, and the hard split is the one that counts.
+# Who holds what matters: had Alice held $g$, she would send $g(x)$, $\log_2n$ bits. A bound for layers may choose the hard split.
 #
 # :::{prf:proposition} (average error; Fano's inequality)
 # :label: prop-composition-fano
@@ -104,10 +104,10 @@ plt.show()
 #
 # ```{math}
 # :label: eq-composition-fano
-# h(\delta)+\delta\log_2(n-1)\;\ge\;\log_2n-\frac Bn,\qquad h(\delta)=-\delta\log_2\delta-(1-\delta)\log_2(1-\delta).
+# h(\delta)+\delta\log_2(n-1)\;\ge\;\log_2n-\frac Bn
 # ```
 #
-# So $\delta\ge\delta_F$, the point in $[0,1-\tfrac1n]$ where both sides are equal. Moreover
+# with $h(\delta)=-\delta\log_2\delta-(1-\delta)\log_2(1-\delta)$. So $\delta\ge\delta_F$, the point in $[0,1-\tfrac1n]$ where both sides are equal. Moreover
 #
 # ```{math}
 # :label: eq-composition-gap
@@ -149,7 +149,7 @@ plt.show()
 # :::{prf:proposition} (which bound is better; ours)
 # :label: prop-composition-compare
 #
-# Let $n\ge2$ and $R=n\log_2n-B>0$. If $R\ge\frac{3\mathrm e\log_2n}n$, then $\delta_F$ is at least the cited $\frac R{3n\log_2n}$. For $n\ge44$ it is so whenever a whole bit is missing.
+# Let $n\ge2$ and $R=n\log_2n-B>0$. If $R\ge\frac{3\mathrm e\log_2n}n$, then $\delta_F$ is at least the cited $\frac R{3n\log_2n}$. For $n\ge45$ it is so whenever a whole bit is missing.
 # :::
 #
 # :::{prf:proof}
@@ -157,14 +157,14 @@ plt.show()
 #
 # Let $\delta=\frac R{3n\log_2n}\le\tfrac13$. From $-(1-\delta)\ln(1-\delta)\le\delta$ we have $h(\delta)\le\delta\log_2\frac{\mathrm e}\delta$, so $h(\delta)+\delta\log_2(n-1)\le\delta\log_2\frac{\mathrm en}\delta$. The hypothesis says
 # $\delta\ge\mathrm e/n^2$, hence this is at most $\delta\log_2n^3=\frac Rn=\log_2n-\frac Bn$: at $\delta$ the left side of {eq}`eq-composition-fano` has not passed the right one, and $\delta\le\delta_F$, as $\tfrac13\le1-\tfrac1n$. Finally
-# $\frac{3\mathrm e\log_2n}n$ falls from $n=3$ on and is below 1 at $n=44$. $\blacksquare$
+# $\frac{3\mathrm e\log_2n}n$ falls from $n=3$ on and is below 1 at $n=45$. $\blacksquare$
 # :::
 #
 # Nearer to the end, and for small $n$, the cited bound can be the better one: it is at $n=3$, $B=3$, for instance.
 #
 # ## The idea: fetch twice
 #
-# A head of $m=2$ is enough to look something up. Keys lie on a parabola, and a query is a tangent that touches it at the wanted address, as on the page on [windows](match3-local.py).
+# A head of $m=2$ is enough to look something up by its address. Keys lie on a parabola, and a query is a tangent that touches it at the wanted address, as on the page on [windows](match3-local.py).
 #
 # :::{prf:lemma} (fetch; ours as far as we found)
 # :label: lem-fetch
@@ -244,7 +244,7 @@ ranges(
     exhaustive_points=(2, 4, "all n^(2n+1) inputs are run"),
     row_points=(2, 5, "all n^(2n) pairs are listed"),
     code_grid=(2, 4, "all pairs of functions are compared"),
-    curve_grid=(44, 10**6),
+    curve_grid=(45, 10**6),
     restarts=(1, 1000),
     talk_grid=(2, 128, "values have n + 1 coordinates"),
     num_talks=1,
@@ -706,5 +706,5 @@ observed("composition.second-look-needed", wrong_with_one_look, ">=", num_draws 
 #
 # ## Reference
 #
-# The bound for one layer is from {cite}`peng2024limitations`, known to us at second hand. Fano's inequality is textbook {cite}`cover2006elements`, and so is the volume argument. The comparison of the bounds, the two layers with their bits, and all measurements are ours; that two layers compose
-# functions is well known in spirit, and we did not find these sizes stated.
+# The bound for one layer is from {cite}`peng2024limitations`, known to us at second hand. Fano's inequality is textbook {cite}`cover2006elements`, and so is the volume argument. That a second layer, or quadratic keys, can look up what the first one found is well known in spirit. The comparison of the bounds, the leakage and the bits of a
+# fetch, the layers of this page and all measurements are ours, as far as we found.

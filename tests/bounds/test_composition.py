@@ -69,6 +69,13 @@ def test_fano_is_above_the_cited_bound_while_enough_is_missing(num_points: int) 
     assert bool(compared) is (num_points > 2)
 
 
+def test_from_45_points_on_one_missing_bit_is_enough_for_fano_to_be_above_the_cited_bound() -> None:
+    assert 3 * math.e * math.log2(45) / 45 < 1 < 3 * math.e * math.log2(44) / 44
+    for n in (45, 100, 4096):
+        bits = n * math.log2(n) - 1
+        assert fano_error(n, bits) >= cited_error(n, bits) > 0
+
+
 def test_fano_can_be_below_the_cited_bound_near_the_end() -> None:
     assert fano_error(3, 3) < cited_error(3, 3)
     assert fano_error(4, 6) < cited_error(4, 6)

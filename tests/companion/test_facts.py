@@ -192,7 +192,7 @@ REFUSED: dict[str, list[tuple[dict[str, Any], str]]] = {
         ({"row_points": 1}, "row_points must be at least 2, got 1"),
         ({"code_grid": [2, 5]}, "code_grid's entries must be at most 4 (all pairs of functions are compared), got 5"),
         ({"code_grid": [1]}, "code_grid's entries must be at least 2, got 1"),
-        ({"curve_grid": [43]}, "curve_grid's entries must be at least 44, got 43"),
+        ({"curve_grid": [44]}, "curve_grid's entries must be at least 45, got 44"),
         ({"talk_grid": [4, 4]}, "talk_grid's entries must differ, got [4, 4]"),
         ({"restarts": 0}, "restarts must be at least 1, got 0"),
     ],
