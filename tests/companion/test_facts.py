@@ -185,6 +185,17 @@ REFUSED: dict[str, list[tuple[dict[str, Any], str]]] = {
         ({"token_grid": [16]}, "token_grid needs a length above 2K = 16"),
         ({"num_inputs": 3}, "num_inputs must be at least 4, got 3"),
     ],
+    "composition": [
+        ({"num_points": 4097}, "num_points must be at most 4096 (N² weights of 8 bytes are held), got 4097"),
+        ({"num_points": 63}, "num_points must be at least 64, got 63"),
+        ({"exhaustive_points": 5}, "exhaustive_points must be at most 4 (all n^(2n+1) inputs are run), got 5"),
+        ({"row_points": 1}, "row_points must be at least 2, got 1"),
+        ({"code_grid": [2, 5]}, "code_grid's entries must be at most 4 (all pairs of functions are compared), got 5"),
+        ({"code_grid": [1]}, "code_grid's entries must be at least 2, got 1"),
+        ({"curve_grid": [44]}, "curve_grid's entries must be at least 45, got 44"),
+        ({"talk_grid": [4, 4]}, "talk_grid's entries must differ, got [4, 4]"),
+        ({"restarts": 0}, "restarts must be at least 1, got 0"),
+    ],
     "architectures": [
         ({"num_tokens": 65}, "num_tokens N must lie in 2…64 (N²d' units are built), got 65"),
         ({"num_tokens": 3}, "sparsity q must be below N = 3, got 3"),
