@@ -35,10 +35,8 @@ PROFILES = ("book", "quick", "paper")
 FACTS_IMPORT = ("math", "fractions", "itertools", "attention_limits.hypotheses")
 #: What holds on every page, after the page's own facts.
 USUAL_FACTS = "from attention_limits.hypotheses import usual_ranges\n\nusual_ranges()"
-
 #: The modules that run a page and write down how.
 RUNNERS = ("companion/runner.py", "companion/worker.py")
-
 #: The largest integer parameter: generators and tensors take 64 bits, and pages add to what they are given.
 LARGEST_INTEGER = 2**62
 #: What tracebacks call a facts cell.
@@ -137,8 +135,8 @@ class Page:
         found = {}
         for line in lines:
             parameter = _declaration(line, comments)
-            form = f"name: type = literal, with a type among {', '.join(TYPES)}"
             if parameter is None:
+                form = f"name: type = literal, with a type among {', '.join(TYPES)}"
                 raise ValueError(f"page {self.name}: a parameter reads '{form}'; got {ast.unparse(line)!r}")
             parameter.convert(parameter.default)
             found[parameter.name] = parameter
