@@ -100,7 +100,7 @@ plt.show()
 # :::{prf:proposition} (average error; Fano's inequality)
 # :label: prop-composition-fano
 #
-# Let $n\ge2$, $f$ uniform, $g(x)$ uniform and independent of $f$, and let Alice's message have at most $2^B$ values, $0\le B\le n\log_2n$. Then Bob's probability of an error, $\delta$, satisfies
+# Let $n\ge2$, $f$ uniform, $g$ independent of $f$ with $g(x)$ uniform, and let Alice's message have at most $2^B$ values, $0\le B\le n\log_2n$. Then Bob's probability of an error, $\delta$, satisfies
 #
 # ```{math}
 # :label: eq-composition-fano
@@ -120,7 +120,7 @@ plt.show()
 # :::{prf:proof}
 # :class: dropdown
 #
-# *Fano's inequality* {cite}`cover2006elements`. Coins can be fixed to their best outcome, so let Alice's message $S$ be a function of $f$, and Bob's answer for $i=g(x)$ a function $Y_i$ of $S$. Let $\delta_i$ be the probability of
+# *Fano's inequality* {cite}`cover2006elements`. Coins can be fixed to their best outcome, and so can, for each $i=g(x)$, all else that $g$ tells Bob, as it is independent of $f$. So let Alice's message $S$ be a function of $f$, and Bob's answer for $i$ a function $Y_i$ of $S$. Let $\delta_i$ be the probability of
 # $Y_i\ne f(i)$ and $E$ its indicator. Given $S$, the pair $(f(i),E)$ and $f(i)$ determine each other, so
 # $H(f(i)\mid S)=H(E\mid S)+H(f(i)\mid E,S)\le h(\delta_i)+\delta_i\log_2(n-1)$: if $E=0$ then $f(i)=Y_i$, and if $E=1$ it is one of $n-1$ other points.
 #

@@ -4,8 +4,9 @@ Alice holds f: [n] → [n] as a table, Bob holds g and the public point x; she s
 for i = g(x), which may be any point. The last token of one attention layer gets no more than such a message from the
 tokens that hold f: H heads with d value coordinates bring H (d + 1) numbers of p bits.
 
-**Fano's bound.** Let f be uniform, i uniform and independent of f, and let the message have at most 2^B values. Then
-the probability δ of an error satisfies h(δ) + δ log₂(n − 1) ≥ log₂ n − B/n, with h(δ) = −δ log₂ δ − (1−δ) log₂(1−δ).
+**Fano's bound.** Let f be uniform, g independent of f with i = g(x) uniform, and let the message have at most 2^B
+values. Then the probability δ of an error satisfies h(δ) + δ log₂(n − 1) ≥ log₂ n − B/n, with the binary entropy
+h(δ) = −δ log₂ δ − (1 − δ) log₂(1 − δ).
 The left side grows up to δ = 1 − 1/n, where it is log₂ n: so δ is at least the point where both sides are equal.
 
 Letters: n = num_points, B = bits, δ = error, k messages.
