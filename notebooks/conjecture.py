@@ -36,8 +36,9 @@
 #
 # ### What pairs can see
 #
-# Some solutions use two places only: $x_i+2x_j\equiv0$ and $2x_i+x_j\equiv0$. One pairwise unit finds them, as in [Theorem 6](thm-6-match2.py). Answering 1 there and 0 elsewhere is the *rule of pairs*: a model that does
-# better than this rule must have seen triples, and one that does worse has not even learned all that pairs tell.
+# Some solutions use two places only: $x_i+2x_j\equiv0$ and $2x_i+x_j\equiv0$. One pairwise layer finds them, with a head like that of [Theorem 6](thm-6-match2.py) for each solution $x_j$: two heads, or three if $M$ is even. Answering 1 there and 0
+# elsewhere is the *rule of pairs*. A model that does worse has not even learned all that pairs tell. One that does no better shows no sign of triples, and one that does a little better need not have seen them
+# either: pairs together with means of a few cosines over all tokens can gain a little on this rule.
 #
 # ## The idea
 #

@@ -23,7 +23,8 @@
 # :::
 #
 # On this page we build it, with every constant; find the bits it needs; and then look for the edges of the statement: integers in
-# place of cosines, $m=2$, and partners that must be another token. $O(\log M)$ is for $M\ge N$, or hides a $\log\log N$.
+# place of cosines, $m=2$, and partners that must be another token. $O(\log M)$ holds
+# as long as $\ln N$ is at most a power of $M$; beyond that a $\log\log N$ is added.
 #
 # ## The idea
 #
@@ -398,7 +399,8 @@ figures.prose(
 # The score is $c(2tz-z^2)=c(t^2-(t-z)^2)$. Partners have $z=t$ and score $ct^2$. All others are different integers and score at most $c(t^2-1)$. The blank scores $c(t^2-\tfrac12)$, so the log-odds are at least
 # $\tfrac c2$ with a partner and at most $\ln N-\tfrac c2\le-g$ without.
 #
-# In floats, all entries and both products are $c/2$ times integers of absolute value at most $2\lfloor\tfrac M2\rfloor^2\le1/u$, which are exact, like the blank's score. Only the sum $2tz-z^2$ may be rounded.
+# In floats, the entries $2ct$, $-c$ and the products $2ctz$, $cz^2$ are $c$ times integers of absolute value at most $2\lfloor\tfrac M2\rfloor^2\le1/u$, and the last entry, which is the blank's score, is $\tfrac c2$ times such an integer,
+# $2t^2-1$. All of them are exact. Only the sum $2tz-z^2$ may be rounded.
 # For a partner it is $t^2$, and exact. For another token it is at most $t^2-1$, which is a float; rounding is monotone, so the rounded sum is at most $t^2-1$ too. $\blacksquare$
 # :::
 #
