@@ -211,10 +211,7 @@ def evaluate_unchecked(unit, inputs, dtype):
 
 
 def with_near_misses(task, count):
-    """Random inputs, and as many near misses: residues one off M/3.
-
-    Many of their sums are 1 or −1, and none is 0 if 3 divides M.
-    """
+    """Random inputs, and as many near misses, one off M/3: many sums are ±1, none 0 if 3 | M."""
     drawn = task.sample(count, generator=generator)
     nudge = 2 * torch.randint(0, 2, drawn.shape, generator=generator) - 1
     return torch.cat([drawn, round(task.modulus / 3) + nudge]) % task.modulus
@@ -460,13 +457,8 @@ for count in (1, 8, num_frequencies):
         except ValueError:
             proved = False
         found = grade_outputs(evaluate_unchecked(several, low_inputs, dtype), low_target)
-        what = (
-            count,
-            several.embed_dim,
-            several.gap,
-            several.scale,
-            str(dtype).removeprefix("torch."),
-        )
+        name = str(dtype).removeprefix("torch.")
+        what = count, several.embed_dim, several.gap, several.scale, name
         answer = found.wrong, found.num_labels, found.right_side, expit(several.log_odds / 2)
         precision.append((*what, proved, *answer))
 columns = ["F", "m", "gap", "c", "format", "proved", "wrong", "labels", "right side", "σ(g/2)"]

@@ -174,13 +174,9 @@ for residue, a in enumerate(angle):
     circle.annotate(
         str(residue), (1.2 * np.cos(a), 1.2 * np.sin(a)), ha="center", va="center", fontsize=9
     )
-a = angle[shown_token]
-circle.annotate(
-    "",
-    (np.cos(a), -np.sin(a) + 0.06),
-    (np.cos(a), np.sin(a) - 0.06),
-    arrowprops={"arrowstyle": "-|>", "color": figures.BLUE},
-)
+x, y = np.cos(angle[shown_token]), np.sin(angle[shown_token])
+arrow = {"arrowstyle": "-|>", "color": figures.BLUE}
+circle.annotate("", (x, -y + 0.06), (x, y - 0.06), arrowprops=arrow)
 circle.annotate(f"$x={shown_token}$ asks for $-x={wanted}$", (-0.3, 0.12), ha="center")
 circle.set(xlim=(-1.35, 1.35), ylim=(-1.35, 1.35), aspect="equal")
 circle.axis("off")
@@ -275,15 +271,11 @@ for (name, dtype), limit in limits.items():
         size = int(limit * factor)
         runs.append((name, str(dtype)[6:], limit, factor, beyond_limit(kinds[name], size, dtype)))
 runs = pd.DataFrame(runs, columns=["unit", "type", "accepted M", "factor", "wrong"])
-display(
-    runs.pivot(index=["unit", "type", "accepted M"], columns="factor", values="wrong")
-    .sort_index(level=[1, 0])
-    .style.format_index("× {:g}", axis=1)
-    .format_index("{:,}", level=2)
-    .set_caption(
-        f"Wrong labels, of {num_inputs * num_tokens:,}, at multiples of the largest M that the unit accepts"
-    )
-)
+labels = num_inputs * num_tokens
+caption = f"Wrong labels, of {labels:,}, at multiples of the largest M that the unit accepts"
+shown = runs.pivot(index=["unit", "type", "accepted M"], columns="factor", values="wrong")
+shown = shown.sort_index(level=[1, 0]).style.set_caption(caption)
+display(shown.format_index("× {:g}", axis=1).format_index("{:,}", level=2))
 refused = 0
 for (name, dtype), limit in limits.items():
     try:
@@ -292,8 +284,8 @@ for (name, dtype), limit in limits.items():
     except PrecisionError:
         refused += 1
 figures.prose(
-    "Nothing fails at or below the limit. For $M=10^9$ the difference $1-\\cos\\theta$ in float64 is "
-    f"{1 - math.cos(2 * math.pi / 10**9):g}, while $2\\sin^2(\\pi/M)$ is {gap(10**9):.3g}. In "
+    "Nothing fails at or below the limit. For $M=10^9$ the difference $1-\\cos\\theta$ in float64 "
+    f"is {1 - math.cos(2 * math.pi / 10**9):g}, while $2\\sin^2(\\pi/M)$ is {gap(10**9):.3g}. In "
     "float32 it would be lost from about "
     f"$M\\approx2\\pi/\\sqrt{{u}}={2 * math.pi / math.sqrt(2**-24):,.0f}$ on."
 )
@@ -358,10 +350,7 @@ for size in modulus_grid:
         fewest = smaller
     bits.append((size, math.log2(size), form.bits, fewest.bits, right_with(form, size)))
 bits = pd.DataFrame(bits, columns=["M", "log2 M", "proved", "measured", "right"])
-slopes = {
-    column: float(np.polyfit(bits["log2 M"], bits[column], 1)[0])
-    for column in ("proved", "measured")
-}
+slopes = {kind: np.polyfit(bits["log2 M"], bits[kind], 1)[0] for kind in ("proved", "measured")}
 intercept = (bits["proved"] - 2 * bits["log2 M"]).max()
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-match2-bits", "caption": "Bits of a number in fixed point: proved to be enough, and fewest found without a wrong label. The dotted line has slope 2."}, "image": {"alt": "Bits against the base-two logarithm of M. Both curves rise in steps along a dotted line of slope two; the measured one lies a few bits below the proved one."}}
@@ -376,8 +365,8 @@ plt.show()
 
 # %%
 figures.prose(
-    f"The slopes are {slopes['proved']:.2f} (proved) and {slopes['measured']:.2f} (measured): two bits "
-    "for each bit of $M$, as $c\\approx M^2$. The proved formats have at most "
+    f"The slopes are {slopes['proved']:.2f} (proved) and {slopes['measured']:.2f} (measured): two "
+    "bits for each bit of $M$, as $c\\approx M^2$. The proved formats have at most "
     f"$2\\log_2M+{intercept:.0f}$ bits at $N={bit_tokens}$."
 )
 

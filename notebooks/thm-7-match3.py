@@ -283,14 +283,9 @@ figures.table(shown, "{:,}", "Match3's first output against DISJ, all pairs of s
 # The table lists all multisets that Alice can hold against all of Bob's residues, and counts the different rows. The order of her tokens does not matter to the first output.
 
 # %%
-rows = pd.DataFrame(
-    [
-        (N, M, count_different_rows(N, M), num_different_rows(N, M), one_way_bits(N, M))
-        for N in row_tokens
-        for M in progress(range(4, largest_modulus + 1), f"rows, N = {N}")
-    ],
-    columns=["N", "M", "counted", "formula", "bits"],
-)
+sizes = [(N, M) for N in row_tokens for M in range(4, largest_modulus + 1)]
+rows = [(*s, count_different_rows(*s), num_different_rows(*s)) for s in progress(sizes, "rows")]
+rows = pd.DataFrame(rows, columns=["N", "M", "counted", "formula"])
 shown = rows.pivot(index="N", columns="M", values="counted")
 figures.table(shown, "{:,}", "Different rows, counted")
 
@@ -453,11 +448,8 @@ for N in token_grid:
         protocol = protocol_for(layer, 1)
         labels, talks = run_through_channel(layer, inputs)
         m, H = layer.embed_dim, layer.num_heads
-        p = max(
-            1,
-            math.ceil(math.log2(protocol.spread / OUTPUT_TOLERANCE)),
-            math.ceil(math.log2(max(protocol.log_sum_range, 1) / (2 * m)) / 2),
-        )
+        steps, reach = protocol.spread / OUTPUT_TOLERANCE, max(protocol.log_sum_range, 1)
+        p = max(1, math.ceil(math.log2(steps)), math.ceil(math.log2(reach / (2 * m)) / 2))
         large.append(
             {
                 "N": N,
