@@ -104,9 +104,8 @@ device = select_device()
 problem = SparseAveraging(num_tokens, sparsity, value_dim)
 schedule = Schedule(num_steps, peak=peak_rate, warmup_steps=min(100, num_steps // 2))
 # One test set, of no seed's training data.
-test_inputs = problem.sample(
-    500, generator=torch.Generator().manual_seed(10**6 + seed), device=device
-)
+generator = torch.Generator().manual_seed(10**6 + seed)
+test_inputs = problem.sample(500, generator=generator, device=device)
 
 
 def train_one(number, schedule=schedule):
@@ -115,14 +114,8 @@ def train_one(number, schedule=schedule):
     model = attention_model(problem, embed_dim, generator=generator).to(device)
     batches = fresh_batches(problem, batch_size, generator=generator, device=device)
     steps = tuple(sorted({0, min(snapshot_step, schedule.num_steps), schedule.num_steps}))
-    run = train(
-        model,
-        batches,
-        schedule,
-        target_variance=problem.target_variance,
-        snapshot_steps=steps,
-        description=f"seed {number}",
-    )
+    options = {"snapshot_steps": steps, "description": f"seed {number}"}
+    run = train(model, batches, schedule, target_variance=problem.target_variance, **options)
     return model, run
 
 
@@ -138,14 +131,8 @@ rows = []
 for number, run in runs.items():
     for step, state in run.snapshots.items():
         models[number].load_state_dict(state)
-        rows.append(
-            {
-                "seed": number,
-                "step": step,
-                **evaluate(models[number], problem, test_inputs)._asdict(),
-            }
-        )
-results = pd.DataFrame(rows).rename(columns={"attention_mass": "attention mass"})
+        rows.append((number, step, *evaluate(models[number], problem, test_inputs)))
+results = pd.DataFrame(rows, columns=["seed", "step", "error", "attention mass"])
 final = results[results["step"] == num_steps].set_index("seed")
 display(
     results.pivot(index="seed", columns="step", values=["error", "attention mass"])
@@ -166,13 +153,11 @@ for axes, (step, state) in zip(panels[0], first.snapshots.items(), strict=True):
     models[seed].load_state_dict(state)
     with torch.no_grad():
         weights = models[seed].attend(problem.encode(one_input)).attention[0][0, 0]
-    figures.attention_map(
-        axes, weights.cpu().numpy(), one_input.pointers[0].cpu().numpy(), f"{step:,} steps"
-    )
+    pointers = one_input.pointers[0].cpu().numpy()
+    figures.attention_map(axes, weights.cpu().numpy(), pointers, f"{step:,} steps")
 panels[0, 0].set_ylabel("query $i$")
-fig.colorbar(
-    panels[0, -1].images[0], ax=panels[0], ticks=[0, 1 / sparsity], fraction=0.02
-).set_ticklabels(["0", "$1/q$"])
+bar = fig.colorbar(panels[0, -1].images[0], ax=panels[0], fraction=0.02)
+bar.set_ticks([0, 1 / sparsity], labels=["0", "$1/q$"])
 plt.show()
 
 # %% [markdown]
@@ -180,29 +165,13 @@ plt.show()
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-learning-curve", "caption": "Relative error on the training samples of each step, averaged over 25 steps: median of the seeds, with their whole range shaded. Dashed: uniform attention, 1 − q/N. Markers: the error on the test samples after the last step, a marker a seed."}, "image": {"alt": "Learning curve on a logarithmic scale. The error stays near the dashed line of uniform attention at first, then falls by about three orders of magnitude, with a narrow band over the seeds. Test errors at the end lie on the curve."}}
 window = min(25, num_steps)
-whole = [run for run in runs.values() if not run.interrupted]
-curves = np.array(
-    [np.convolve(run.errors, np.full(window, 1 / window), mode="valid") for run in whole]
-)
+whole = np.array([run.errors for run in runs.values() if not run.interrupted])
+curves = np.array([np.convolve(errors, np.full(window, 1 / window), "valid") for errors in whole])
+steps, ends = np.arange(curves.shape[1]) + window / 2, np.full(len(final), num_steps)
 fig, axes = plt.subplots(figsize=(7.2, 3.6))
-figures.band(
-    axes, np.arange(curves.shape[1]) + window / 2, curves, figures.BLUE, "training samples"
-)
-axes.plot(
-    np.full(len(final), num_steps),
-    final["error"],
-    "D",
-    color=figures.ORANGE,
-    markersize=5,
-    label="test samples",
-)
-axes.axhline(
-    1 - sparsity / num_tokens,
-    color=figures.GREY,
-    linestyle="--",
-    linewidth=1,
-    label="uniform attention",
-)
+figures.band(axes, steps, curves, figures.BLUE, "training samples")
+axes.plot(ends, final["error"], "D", color=figures.ORANGE, markersize=5, label="test samples")
+axes.axhline(1 - sparsity / num_tokens, **figures.REFERENCE, label="uniform attention")
 axes.set(yscale="log", xlabel="step", ylabel="relative error")
 axes.legend()
 plt.show()
@@ -248,15 +217,12 @@ for number, run in runs.items():
     with torch.no_grad():
         learned = models[number].attend(problem.encode(test_inputs))
     compared[f"trained, seed {number}"] = summary(learned.output, learned.attention[0][:, 0])
-    distance = worst_case_error(learned.attention[0][:, 0], test_inputs.pointers).mean().item()
-    learned_distance = max(learned_distance, distance)
+    distances = worst_case_error(learned.attention[0][:, 0], test_inputs.pointers)
+    learned_distance = max(learned_distance, distances.mean().item())
 compared["built for ε = 0.01"] = summary(constructed.output, constructed.attention)
 compared = pd.DataFrame(compared).T
-display(
-    compared.style.format("{:.2e}", subset=["error", "largest error"]).format(
-        "{:.4f}", subset=["attention mass"]
-    )
-)
+formats = {"error": "{:.2e}", "attention mass": "{:.4f}", "largest error": "{:.2e}"}
+figures.table(compared, formats)
 
 # %% [markdown]
 # ### The same seed, the same bits

@@ -111,10 +111,10 @@ for name, most in (
         most < num_tokens,
         f"{name}'s q = {most} needs q < N = {num_tokens}: uniform attention is exact there",
     )
-both = [q for q in sparsity_grid if q in address_sparsity_grid]
+shared = [q for q in sparsity_grid if q in address_sparsity_grid]
 require(
-    any(q >= 2 for q in both),
-    f"sparsity_grid and address_sparsity_grid must share a q ≥ 2, they share {both}",
+    any(q >= 2 for q in shared),
+    f"sparsity_grid and address_sparsity_grid must share a q ≥ 2, they share {shared}",
 )
 require(
     len(step_grid) == 2 and step_grid[0] > step_grid[1] >= 1,
@@ -174,14 +174,13 @@ def listed(entries):
 
 
 figures.prose(
-    f"These are {len(frame)} trials, {frame['diverged'].sum()} of which diverged. The grid is a part of a larger "
-    "one. The first map "
-    f"has $q\\in\\{{{listed(sparsity_grid)}\\}}$ and $m\\in\\{{{listed(embed_grid)}\\}}$ here, the second "
-    f"$q\\in\\{{{listed(address_sparsity_grid)}\\}}$ and $m\\in\\{{{listed(address_embed_grid)}\\}}$, each with "
-    f"{num_seeds} seeds. "
-    f"The profile `paper`, for a cluster or a GPU, has $q\\in\\{{{listed(paper['sparsity_grid'])}\\}}$ and "
-    f"$m\\in\\{{{listed(paper['embed_grid'])}\\}}$ in the first, "
-    f"$m\\in\\{{{listed(paper['address_embed_grid'])}\\}}$ in the second, "
+    f"These are {len(frame)} trials, {frame['diverged'].sum()} of which diverged. The grid is a part of "
+    f"a larger one. The first map has $q\\in\\{{{listed(sparsity_grid)}\\}}$ and "
+    f"$m\\in\\{{{listed(embed_grid)}\\}}$ here, the second "
+    f"$q\\in\\{{{listed(address_sparsity_grid)}\\}}$ and $m\\in\\{{{listed(address_embed_grid)}\\}}$, "
+    f"each with {num_seeds} seeds. The profile `paper`, for a cluster or a GPU, has "
+    f"$q\\in\\{{{listed(paper['sparsity_grid'])}\\}}$ and $m\\in\\{{{listed(paper['embed_grid'])}\\}}$ "
+    f"in the first, $m\\in\\{{{listed(paper['address_embed_grid'])}\\}}$ in the second, "
     f"{paper['num_seeds']} seeds and {listed(paper['step_grid'])} steps."
 )
 
@@ -204,6 +203,22 @@ def crossings(name, steps):
     return rows.set_index("sparsity")[["median", "least", "most"]]
 
 
+def inside(transition):
+    """Those of a series that lie inside their map."""
+    return transition[np.isfinite(transition) & (transition > 0)]
+
+
+def exact(q):
+    """The dimension of exact addresses, part 1 of the proposition."""
+    return np.minimum(2 * q, num_tokens - 1)
+
+
+def whole(q):
+    """From here on a whole unit exists, part 2 of the proposition."""
+    return value_dim + 2 * exact(q)
+
+
+large, small = step_grid
 laws = {}
 for name in ("attention", "address"):
     for steps in step_grid:
@@ -211,66 +226,41 @@ for name in ("attention", "address"):
         laws[name, steps] = power_law(points.index.to_numpy(float), points.to_numpy(float))
 
 # %% tags=["hide-input"]
-large, small = step_grid
-LINES = {
+ADDRESS_LINES = {
     "$m=q$": (lambda q: q, ":"),
-    "$m=\\min(2q,N-1)$": (lambda q: np.minimum(2 * q, num_tokens - 1), "--"),
+    "$m=\\min(2q,N-1)$": (exact, "--"),
     "$m=q\\,\\ln N$": (lambda q: q * np.log(num_tokens), "-."),
 }
-#: Part 2 of the proposition: from here on a whole unit exists.
-WHOLE = {
-    "$m=d'+2\\,\\min(2q,N-1)$": (
-        lambda q: value_dim + 2 * np.minimum(2 * q, num_tokens - 1),
-        (0, (6, 1, 1, 1, 1, 1)),
-    )
+#: The lines that each map is compared with.
+LINES = {
+    "attention": ADDRESS_LINES | {"$m=d'+2\\,\\min(2q,N-1)$": (whole, (0, (6, 1, 1, 1, 1, 1)))},
+    "address": ADDRESS_LINES,
 }
-
-
-def lines_of(name):
-    """The lines that a map is compared with."""
-    return LINES | WHOLE if name == "attention" else LINES
 
 
 def phase_map(axes, name, steps):
-    """The median share of every cell, with the transition and the three lines."""
+    """The median share of every cell, with the transition and the map's lines."""
     cells = frame[(frame["map"] == name) & (frame["num_steps"] == steps)]
-    shares = cells.pivot_table(
-        index="embed_dim", columns="sparsity", values="share", aggfunc="median"
-    )
+    shares = cells.groupby(["embed_dim", "sparsity"])["share"].median().unstack()
     q, m = shares.columns.to_numpy(float), shares.index.to_numpy(float)
-    mesh = axes.pcolormesh(
-        np.log2(q),
-        np.log2(m),
-        np.clip(shares, 1e-3, 1),
-        norm=LogNorm(1e-3, 1),
-        cmap=figures.SEQUENTIAL,
-        shading="nearest",
-        rasterized=True,
-    )
+    look = {"norm": LogNorm(1e-3, 1), "cmap": figures.SEQUENTIAL, "rasterized": True}
+    clipped = np.clip(shares, 1e-3, 1)
+    mesh = axes.pcolormesh(np.log2(q), np.log2(m), clipped, shading="nearest", **look)
     for (row, column), share in np.ndenumerate(shares.to_numpy()):
         text = "<.001" if share < 1e-3 else f"{share:.2g}".lstrip("0")
-        axes.text(
-            np.log2(q[column]) - 0.22,  # beside the diagonal lines
-            np.log2(m[row]) + 0.3,
-            text,
-            ha="center",
-            va="center",
-            fontsize=9,
-            color="black" if share > 0.08 else "white",
-        )
+        place = np.log2(q[column]) - 0.22, np.log2(m[row]) + 0.3  # beside the diagonal lines
+        color = "black" if share > 0.08 else "white"
+        axes.text(*place, text, ha="center", va="center", fontsize=9, color=color)
     limits = axes.get_xlim(), axes.get_ylim()
     fine = np.linspace(*limits[0], 200)
-    for label, (line, style) in lines_of(name).items():
-        axes.plot(
-            fine, np.log2(line(2**fine)), linestyle=style, color="white", linewidth=3.2, alpha=0.6
-        )
-        axes.plot(
-            fine, np.log2(line(2**fine)), linestyle=style, color="black", linewidth=1.5, label=label
-        )
+    for label, (line, style) in LINES[name].items():
+        height = np.log2(line(2**fine))
+        axes.plot(fine, height, linestyle=style, color="white", linewidth=3.2, alpha=0.6)
+        axes.plot(fine, height, linestyle=style, color="black", linewidth=1.5, label=label)
     middle = crossings(name, steps)["median"]
-    inside = middle[np.isfinite(middle) & (middle > 0)]
+    crossed = inside(middle)
     style = {"color": figures.ORANGE, "markeredgecolor": "white", "markersize": 7}
-    axes.plot(np.log2(inside.index), np.log2(inside), "o-", label="transition $m^*(q)$", **style)
+    axes.plot(np.log2(crossed.index), np.log2(crossed), "o-", label="transition $m^*(q)$", **style)
     for edge, marker, outside in (
         (limits[1][1] - 0.2, "^", middle[middle == np.inf]),
         (limits[1][0] + 0.2, "v", middle[middle == 0]),
@@ -314,40 +304,32 @@ both_budgets("address")
 # Least squares fit $\log m^*$ by $\log q$, a point for each $q$: the median of its seeds. The band is the 95 % confidence band of the line, from the scatter of the points about it. A curve that is no power law is part of that scatter. With so few points the band is wide.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-phase-transition", "caption": "The transition against q for both maps and both budgets. Points: median of the seeds, bars from the least to the largest. Triangles: transitions outside the map. Line and band: fitted power law with its 95 % confidence band, where three points allow one. Black: q, min(2q, N − 1) and q ln N."}, "image": {"alt": "Two panels with q across and m upwards, both logarithmic. Left, attention: the points of the larger budget rise along a straight line above all three comparison lines, those of the smaller budget lie higher. Right, address: the points lie between the line of q and the line of q ln N, close to 2 q, and bend down at the largest q."}}
+ones = sorted({*sparsity_grid, *address_sparsity_grid})
+ticks = sorted({*embed_grid, *address_embed_grid})
+top = ticks[-1]
 fig, panels = plt.subplots(1, 2, figsize=(9.6, 4.4), sharey=True)
 for axes, name in zip(panels, ("attention", "address"), strict=True):
     for steps, color in ((large, figures.BLUE), (small, figures.ORANGE)):
         points, law = crossings(name, steps), laws[name, steps]
-        inside = points[np.isfinite(points["median"]) & (points["median"] > 0)]
-        top = max(embed_grid + address_embed_grid)
-        axes.errorbar(
-            inside.index,
-            inside["median"],
-            [
-                inside["median"] - inside["least"].clip(lower=0.5),
-                inside["most"].clip(upper=2 * top) - inside["median"],
-            ],
-            fmt="o",
-            capsize=3,
-            color=color,
-            label=f"{steps:,} steps",
-        )
+        middle = inside(points["median"])
+        low = middle - points["least"][middle.index].clip(lower=0.5)
+        high = points["most"][middle.index].clip(upper=2 * top) - middle
+        look = {"fmt": "o", "capsize": 3, "color": color, "label": f"{steps:,} steps"}
+        axes.errorbar(middle.index, middle, [low, high], **look)
         beyond = points[points["median"] == np.inf]
         axes.plot(beyond.index, np.full(len(beyond), 1.15 * top), "^", color=color, markersize=8)
         under = points[points["median"] == 0]
         axes.plot(under.index, np.full(len(under), 0.75), "v", color=color, markersize=8)
         if law.model is not None:
-            fine = np.geomspace(inside.index.min(), inside.index.max(), 60)
+            fine = np.geomspace(middle.index.min(), middle.index.max(), 60)
             middle, low, high = law.band(fine)
             axes.plot(fine, middle, color=color, linewidth=1.5)
             axes.fill_between(fine, low, high, color=color, alpha=0.18, linewidth=0)
-    ones = sorted({*sparsity_grid, *address_sparsity_grid})
     fine = np.geomspace(ones[0], ones[-1], 200)
-    for label, (line, style) in lines_of(name).items():
+    for label, (line, style) in LINES[name].items():
         axes.plot(fine, line(fine), linestyle=style, color="black", linewidth=1.2, label=label)
     axes.set(xscale="log", yscale="log", xlabel="$q$", title=name, ylim=(0.7, 2 * top))
     axes.set_xticks(ones, ones)
-    ticks = sorted({*embed_grid, *address_embed_grid})
     axes.set_yticks(ticks, ticks)
     axes.minorticks_off()
 panels[0].set_ylabel("$m^*$")
@@ -365,15 +347,12 @@ def shown(value):
     return f"{value:.3g}" if value > 0 else "below the map"
 
 
-table = summary.copy()
-table["q"] = table["sparsity"]
-table["median of m*"] = table["median"].map(shown)
-table["over seeds"] = [f"{shown(row.least)} … {shown(row.most)}" for row in table.itertuples()]
-table["min(2q, N − 1)"] = np.minimum(2 * table["q"], num_tokens - 1)
-table["q ln N"] = (table["q"] * np.log(num_tokens)).round(1).astype(str)
-table = table.rename(columns={"num_steps": "steps"})
-columns = ["map", "steps", "q", "median of m*", "over seeds", "min(2q, N − 1)", "q ln N"]
-figures.table(table[columns], index=False)
+table = summary[["map", "num_steps", "sparsity"]].set_axis(["map", "steps", "q"], axis="columns")
+table["median of m*"] = summary["median"].map(shown)
+table["over seeds"] = summary["least"].map(shown) + " … " + summary["most"].map(shown)
+table["min(2q, N − 1)"] = exact(table["q"])
+table["q ln N"] = table["q"] * np.log(num_tokens)
+figures.table(table, {"q ln N": "{:.1f}"}, index=False)
 
 # %% [markdown]
 # The exponent of the power law, with its 95 % interval. The level is a choice of ours, so the table gives two others beside it, from the same trials.
@@ -385,29 +364,21 @@ for other in sorted({level, level / 2, 2 * level}):
     for (name, steps), points in medians.groupby(["map", "num_steps"]):
         law = power_law(points["sparsity"].to_numpy(float), points["median"].to_numpy(float))
         low, high = law.interval
-        rows.append(
-            {
-                "map": name,
-                "steps": steps,
-                "level": f"{other:g}",
-                "points": law.num_points,
-                "exponent": f"{law.exponent:.2f}",
-                "95 % interval": f"{low:.2f} … {high:.2f}",
-                "m* at q = 1": shown(law.factor),
-            }
-        )
+        row = {"map": name, "steps": steps, "level": f"{other:g}", "points": law.num_points}
+        row |= {"exponent": law.exponent, "95 % interval": f"{low:.2f} … {high:.2f}"}
+        rows.append({**row, "m* at q = 1": shown(law.factor)})
 exponents = pd.DataFrame(rows).sort_values(["map", "steps", "level"])
-exponents = exponents.replace({"nan": "–", "nan … nan": "–"})
-figures.table(exponents, index=False)
+exponents = exponents.replace({"nan … nan": figures.MISSING})
+figures.table(exponents, {"exponent": "{:.2f}"}, index=False)
 
 # %% [markdown]
 # ### What the budget does, and how to read the maps
 
 # %% tags=["hide-input"]
-shared = [q for q in sparsity_grid if q in address_sparsity_grid]
 by_budget = found.set_index(["map", "sparsity", "seed", "num_steps"])["transition"]
 by_budget = by_budget.unstack("num_steps")
-tight = np.minimum(2 * np.array(address_sparsity_grid), num_tokens - 1)
+address_crossings, attention_crossings = crossings("address", large), crossings("attention", large)
+tight = exact(address_crossings.index.to_numpy())
 with np.errstate(divide="ignore"):
     # Outside the map on both sides of a ratio: inf/inf or 0/0. That says nothing, it is nan, and min and max
     # pass over it.
@@ -416,10 +387,7 @@ with np.errstate(divide="ignore"):
         name: crossings(name, small)["median"] / crossings(name, large)["median"]
         for name in ("attention", "address")
     }
-    wider = [q for q in shared if q >= 2]
-    contrast = (middles["attention"] / middles["address"])[wider].min()
-    address_crossings = crossings("address", large)
-    attention_crossings = crossings("attention", large)
+    contrast = (middles["attention"] / middles["address"])[[q for q in shared if q >= 2]].min()
     below = (address_crossings["most"] / attention_crossings["least"])[shared].max()
     factors = address_crossings[["least", "most"]].div(tight, axis="index").to_numpy()
     distance = np.maximum(factors, 1 / factors).max()
@@ -430,23 +398,20 @@ ranks = (
     .rename("correlation")
     .reset_index()
 )
-exists = {q: value_dim + 2 * min(2 * q, num_tokens - 1) for q in sparsity_grid}
-above = attention_crossings["median"] / pd.Series(exists)
+above = attention_crossings["median"] / whole(attention_crossings.index.to_numpy())
 
 
 def span(numbers):
     """The range of the finite ones."""
-    finite = numbers[np.isfinite(numbers) & (numbers > 0)]
+    finite = inside(numbers)
     return f"{finite.min():.2f} to {finite.max():.2f}" if len(finite) else "(no)"
 
 
 figures.prose(
-    f"From {large:,} to {small:,} steps $m^*$ grows by a factor of {span(middles['attention'])} for attention and "
-    "of "
-    f"{span(middles['address'])} for the address (medians, range over the $q$ that stay inside the map). At "
-    f"{large:,} steps "
-    f"attention's $m^*$ is {span(above)} times the dimension $d'+2\\min(2q,N-1)$ from which on weights exist, and "
-    "the address's is "
+    f"From {large:,} to {small:,} steps $m^*$ grows by a factor of {span(middles['attention'])} for "
+    f"attention and of {span(middles['address'])} for the address (medians, range over the $q$ that stay "
+    f"inside the map). At {large:,} steps attention's $m^*$ is {span(above)} times the dimension "
+    "$d'+2\\min(2q,N-1)$ from which on weights exist, and the address's is "
     f"{span(address_crossings['median'] / tight)} times $\\min(2q,N-1)$."
 )
 
@@ -461,10 +426,7 @@ figures.prose(
 
 # %% tags=["hide-input"]
 # fmt: off
-attention, address = (
-    frame[(frame["map"] == name) & (frame["num_steps"] == large)]
-    for name in ("attention", "address")
-)
+attention, address = (frame[(frame["map"] == name) & (frame["num_steps"] == large)] for name in LINES)
 widest = attention[attention["embed_dim"] == max(embed_grid)]
 observed("phase.attention-wide", widest["share"].max(), "<=", level,
     statement=f"Attention, {large:,} steps, the largest m: share of uniform attention's error, largest over q and "
