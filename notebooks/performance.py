@@ -90,6 +90,7 @@ require(benchmarks != "", "benchmarks must name a file, got ''")
 
 # %%
 from dataclasses import replace
+from itertools import chain, product
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -145,25 +146,15 @@ groups = {
     "batches": [certificate_contest(128, 4, 500, seed), unit_contest(64, 4, 16, seed)],
     "check": [exhaustive_contest(3, 6)],
 }
-deviations = {
-    group: [
-        deviation
-        for contest in contests
-        for deviation in contest.deviations(contest.draw()).values()
-    ]
-    for group, contests in groups.items()
-}
-pd.DataFrame(
-    {
-        "contests": {group: len(contests) for group, contests in groups.items()},
-        "results compared": {group: len(found) for group, found in deviations.items()},
-        "largest deviation": {group: max(found) for group, found in deviations.items()},
-        "allowed": {
-            group: max(contest.tolerance for contest in contests)
-            for group, contests in groups.items()
-        },
-    }
-).style.format({"largest deviation": "{:.1e}", "allowed": "{:.1e}"})
+deviations, rows = {}, {}
+for group, contests in groups.items():
+    found = [contest.deviations(contest.draw()).values() for contest in contests]
+    deviations[group] = found = list(chain(*found))
+    allowed = max(contest.tolerance for contest in contests)
+    rows[group] = len(contests), len(found), max(found), allowed
+columns = ["contests", "results compared", "largest deviation", "allowed"]
+compared = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+figures.table(compared, dict.fromkeys(["largest deviation", "allowed"], "{:.1e}"))
 
 # %% [markdown]
 # The ways, by contest:
@@ -180,39 +171,24 @@ pd.DataFrame(
 
 # %%
 path = root / benchmarks
-from_file = path.exists()
+PASSES = ("forward", "both")
 small_memory = [
-    memory_use(form, memory_tokens, 5, 1, passes)
-    for form in FORMS
-    for passes in ("forward", "both")
+    memory_use(form, memory_tokens, 5, 1, passes) for form, passes in product(FORMS, PASSES)
 ]
-if from_file:
-    report = read_report(path)
+if path.exists():
+    report, left_out = read_report(path), ""
+    source = f"They were read from `{benchmarks}`, which `make bench` left"
 else:
-    report = measure_report(
-        [contest for contests in groups.values() for contest in contests],
-        seconds_each,
-        small_memory,
+    report = measure_report(list(chain(*groups.values())), seconds_each, small_memory)
+    absent = dict(chain(*(contest.missing.items() for contest in groups["third order"])))
+    left_out = "".join(f" Without {way}: {reason}." for way, reason in absent.items())
+    source = (
+        f"There is no `{benchmarks}`, so that this page measured a few sizes itself; "
+        "`make bench` measures more"
     )
-source = (
-    f"They were read from `{benchmarks}`, which `make bench` left"
-    if from_file
-    else f"There is no `{benchmarks}`, so that this page measured a few sizes itself; `make bench` measures more"
-)
-absent = {
-    way: reason for contest in groups["third order"] for way, reason in contest.missing.items()
-}
-left_out = (
-    "" if from_file else "".join(f" Without {way}: {reason}." for way, reason in absent.items())
-)
-outdated = (
-    ""
-    if report.is_current
-    else " **The code was another one than this book's**: `make bench` measures it anew."
-)
-figures.prose(
-    f"**Where the times below come from.** {source}. {report.description}.{left_out}{outdated}"
-)
+if not report.is_current:
+    left_out += " **The code was another one than this book's**: `make bench` measures it anew."
+figures.prose(f"**Where the times below come from.** {source}. {report.description}.{left_out}")
 
 # %% [markdown]
 # ### Third-order attention
@@ -226,14 +202,13 @@ cases = list(dict.fromkeys((one.sizes["m"], one.sizes["d"]) for one in third))
 
 def show(column):
     """A table for each m, d and pass, a row for each way and a column for each N."""
-    for m, d in cases:
-        for passes in ("forward", "both"):
-            wanted = {"m": m, "d": d, "passes": passes}
-            part = [one for one in third if wanted.items() <= one.sizes.items()]
-            figures.prose(f"$m={m}$, $d={d}$, {passes}:")
-            table = wide_timing_table(part, column, across="N").drop(columns=list(wanted))
-            small = table.style.set_table_attributes('style="font-size: 0.8em"')
-            display(small.hide(axis="index"))
+    for (m, d), passes in product(cases, PASSES):
+        wanted = {"m": m, "d": d, "passes": passes}
+        part = [one for one in third if wanted.items() <= one.sizes.items()]
+        figures.prose(f"$m={m}$, $d={d}$, {passes}:")
+        table = wide_timing_table(part, column, across="N").drop(columns=list(wanted))
+        small = table.style.set_table_attributes('style="font-size: 0.8em"')
+        display(small.hide(axis="index"))
 
 
 show("ms")
@@ -256,28 +231,20 @@ look = {
     "streamed, same keys": ("black", "X"),
 }
 fig, grid = plt.subplots(2, len(cases), figsize=(7.2, 7), sharex=True, squeeze=False)
-for axes_row, passes in zip(grid, ("forward", "both"), strict=True):
-    for axes, (m, d) in zip(axes_row, cases, strict=True):
-        rows = frame[(frame["m"] == m) & (frame["d"] == d) & (frame["passes"] == passes)]
-        for way, part in rows.groupby("way", sort=False):
-            color, marker = look[way]
-            axes.errorbar(
-                part["N"],
-                part["ms"],
-                yerr=[part["ms"] - part["ms low"], part["ms high"] - part["ms"]],
-                color=color,
-                marker=marker,
-                markersize=4,
-                linewidth=1.2,
-                label=way,
-            )
-        sizes = sorted(rows["N"].unique())
-        if passes == "forward":
-            least = [1e3 * floor(int(n), int(m), int(d), report.machine) for n in sizes]
-            axes.plot(sizes, least, "--", color="black", linewidth=1, label="floor")
-        axes.set(xscale="log", yscale="log", title=f"{passes}, $m={m}$, $d={d}$")
-        axes.set_xticks(sizes, [str(n) for n in sizes], minor=False)
-        axes.minorticks_off()
+for axes, (passes, (m, d)) in zip(grid.flat, product(PASSES, cases), strict=True):
+    rows = frame[(frame["m"] == m) & (frame["d"] == d) & (frame["passes"] == passes)]
+    for way, part in rows.groupby("way", sort=False):
+        color, marker = look[way]
+        style = {"color": color, "marker": marker, "markersize": 4, "linewidth": 1.2}
+        spread = part["ms"] - part["ms low"], part["ms high"] - part["ms"]
+        axes.errorbar(part["N"], part["ms"], spread, **style, label=way)
+    sizes = sorted(rows["N"].unique())
+    if passes == "forward":
+        least = [1e3 * floor(int(n), int(m), int(d), report.machine) for n in sizes]
+        axes.plot(sizes, least, "--", color="black", linewidth=1, label="floor")
+    axes.set(xscale="log", yscale="log", title=f"{passes}, $m={m}$, $d={d}$")
+    axes.set_xticks(sizes, [str(n) for n in sizes], minor=False)
+    axes.minorticks_off()
 for axes in grid[-1]:
     axes.set_xlabel("$N$")
 for axes in grid[:, 0]:
@@ -290,19 +257,14 @@ plt.show()
 # The backward pass alone, at the largest $N$: the difference of the medians of *both* and *forward*.
 
 # %% tags=["hide-input"]
-medians = frame[frame["N"] == frame["N"].max()].pivot(
-    index=["m", "d", "way"], columns="passes", values="ms"
-)
+largest = frame[frame["N"] == frame["N"].max()]
+medians = largest.pivot(index=["m", "d", "way"], columns="passes", values="ms")
 backward = (medians["both"] - medians["forward"]).rename("ms").reset_index()
 plain_ms = backward[backward["way"] == "plain einsum"].set_index(["m", "d"])["ms"]
-backward["times faster"] = [
-    plain_ms[row["m"], row["d"]] / row["ms"] for row in backward.to_dict("records")
-]
-backward["order"] = [list(look).index(way) for way in backward["way"]]
-backward = backward.sort_values(["m", "order"], ascending=[False, True])
-backward.drop(columns="order").style.hide(axis="index").format(
-    {"ms": "{:.1f}", "times faster": "{:.2f}"}
-)
+backward["times faster"] = [plain_ms[row.m, row.d] / row.ms for row in backward.itertuples()]
+backward["way"] = pd.Categorical(backward["way"], list(look))
+backward = backward.sort_values(["m", "way"], ascending=[False, True])
+figures.table(backward, {"ms": "{:.1f}", "times faster": "{:.2f}"}, index=False)
 
 # %% [markdown]
 # ### Threads
@@ -328,21 +290,18 @@ else:
 def exponents(topic, follow=()):
     """The fitted series of a topic, with what names each, and the exponent in words."""
     table = growth_table(report.about(topic), follow=follow)
-    table["exponent"] = [
-        f"{row['exponent']:.2f} ({row['low']:.2f}–{row['high']:.2f})"
-        for row in table.to_dict("records")
-    ]
+    fits = zip(table["exponent"], table["low"], table["high"], strict=True)
+    table["exponent"] = [f"{middle:.2f} ({low:.2f}–{high:.2f})" for middle, low, high in fits]
     table["N"] = [f"{least}–{most}" for least, most in zip(table["from"], table["to"], strict=True)]
     return table
 
 
 table = exponents("third-order attention")
-table["case"] = [f"m={row['m']}, d={row['d']}, {row['passes']}" for row in table.to_dict("records")]
+table["case"] = [f"m={row.m}, d={row.d}, {row.passes}" for row in table.itertuples()]
 by_way = table.pivot(index="way", columns="case", values="exponent")
 by_way = by_way.reindex(index=table["way"].unique(), columns=table["case"].unique())
 figures.prose(f"Third-order attention, $N={table['N'].iloc[0]}$:")
-by_way = by_way.rename_axis(columns=None).reset_index()
-figures.table(by_way, index=False)
+figures.table(by_way.rename_axis(columns=None).reset_index(), index=False)
 rest = [
     exponents(topic, follow).assign(contest=topic)
     for topic, follow in (
@@ -353,7 +312,7 @@ rest = [
     )
 ]
 columns = ["contest", "passes", "way", "N", "exponent"]
-pd.concat(rest).reindex(columns=columns).fillna("").style.hide(axis="index")
+figures.table(pd.concat(rest).reindex(columns=columns).fillna(""), index=False)
 
 # %% [markdown]
 # ### The machine
@@ -368,27 +327,13 @@ figures.prose(
     f"$P={machine.flops / 1e9:.0f}$ GFLOP/s, $e={machine.exp_seconds * 1e9:.2f}$ ns, bandwidth "
     f"{machine.bandwidth / 1e9:.1f} GB/s (read and written)."
 )
-largest = frame[(frame["N"] == frame["N"].max()) & (frame["passes"] == "forward")]
-roof = []
-for row in largest.to_dict("records"):
-    n, m, d = row["N"], row["m"], row["d"]
-    half = 0.5 if row["way"] == "streamed, same keys" else 1.0
-    least = 1e3 * half * floor(n, m, d, machine)
-    roof.append(
-        {
-            "N": n,
-            "m": m,
-            "d": d,
-            "way": row["way"],
-            "ms": row["ms"],
-            "floor": least,
-            "share": least / row["ms"],
-            "passes through memory": row["ms"] / 1e3 * machine.bandwidth / (8 * n**3),
-        }
-    )
-pd.DataFrame(roof).style.hide(axis="index").format(
-    {"ms": "{:.1f}", "floor": "{:.1f}", "share": "{:.0%}", "passes through memory": "{:.1f}"}
-)
+roof = largest.loc[largest["passes"] == "forward", ["N", "m", "d", "way", "ms"]]
+roof["floor"] = [1e3 * floor(row.N, row.m, row.d, machine) for row in roof.itertuples()]
+roof.loc[roof["way"] == "streamed, same keys", "floor"] /= 2
+roof["share"] = roof["floor"] / roof["ms"]
+roof["passes through memory"] = roof["ms"] / 1e3 * machine.bandwidth / (8 * roof["N"] ** 3)
+formats = dict.fromkeys(["ms", "floor", "passes through memory"], "{:.1f}")
+figures.table(roof, formats | {"share": "{:.0%}"}, index=False)
 
 # %% [markdown]
 # ### Memory
@@ -402,9 +347,8 @@ for use in report.memory:
     key = (use.num_tokens, use.passes)
     calls.setdefault(key, {"N": use.num_tokens, "passes": use.passes})
     calls[key][use.form] = use.num_bytes / 1e6
-pd.DataFrame(list(calls.values())).style.hide(axis="index").format(
-    dict.fromkeys(FORMS, "{:,.1f}"), na_rep=""
-)
+megabytes = pd.DataFrame(list(calls.values()))
+megabytes.style.hide(axis="index").format(dict.fromkeys(FORMS, "{:,.1f}"), na_rep="")
 
 # %% [markdown]
 # ### The unit against torch's
@@ -422,7 +366,8 @@ figures.table(wide_timing_table(unit_times, "times faster"), index=False)
 # Eight models of $m$ dimensions at batch size $B$, with $q=3$ and $d'=4$: how many times faster than one by one. Most of a small step is overhead, which an ensemble pays once; on large steps there is nothing to gain.
 
 # %%
-wide_timing_table(report.about("training of 8 models"), "times faster").style.hide(axis="index")
+ensembles = report.about("training of 8 models")
+figures.table(wide_timing_table(ensembles, "times faster"), index=False)
 
 # %% [markdown]
 # ### Labels, evaluation by structure, and batches
@@ -439,23 +384,20 @@ for topic in (
     "unit of Theorem 2",
     "check of all inputs",
 ):
-    table = timing_table(report.about(topic))
+    found = report.about(topic)
+    table = timing_table(found)
     top = table[table["N"] == table["N"].max()]
-    letters = report.about(topic)[0].sizes
-    sizes = ", ".join(f"{letter} = {top[letter].iloc[0]:,}" for letter in letters)
+    sizes = ", ".join(f"{letter} = {top[letter].iloc[0]:,}" for letter in found[0].sizes)
     figures.prose(f"**{topic[0].upper() + topic[1:]}**, {sizes}:")
     names = {"per second": "inputs per second", "low": "lower quartile", "high": "upper quartile"}
     chosen = top[["way", "per second", "times faster", "low", "high"]].rename(columns=names)
-    display(
-        chosen.style.hide(axis="index")
-        .format("{:.2f}", subset=["times faster", "lower quartile", "upper quartile"])
-        .format("{:,.0f}", subset="inputs per second")
-    )
+    formats = dict.fromkeys(["times faster", "lower quartile", "upper quartile"], "{:.2f}")
+    figures.table(chosen, formats | {"inputs per second": "{:,.0f}"}, index=False)
 rival = next(one for one in report.about("labels of a long input") if one.way == "convolution")
 figures.prose(
-    "A hash table of the $N^2$ sums of pairs, in plain Python, is a hard rival of the convolution at small $N$. "
-    "For the long input it would have "
-    f"{rival.sizes['N'] ** 2:,} sums to try, where the convolution took {rival.quartiles.median:.2g} s."
+    "A hash table of the $N^2$ sums of pairs, in plain Python, is a hard rival of the convolution at "
+    f"small $N$. For the long input it would have {rival.sizes['N'] ** 2:,} sums to try, where the "
+    f"convolution took {rival.quartiles.median:.2g} s."
 )
 
 # %% [markdown]
@@ -479,18 +421,13 @@ runs = {
     for page in all_pages(root)
     if page.name != "performance"
 }
-spent = pd.DataFrame(
-    [
-        {"page": page.title, "seconds": run["seconds"], "threads": run["threads"]}
-        for page, run in runs.items()
-        if run
-    ],
-    columns=["page", "seconds", "threads"],
-).sort_values("seconds", ascending=False)
+rows = [(page.title, run["seconds"], run["threads"]) for page, run in runs.items() if run]
+spent = pd.DataFrame(rows, columns=["page", "seconds", "threads"])
+spent = spent.sort_values("seconds", ascending=False)
 figures.prose(
     f"At the time of this run {len(spent)} of the {len(runs)} other pages had been run, in "
-    f"{spent['seconds'].sum():.0f} s together; pages run in parallel, and trained models are "
-    "read from the store where they are there. The [state of the runs](../book/status.md) has all pages of this "
+    f"{spent['seconds'].sum():.0f} s together; pages run in parallel, and trained models are read from "
+    "the store where they are there. The [state of the runs](../book/status.md) has all pages of this "
     "print."
 )
 if len(spent):
@@ -501,12 +438,11 @@ junit = root / "_build" / "tests.xml"
 if junit.exists():
     times = seconds_by_file(junit)
     figures.prose(
-        f"The last `make test` took {times.seconds.sum():.0f} s for {times.tests.sum():,} tests, the sum of all "
-        "its processes, after `make book` and the linters. These files took the most, some of it for "
-        "running pages in small, for a book of their own and for processes that are killed halfway:"
+        f"The last `make test` took {times.seconds.sum():.0f} s for {times.tests.sum():,} tests, the sum "
+        "of all its processes, after `make book` and the linters. These files took the most, some of it "
+        "for running pages in small, for a book of their own and for processes that are killed halfway:"
     )
-    slowest = times.head(12)
-    figures.table(slowest, {"seconds": "{:.0f}"}, index=False)
+    figures.table(times.head(12), {"seconds": "{:.0f}"}, index=False)
 else:
     figures.prose("`make test` had not been run here.")
 
@@ -516,9 +452,8 @@ else:
 # Each of these was computed by this page, whichever times it shows.
 
 # %%
-planted = planted_triples(
-    long_tokens, long_modulus, num_planted, generator=torch.Generator().manual_seed(seed)
-)
+generator = torch.Generator().manual_seed(seed)
+planted = planted_triples(long_tokens, long_modulus, num_planted, generator=generator)
 (long,) = groups["long"]
 long_wrong = {name: int((way(planted) != planted.target).sum()) for name, way in long.ways.items()}
 (check,) = groups["check"]
