@@ -101,7 +101,7 @@
 # $\delta_j$ are equal, $q$ of them sum to 0, hence $\delta=0$. $\blacksquare$
 # :::
 #
-# **Prerequisites and time.** Finite automata, binomial coefficients. About a minute on two cores, most of it for training.
+# **Prerequisites and time.** Finite automata, binomial coefficients. About a minute on two cores the first time, most of it for training; later the trained results come from a store.
 #
 # ## Parameters
 
