@@ -162,17 +162,20 @@ def ten_bit_score(bits: Sequence[int]) -> int:
 def patterns_suffice(num_bits: int, num_heads: int) -> bool:
     """Whether Warren's bound leaves k heads enough sign patterns for all 2^(2ⁿ) functions, decided in integers.
 
-    With B_j(0) = 1 there are v = (2n + 1)k parameters, and m = 2ⁿ polynomials of degree k in them; at most
-    (4ekm/v)^v sign patterns occur if m ≥ v. Where they don't suffice, some function of n bits needs more heads.
+    With B_j(0) = 1 there are v = (2n + 1)k parameters, and 2ⁿ polynomials of degree k in them: at most
+    (4ek2ⁿ/v)^v = (4e2ⁿ/(2n + 1))^v sign patterns occur. Where they don't suffice, some function needs more heads.
 
     Raises:
         ValueError: unless n ≥ 1 and k ≥ 1.
+
+    Example: some function of 12 bits needs more than 12 heads.
+        >>> patterns_suffice(11, 11), patterns_suffice(12, 12)
+        (True, False)
     """
     require_integer("num_bits", num_bits, 1)
     require_integer("num_heads", num_heads, 1)
     inputs, parameters = 2**num_bits, (2 * num_bits + 1) * num_heads
-    if inputs < parameters:
+    if inputs < parameters:  # Warren's theorem needs as many polynomials as variables
         return True
-    above_e = Fraction(27183, 10000)
-    base = 4 * above_e * num_heads * inputs / parameters
+    base = 4 * Fraction(27183, 10000) * inputs / (2 * num_bits + 1)  # e < 2.7183
     return base.numerator**parameters >= 2**inputs * base.denominator**parameters

@@ -116,7 +116,7 @@ def _level(heads: Sequence[HeadWeights], ones: int, num_bits: int) -> Fraction:
         zero, one = head.weights[0]
         shares = ((num_bits - ones) * zero, ones * one, head.query_weight)
         values = (*head.values[0], head.query_value)
-        total += sum(share * value for share, value in zip(shares, values, strict=True)) / sum(shares)
+        total += sum((s * u for s, u in zip(shares, values, strict=True)), Fraction(0)) / sum(shares)
     return total
 
 
