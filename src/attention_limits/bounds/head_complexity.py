@@ -77,9 +77,15 @@ def alternating_sum(heads: Sequence[RationalHead]) -> Fraction:
 
 
 def heads_with(labels: Sequence[int], denominators: Sequence[Sequence[int | Fraction]]) -> list[RationalHead] | None:
-    """Heads with these denominators that compute a function, or None if there are none: decided exactly."""
+    """Heads with these denominators that compute a function, or None if there are none: decided exactly.
+
+    Raises:
+        ValueError: for denominators that are not positive on the cube, or of another length than n + 1.
+    """
     num_bits = require_labels(labels)
     lows = [tuple(Fraction(entry) for entry in form) for form in denominators]
+    for low in lows:
+        RationalHead((Fraction(0),) * (num_bits + 1), low)  # which refuses what is no denominator
     rows = [[Fraction(entry) / affine(low, bits) for low in lows for entry in (1, *bits)] for bits in cube(num_bits)]
     vector, _ = alternative(signed(labels, rows))
     if vector is None:

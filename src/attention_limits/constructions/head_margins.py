@@ -63,7 +63,7 @@ def parity_margin(num_heads: int) -> Margin:
     return best
 
 
-def best_values(poles: Sequence[Fraction]) -> list[HeadWeights]:
+def best_values(poles: Sequence[Fraction | int]) -> list[HeadWeights]:
     """Heads with these poles and, up to the rounding of a float's linear program, the best values in [−1, 1].
 
     Where the program fails all values are 0, and so is the margin.
@@ -76,7 +76,7 @@ def best_values(poles: Sequence[Fraction]) -> list[HeadWeights]:
         raise ValueError(
             f"k ≥ 1 poles must lie outside [0, k], got {[float(pole) for pole in poles]} for k = {num_bits}"
         )
-    weights = [_weights(pole, num_bits) for pole in poles]
+    weights = [_weights(Fraction(pole), num_bits) for pole in poles]
     ones = np.arange(num_bits + 1)
     columns: list[Float[np.ndarray, " levels"]] = []
     for zero, one, query in weights:
