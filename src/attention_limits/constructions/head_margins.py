@@ -42,7 +42,7 @@ def parity_margin(num_heads: int) -> Margin:
 
     Example:
         >>> round(float(parity_margin(2).margin), 2)
-        0.67
+        0.66
     """
     require_integer("num_heads", num_heads, 1)
     if num_heads > 12:
