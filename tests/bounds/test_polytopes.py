@@ -134,7 +134,7 @@ def test_exact_programming_decides_where_the_float_solver_is_wrong(monkeypatch: 
 
 
 def test_an_answer_without_a_certificate_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(polytopes, "_guesses", lambda rows: iter([([Fraction(0)] * rows.ncols(), [])]))
+    monkeypatch.setattr(polytopes, "gordan_guesses", lambda rows: iter([([Fraction(0)] * rows.ncols(), [])]))
     with pytest.raises(InvalidCertificateError, match="no certificate"):
         separate(SQUARE, (0, 1))
 

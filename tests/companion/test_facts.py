@@ -196,6 +196,17 @@ REFUSED: dict[str, list[tuple[dict[str, Any], str]]] = {
         ({"talk_grid": [4, 4]}, "talk_grid's entries must differ, got [4, 4]"),
         ({"restarts": 0}, "restarts must be at least 1, got 0"),
     ],
+    "head-complexity": [
+        ({"largest_parity": 13}, "largest_parity must be at most 12 (float64 sees no smaller margins), got 13"),
+        ({"largest_parity": 3}, "largest_parity must be at least 4, got 3"),
+        ({"class_bits": 5}, "class_bits must be at most 4 (all 2^(2^n) functions are counted), got 5"),
+        ({"symmetric_bits": 0}, "symmetric_bits must be at least 1, got 0"),
+        ({"sum_heads": 7}, "sum_heads must be at most 6 (2^(k+1) inputs in fractions), got 7"),
+        ({"num_layers": 0}, "num_layers must be at least 1, got 0"),
+        ({"degree_bits": 10}, "degree_bits must be at most 9 (the certificate has 4^n entries), got 10"),
+        ({"counting_grid": [7]}, "counting_grid's entries must be at least 8, got 7"),
+        ({"counting_grid": [8, 8]}, "counting_grid's entries must differ, got [8, 8]"),
+    ],
     "architectures": [
         ({"num_tokens": 65}, "num_tokens N must lie in 2…64 (N²d' units are built), got 65"),
         ({"num_tokens": 3}, "sparsity q must be below N = 3, got 3"),

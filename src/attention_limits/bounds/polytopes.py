@@ -61,7 +61,7 @@ def separate(keys: Any, subset: Sequence[int]) -> SeparatingDirection | RadonPar
     basis = null_space(_rows(exact, chosen[1:], minus=chosen[0]))
     differences = _rows(exact, outside, minus=chosen[0])
     rows = differences * basis * fmpq(-1)
-    for found in _guesses(rows):
+    for found in gordan_guesses(rows):
         certificate = _certificate(exact, chosen, outside, basis, *found)
         if certificate is not None:
             return certificate
@@ -87,8 +87,13 @@ def separate_all(keys: Any, sparsity: int) -> list[SeparatingDirection] | RadonP
     return found
 
 
-def _guesses(rows: fmpq_mat) -> Iterator[Guess]:
-    """Candidates for Gordan's alternative, a vector z or multipliers ν for ``rows``: from floats first, then exact."""
+def gordan_guesses(rows: fmpq_mat) -> Iterator[Guess]:
+    """Candidates for Gordan's alternative on ``rows``: from floats first, then from exact linear programming.
+
+    Yields:
+        A vector z, to be checked for rows · z > 0; or None and multipliers, to be checked for ν ≥ 0, not zero, with
+        Σ ν_j row_j = 0. Not both exist (Gordan), and unless the exact solver errs the last candidate is right.
+    """
     if not rows.ncols():  # y spans everything: any other key lies in its affine hull
         yield None, [Fraction(1)] + [Fraction(0)] * (rows.nrows() - 1)
         return
