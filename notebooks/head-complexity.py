@@ -347,10 +347,12 @@ figures.table(by_heads, "{:,}", "Functions of n bits by the number of heads they
 figures.table(by_degree, "{:,}", "Functions of n bits by sign degree")
 
 example = count_heads([int(x[:2] == x[2:]) for x in cube(4)])
-classes = counted.groupby("n").size()
+support = sum(v > 0 for v in example.lower.multipliers)
+num_classes = counted.groupby("n").size()[class_bits]
 figures.prose(
-    f"There are {classes[class_bits]} classes for $n={class_bits}$. Equality of two pairs needs {len(example.heads)} heads; $\\nu$ for degree "
-    f"{example.lower.degree - 1} sits on {sum(v > 0 for v in example.lower.multipliers)} of the 16 inputs."
+    f"There are {num_classes} classes for $n={class_bits}$. Equality of two pairs needs "
+    f"{len(example.heads)} heads; $\\nu$, which excludes the sign degree "
+    f"{example.lower.degree - 1}, sits on {support} of the 16 inputs."
 )
 
 # %% [markdown]
@@ -422,14 +424,7 @@ for k, found in margins.items():
         (CITED, [head.to_weights() for head in symmetric_heads(labels)]),
         (SPREAD, found.heads),
     ):
-        floats.append(
-            {
-                "k": k,
-                "poles": name,
-                "wrong": wrong_in_float64(heads, k),
-                "largest value": float(max(head.largest_value for head in heads)),
-            }
-        )
+        floats.append({"k": k, "poles": name, "wrong": wrong_in_float64(heads, k)})
 floats = pd.DataFrame(floats)
 figures.table(
     floats.pivot(index="k", columns="poles", values="wrong"),
