@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from attention_limits.models.strassen_attention import by_products, pair_scores
 from attention_limits.performance import attention
 from attention_limits.performance.attention import (
     one_pass,
@@ -21,6 +22,7 @@ from attention_limits.performance.batches import (
     unit_contest,
 )
 from attention_limits.performance.contests import Contest, DisagreementError
+from attention_limits.performance.strassen import Inputs, strassen_contests
 from attention_limits.performance.structure import evaluation_contests, long_contest, oracle_contests
 
 SMALL = [
@@ -30,6 +32,7 @@ SMALL = [
     *oracle_contests([1, 40], [1, 15], 0),
     *evaluation_contests([1, 20], 0),
     long_contest(20_000, 80_000, 2, 0),
+    *strassen_contests([1, 2, 33], 0),
     *ensemble_contests([(6, 4, 3)], 6),
     certificate_contest(32, 3, 20, 0),
     unit_contest(16, 2, 3, 0),
@@ -91,6 +94,17 @@ def test_labels_that_differ_in_one_token_are_refused() -> None:
 
     with pytest.raises(DisagreementError, match="'convolution' deviates"):
         replace(contest, ways={**contest.ways, "convolution": wrong}).deviations(contest.draw())
+
+
+def test_a_strassen_way_that_forgets_a_pair_of_keys_is_refused() -> None:
+    contest = strassen_contests([9], 0)[0]
+
+    def wrong(inputs: Inputs) -> torch.Tensor:
+        scores = pair_scores(*inputs[:3])
+        return by_products(scores._replace(beta=0 * scores.beta), *inputs[3:])
+
+    with pytest.raises(DisagreementError, match="'matrix products' deviates from 'all pairs'"):
+        replace(contest, ways={**contest.ways, "matrix products": wrong}).deviations(contest.draw())
 
 
 def test_the_same_seed_draws_the_same_inputs() -> None:

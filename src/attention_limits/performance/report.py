@@ -24,7 +24,7 @@ from attention_limits.performance.roofline import MachineRates, machine_rates, p
 #: Under which the machine's description lies in ``machine_info``.
 FACTS_KEY = "attention_limits"
 #: What is raced, to tell whether it changed since.
-RACED = "from attention_limits.performance import attention, batches, roofline, structure"
+RACED = "from attention_limits.performance import attention, batches, roofline, strassen, structure"
 #: Packages whose versions matter, where they are installed.
 PACKAGES = ("torch", "numpy", "opt_einsum", "simplicial-attention")
 
