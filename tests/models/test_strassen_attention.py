@@ -13,6 +13,7 @@ from attention_limits.models.strassen_attention import (
     over_pairs,
     pair_scores,
     product_room,
+    shortfall,
 )
 from attention_limits.models.tensor_attention import tensor_attention
 
@@ -146,12 +147,21 @@ def test_what_products_accept_is_right_within_rounding_whatever_the_scale() -> N
 def test_an_entry_of_zero_or_values_far_from_one_give_no_nan() -> None:
     scores = lowered(5000.0)
     values = torch.ones(4, 1, dtype=torch.float64)
-    with pytest.raises(ValueError, match=r"query \(0,\): its pairs lie inf nats below"):
+    with pytest.raises(ValueError, match=r"query \(0,\): its pairs lie 4997.2 nats below"):
         by_products(scores, values, values)
     flat = PairScores(*torch.zeros(3, 4, 4, dtype=torch.float64))
     for first, second in ((1e-300, 1e300), (0.0, 1.0), (1e200, 1e-10)):
         output = by_products(flat, first * values, second * values)
         assert torch.allclose(output, torch.full_like(output, first * second), rtol=1e-12)
+
+
+def test_the_shortfall_is_what_is_missing_from_the_denominator() -> None:
+    keys, _ = drawn(7, 3, 1, seed=6, batch=(2,))
+    alpha, beta, gamma = pair_scores(*keys)
+    scores = alpha.unsqueeze(-1) + beta.unsqueeze(-3) + gamma.mT.unsqueeze(-2)
+    largest = alpha.amax(-1) + beta.flatten(-2).amax(-1, keepdim=True) + gamma.amax(-2)
+    expected = largest - scores.exp().sum((-2, -1)).log()
+    assert torch.allclose(shortfall(PairScores(alpha, beta, gamma)), expected)
 
 
 @pytest.mark.parametrize("form", [over_pairs, by_products])

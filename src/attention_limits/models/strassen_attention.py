@@ -95,12 +95,29 @@ def by_products(
     lost = (~(weight[..., 0] >= math.exp(-room))).nonzero()
     if len(lost):
         place = tuple(lost[0].tolist())
-        nats = -weight[(*place, 0)].log().item()
         raise ValueError(
-            f"query {place}: its pairs lie {nats:.1f} nats below the product of the largest exponentials, and "
-            f"{alpha.dtype} leaves {room:.1f} at N = {alpha.shape[-1]}; go over all pairs"
+            f"query {place}: its pairs lie {shortfall(scores)[place].item():.1f} nats below the product of "
+            f"the largest exponentials, and {alpha.dtype} leaves {room:.1f} at N = {alpha.shape[-1]}; go over all pairs"
         )
     return numerator / weight * scales[0] * scales[1]
+
+
+def shortfall(scores: PairScores) -> Float[Tensor, "*batch tokens"]:
+    """How many nats a query's pairs, all together, lie below the largest entries that `by_products` subtracts.
+
+    Example: query 0 reaches two pairs, which score 0, and the largest entries are 0, 7 and 0.
+        >>> tables = torch.zeros(3, 2, 2)
+        >>> tables[0, 0, 1], tables[1, 1, 1] = -1000.0, 7.0
+        >>> round(shortfall(PairScores(*tables))[0].item() + math.log(2), 4)
+        7.0
+    """
+    alpha, beta, gamma = scores
+    largest = alpha.amax(dim=-1) + beta.amax(dim=(-2, -1)).unsqueeze(-1) + gamma.amax(dim=-2)
+    pairs = [
+        (alpha[..., query, :, None] + beta + gamma[..., None, :, query]).flatten(-2).logsumexp(dim=-1)
+        for query in range(alpha.shape[-1])
+    ]
+    return largest - torch.stack(pairs, dim=-1)
 
 
 def product_room(dtype: torch.dtype, num_tokens: int) -> float:

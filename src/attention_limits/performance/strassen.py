@@ -38,8 +38,8 @@ def strassen_inputs(num_tokens: int, embed_dim: int, value_dim: int, seed: int) 
     def normal(width: int) -> Tensor:
         return torch.randn(num_tokens, width, generator=generator, dtype=torch.float64)
 
-    keys = (normal(embed_dim) / embed_dim**0.25 for _ in range(3))
-    return Inputs(*keys, normal(value_dim), normal(value_dim))
+    query, first, second = (normal(embed_dim) / embed_dim**0.25 for _ in range(3))
+    return Inputs(query, first, second, normal(value_dim), normal(value_dim))
 
 
 def all_pairs(inputs: Inputs) -> Tensor:
