@@ -11,8 +11,10 @@ from attention_limits.bounds.mixed_differences import (
     Rectangle,
     best_single_gap,
     format_nats,
+    hard_input,
     largest_modulus,
     least_range,
+    least_shortfall,
     middle_range,
     mixed_difference,
     rectangles,
@@ -20,7 +22,7 @@ from attention_limits.bounds.mixed_differences import (
     two_query_sum,
 )
 from attention_limits.constructions.strassen import match3_strassen_layer
-from attention_limits.models.strassen_attention import PairScores, pair_scores
+from attention_limits.models.strassen_attention import PairScores, pair_scores, shortfall
 from attention_limits.problems.matching import Match3
 
 
@@ -162,6 +164,27 @@ def test_formats_hold_what_their_smallest_and_largest_numbers_say() -> None:
     assert math.isclose(format_nats(torch.float32), math.log(3.4028234e38) - math.log(1.401298464e-45), rel_tol=1e-9)
 
 
+@pytest.mark.parametrize("modulus", [6, 8, 10, 16, 40])
+def test_on_the_hard_input_matrix_products_need_as_many_nats_as_is_stated(modulus: int) -> None:
+    inputs = hard_input(modulus)
+    row = inputs[0].tolist()
+    for query, partner in ((modulus - 2, 1), (2, modulus // 2 - 1)):
+        assert {(y, z) for y, z in product(row, repeat=2) if query + y + z == modulus} == {(partner, partner)}
+    generator = torch.Generator().manual_seed(modulus)
+    for scale in (1, 3):
+        scores = squares(modulus, scale)
+        of_first, of_second = torch.randint(-200, 200, (2, modulus), generator=generator)
+        scores = PairScores(
+            scores.alpha - of_first,
+            scores.beta + of_first.unsqueeze(1) + of_second,
+            scores.gamma - of_second.unsqueeze(1),
+        )
+        # −scale (4(S − M) + 1)²: the other sums score less by 8 · scale or more.
+        assert target_gap(scores) == 8 * scale
+        tables = PairScores(*(table[inputs[0]][:, inputs[0]].double() for table in scores))
+        assert shortfall(tables).max() >= least_shortfall(modulus, 8 * scale)
+
+
 @pytest.mark.parametrize("modulus", [2, 3, 4, 5])
 def test_one_head_serves_any_one_query_and_no_two(modulus: int) -> None:
     for x in range(modulus):
@@ -201,6 +224,8 @@ def test_a_score_that_is_no_sum_of_three_tables_is_not_bound_by_it() -> None:
         (lambda: least_range(5, math.inf), "gap g must be positive and finite, got inf"),
         (lambda: largest_modulus(1, math.inf), "nats must be at least 0 and finite, got inf"),
         (lambda: largest_modulus(1, -1.0), "nats must be at least 0 and finite, got -1.0"),
+        (lambda: hard_input(7), "modulus must be even and at least 6, got 7"),
+        (lambda: least_shortfall(4, 10), "modulus must be even and at least 6, got 4"),
         (lambda: best_single_gap(1, [0]), "modulus must be at least 2, got 1"),
         (lambda: best_single_gap(3, []), "queries must be residues in 0…2, at least one, got "),
         (lambda: best_single_gap(3, [3]), r"queries must be residues in 0…2, at least one, got \[3\]"),

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Shaped
+from jaxtyping import Int, Shaped
 from scipy.optimize import linprog
 from torch import Tensor
 
@@ -110,6 +110,26 @@ def largest_modulus(gap: Number, nats: float) -> int:
     while least_range(modulus + 1, gap) <= nats:
         modulus += 1
     return modulus
+
+
+def hard_input(modulus: int) -> Int[Tensor, "1 tokens"]:
+    """(1, M/2 − 1, M − 2, 2): M − 2 is completed to M by 1 and 1 alone, and 2 by M/2 − 1 and M/2 − 1 alone.
+
+    Raises:
+        ValueError: unless M is even and at least 6.
+    """
+    if modulus < 6 or modulus % 2:
+        raise ValueError(f"modulus must be even and at least 6, got {modulus}")
+    return torch.tensor([[1, modulus // 2 - 1, modulus - 2, 2]])
+
+
+def least_shortfall(modulus: int, gap: Number) -> float:
+    """g (M/2 − 2)² − 2 ln 4: on `hard_input` some query's pairs lie as many nats below the largest entries, or more.
+
+    Of every head for T = M in which pairs with x + y + z = M score at least g above all others.
+    """
+    hard_input(modulus)
+    return gap * (modulus // 2 - 2) ** 2 - 2 * math.log(4)
 
 
 def format_nats(dtype: torch.dtype) -> float:
