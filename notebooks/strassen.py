@@ -1,0 +1,720 @@
+# %% [markdown]
+# # Strassen attention: pairwise terms, cubic reach, and what it costs in numbers
+#
+# **The question.** [Third-order attention](third-order.py) finds triples, but it goes through $N^3$ scores. *Strassen attention* looks at pairs of tokens too, and yet it can be computed by products of $N\times N$ matrices. What does it take to find triples with
+# it: how many heads, how many dimensions, and how large must the numbers be?
+#
+# **In one paragraph.** The score of a query $i$ with a pair $(j,k)$ is a sum of three numbers, one for each side of the triangle $i,j,k$. None of them sees the triple. But $-(x_i+x_j+x_k-T)^2$ is such a sum, as a square has only products of two. So the three tables on the left of
+# {numref}`fig-strassen-tables` add up to the ridge on the right, whose top are the pairs that complete the query. The ridge is straight because large numbers cancel: the middle table has to range over far more than the ridge is high. Matrix products work
+# with the exponential of each table, and there nothing cancels.
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-strassen-tables", "caption": "One query, x = 5, and all pairs of residues, M = 16, target T = 16. Three tables of pairwise scores, the first of i and j alone, the second of j and k, the third of k and i; and their sum. Circles: the pairs that complete the query to T. Each panel has its own scale, light is high; above it, the range of its entries in units of the gap between the best and the next sum."}, "image": {"alt": "Four square heat maps. The first has horizontal stripes, the third vertical stripes; the second is high in two opposite corners and low in the other two. The fourth, their sum, has one straight bright ridge from the lower left to the upper right, with circles along its top."}}
+import matplotlib.pyplot as plt
+import torch
+
+from attention_limits import figures
+from attention_limits.constructions.strassen import match3_strassen_layer
+from attention_limits.models.strassen_attention import pair_scores
+from attention_limits.problems.matching import Match3
+
+figures.use_style()
+shown, query = 16, 5
+residues = torch.arange(shown)
+layer = match3_strassen_layer(Match3(shown, shown), scale=2.0)  # a gap of 1
+alpha, beta, gamma = (t[0] for t in pair_scores(*layer.vectors(residues[None], shown)))
+first = alpha[query].unsqueeze(1).expand(shown, shown)
+third = gamma[:, query].expand(shown, shown)
+fig, panels = plt.subplots(1, 4, figsize=(9.6, 2.9))
+for axes, table, name in zip(
+    panels,
+    (first, beta, third, first + beta + third),
+    ("$f_i\\cdot g_j$", "$g_j\\cdot h_k$", "$h_k\\cdot f_i$", "the sum"),
+    strict=True,
+):
+    axes.imshow(table, cmap=figures.SEQUENTIAL, origin="lower")
+    axes.set(title=f"{name}: {(table.max() - table.min()).item():.0f}", xlabel="$x_k$")
+    axes.set_xticks([0, 5, 10, 15])
+    axes.set_yticks([0, 5, 10, 15])
+    axes.grid(visible=False)
+panels[0].set_ylabel("$x_j$")
+panels[3].plot(
+    shown - query - residues[: shown - query + 1],
+    residues[: shown - query + 1],
+    "o",
+    color=figures.ORANGE,
+    markersize=4,
+    markeredgecolor="white",
+    markeredgewidth=0.5,
+)
+plt.show()
+
+# %% [markdown]
+# **Prerequisites and time.** Softmax, products of matrices; [Theorem 7's page](thm-7-match3.py) for why pairs of tokens are not enough. Some ten seconds on one core. Nothing is trained here: all weights are written down, and whether training finds such weights is another question.
+#
+# **On this page.** One layer with two heads and $m=4$ ({prf:ref}`prop-strassen-match3`); one head can't do it in this way ({prf:ref}`prop-strassen-one-head`); the middle table ranges over $gM^2/4$ ({prf:ref}`prop-strassen-range`), so that matrix products of
+# exponentials are for small scores ({prf:ref}`cor-strassen-products`).
+#
+# ## The statement
+#
+# :::{prf:definition} (Strassen attention; Kozachinskiy and others)
+# :label: def-strassen
+#
+# Each token has vectors $f_i,g_i,h_i\in\R^m$ and values $v_i,w_i\in\R^d$. The output at token $i$ is
+#
+# ```{math}
+# :label: eq-strassen
+# a_i=\sum_{j,k}\frac{e^{s_{ijk}}}{\sum_{j',k'}e^{s_{ij'k'}}}\,(v_j\circ w_k),\qquad s_{ijk}=f_i\cdot g_j+g_j\cdot h_k+h_k\cdot f_i ,
+# ```
+#
+# with $\circ$ entry by entry {cite}`kozachinskiy2025strassen`. There scores are divided by $\sqrt m$; here they are not, as in {prf:ref}`def-unit`. Heads are summed, as in {prf:ref}`def-layer`.
+# :::
+#
+# :::{prf:theorem} (cited: Kozachinskiy and others, Theorem 4.1)
+# :label: thm-strassen-products
+#
+# With $X_{ij}=e^{f_i\cdot g_j}$, $Y_{jk}=e^{g_j\cdot h_k}$, $Z_{ki}=e^{h_k\cdot f_i}$, and for each coordinate of the values,
+#
+# ```{math}
+# :label: eq-strassen-products
+# a_i=\frac{\big(X\,\mathrm{diag}(v)\,Y\,\mathrm{diag}(w)\,Z\big)_{ii}}{(XYZ)_{ii}} .
+# ```
+#
+# So $a$ takes $O(N^\omega d)$ operations, where $\omega<3$ is the exponent of matrix multiplication {cite}`kozachinskiy2025strassen`.
+# :::
+#
+# *Proof.* $e^{s_{ijk}}=X_{ij}Y_{jk}Z_{ki}$; write out the products. $\blacksquare$
+#
+# They also show that one Strassen layer of constant size computes $\operatorname{Match3}$ on residues modulo $M$ polynomial in $N$, and two kinds of function composition (their Theorem 4.2), and that one layer of ordinary attention of small size can't (Theorems 3.2 to 3.6) {cite}`kozachinskiy2025strassen`. We take
+# $\operatorname{Match3}$, whose definition is [here](third-order.py), with vectors and constants of our own. Statements and proofs from here on are ours, as far as we know.
+#
+# :::{prf:proposition} (two heads with m = 4; the result is theirs, vectors and constants are ours)
+# :label: prop-strassen-match3
+#
+# Let $N\ge1$, $M\ge2$ and $c\ge2\ln(16N^2M)$. A head for a target $T$ has, with $q=x-\frac13(T-\frac14)$ and unit vectors $e_1,e_2,e_3$ of the plane at angles of 120°,
+#
+# ```{math}
+# :label: eq-strassen-vectors
+# f=\big(2\sqrt c\,q\,e_1,\,1,\,1\big),\qquad g=\big(2\sqrt c\,q\,e_2,\,-\tfrac c2q^2,\,1\big),\qquad h=\big(2\sqrt c\,q\,e_3,\,1,\,-\tfrac c2q^2\big),
+# ```
+#
+# and the values $v=(x,1)$, $w=(1,x)$. One layer with the two heads $T=M$ and $T=2M$ and a residual connection that keeps $x_i$ computes $\operatorname{Match3}$: the label is 1 if and only if $x_i=0$, or $x_i$ and the two outputs of a head add up to its $T$ within less than $\frac12$.
+# This still holds if outputs are rounded to multiples of $\frac18$, which takes $\lceil\log_2M\rceil+3$ bits.
+#
+# With $m=5$, and $N^2M\le\frac1{16}e^{36}$, all entries of $f,g,h$ can be integers of at most $2\lceil\log_2M\rceil+5$ bits, the sign included.
+# :::
+#
+# :::{prf:proof}
+# :class: dropdown
+#
+# *The score.* $e_1\cdot e_2=e_2\cdot e_3=e_3\cdot e_1=-\frac12$. So
+# $f_i\cdot g_j=-2cq_iq_j-\frac c2q_j^2+1$, $g_j\cdot h_k=-2cq_jq_k-\frac c2q_j^2-\frac c2q_k^2$ and $h_k\cdot f_i=-2cq_kq_i-\frac c2q_k^2+1$. Together, with $S=x_i+x_j+x_k$,
+#
+# $$s_{ijk}=-c\,(q_i+q_j+q_k)^2+cq_i^2+2=-c\,\big(S-T+\tfrac14\big)^2+cq_i^2+2 .$$
+#
+# The last two terms do not depend on the pair, so the softmax drops them.
+#
+# *The best pairs.* The squares of $S-T+\frac14$ are $\frac1{16},\frac9{16},\frac{25}{16},\frac{49}{16},\dots$ for $S=T,\,T-1,\,T+1,\,T-2,\dots$: all different, and at least $\frac12$ apart. So the best pairs of token $i$ all have the same sum $S^*$, and $S^*=T$ if some pair has the sum $T$. Every other pair weighs at most
+# $e^{-c/2}$ relative to a best one. The two outputs together are the mean of $x_j+x_k$, which is $S^*-x_i$ on the best pairs and lies in $[0,2M-2]$ on all. So they are off from $S^*-x_i$ by at most $(N^2-1)e^{-c/2}(2M-2)<2MN^2e^{-c/2}\le\frac18$. Rounding two outputs adds at most $\frac18$. Hence $x_i$ and they add up to an integer $S^*$, up to
+# $\frac14$, and comparing with $T$ up to less than $\frac12$ tells whether $S^*=T$.
+#
+# *The label.* If $x_i=0$, the token is completed by itself, twice. Otherwise $1\le S\le3M-3$, and $S\equiv0$ means $S=M$ or $S=2M$.
+#
+# *Integers.* Let $t=12q=12x-4T+1$ and
+#
+# $$f=(t,-t,0,1,1),\qquad g=\big(0,t,-t,-\tfrac{t^2-1}4,1\big),\qquad h=\big(-t,0,t,1,-\tfrac{t^2-1}4\big).$$
+#
+# As $t$ is odd, $t^2-1$ is a multiple of 8. The score is $-\frac12(t_i+t_j+t_k)^2+\frac12t_i^2+3$, which is the one above with $c=72$, up to a constant. And $72\ge2\ln(16N^2M)$ is the condition on $N^2M$. From $-8M+1\le t\le8M-11$ we have $\frac{t^2-1}4\le16M^2-4M$, less than $2^{2\lceil\log_2M\rceil+4}$. $\blacksquare$
+# :::
+#
+# No blank token is needed. Without a residual connection a third head would have to tell $x_i$. Compare $mpH$: it is of order $\log M$ here, while a layer of pairwise attention needs $mpH$ of order $N/\log\log N$ ([Theorem 7](thm-7-match3.py)).
+#
+# *Three numbers for three vectors are too few.* With one coordinate in place of the plane, $f,g,h$ would contribute $ab\,q_iq_j+bc\,q_jq_k+ca\,q_kq_i$, and $ab$, $bc$, $ca$ can't all be negative: their product is a square. This does not show that $m=4$ is least.
+#
+# ### One head is too few, two tables too
+#
+# Why not one head for all multiples of $M$, as third-order attention has? From here on a head's scores are *any* sum
+#
+# ```{math}
+# :label: eq-strassen-tables
+# s(x,y,z)=\alpha(x,y)+\beta(y,z)+\gamma(z,x)
+# ```
+#
+# for residues $x$ of the query and $y,z$ of the pair: {eq}`eq-strassen` with any token-wise maps, at any dimension and precision.
+#
+# :::{prf:proposition} (no head serves two queries modulo M, ours)
+# :label: prop-strassen-one-head
+#
+# Let $M\ge2$ and $x\ne x'$ be residues. There are no tables in {eq}`eq-strassen-tables` such that for the query $x$ each pair with $x+y+z\equiv0\pmod M$ scores above each pair without, and for the query $x'$ likewise.
+# :::
+#
+# :::{prf:proof}
+# :class: dropdown
+#
+# Sum the scores of the query $x$ over the $M$ pairs with $y+z\equiv r$. As $y$ runs through all residues, so does $z$, and the sum is $A_x+B_r+C_x$ with $A_x=\sum_y\alpha(x,y)$, $C_x=\sum_z\gamma(z,x)$ and $B_r=\sum_{y+z\equiv r}\beta(y,z)$. If matches score above the others, then $B_{-x}>B_r$ for all $r\ne-x$. For two queries: $B_{-x}>B_{-x'}$ and $B_{-x'}>B_{-x}$. $\blacksquare$
+# :::
+#
+# In {prf:ref}`prop-strassen-match3` this does not happen, because $x+y+z=M$ is an equation between integers: for each query other pairs are left over. Other designs with one head, in which the best pairs are not always the matches, are not excluded.
+#
+# :::{prf:proposition} (the middle table is large, ours)
+# :label: prop-strassen-range
+#
+# Let $M\ge2$ and $g>0$, and for every query $x=1,\dots,M-1$ let each pair with $x+y+z=M$ score at least $g$ above each pair with $x+y+z=M\pm1$. Then for $y_0,z_0\ge0$, $a,b\ge1$ with $y_0+z_0+a+b\le M$
+#
+# ```{math}
+# :label: eq-strassen-mixed
+# \beta(y_0+a,z_0)+\beta(y_0,z_0+b)-\beta(y_0,z_0)-\beta(y_0+a,z_0+b)\;\ge\;2g\,ab .
+# ```
+#
+# So $\beta$ ranges over at least $g\lfloor M^2/4\rfloor$, and over at least $g\lfloor(M-2)^2/4\rfloor$ on the pairs that match some query $x\ge1$, those with $1\le y+z\le M-1$. This remains so if functions of $x$, of $y$ and of $z$ are moved between the three tables.
+# :::
+#
+# :::{prf:proof}
+# :class: dropdown
+#
+# *One cell.* Let $y+z\le M-2$ and $x=M-1-y-z$, which lies in $1\dots M-1$. The pairs $(y+1,z)$ and $(y,z+1)$ have $x+y+z=M$; $(y,z)$ and $(y+1,z+1)$ have $M-1$ and $M+1$. So the scores of the former two minus those of the latter two are at least $2g$ together. Each of $y,y+1$ and each of $z,z+1$ occurs once with $+$ and once with $-$, so that $\alpha(x,\cdot)$ and
+# $\gamma(\cdot,x)$ cancel. What is left is {eq}`eq-strassen-mixed` with $a=b=1$.
+#
+# *A rectangle.* Sum over the $ab$ cells with $y_0\le y<y_0+a$, $z_0\le z<z_0+b$; they have $y+z\le y_0+z_0+a+b-2\le M-2$. All entries of $\beta$ cancel but the four at the corners.
+#
+# *The range.* The left side is a sum of two differences, so at most twice the range of $\beta$ on the corners. Take $y_0=z_0=0$ and $a=\lfloor\frac M2\rfloor$, $b=\lceil\frac M2\rceil$. On pairs that match: $y_0+z_0=1$ and $a+b=M-2$, for $M\ge4$; the corners have sums from 1 to $M-1$. A function of $y$ alone, or of $z$ alone, has mixed difference 0, and tables with the same sum have the same gap. $\blacksquare$
+# :::
+#
+# Equality holds in {eq}`eq-strassen-mixed` for the score $-g(x+y+z-M)^2$. The tables of {prf:ref}`prop-strassen-match3` have the gap $\frac c2$ below and $\frac{3c}2$ above, hence $g=\frac c2$, and the mixed difference $2c\,ab$, twice the bound.
+#
+# :::{prf:corollary} (exponentials, ours)
+# :label: cor-strassen-products
+#
+# Let a head be as in {prf:ref}`prop-strassen-range`.
+#
+# 1. If a number format holds $e^\beta$ as a positive number on all pairs that match some query, in whatever way the three tables were shifted, then its largest and smallest positive numbers are at least $g\lfloor(M-2)^2/4\rfloor$ nats apart.
+# 2. Let pairs with $x+y+z=M$ score at least $g$ above *all* others, $M\ge6$ even. On the four tokens $(1,\,\frac M2-1,\,M-2,\,2)$ some query has $(XYZ)_{ii}\le16\,e^{-g(M/2-2)^2}$ relative to the product of the largest entries of its row of $X$, of $Y$ and of its column of $Z$.
+# :::
+#
+# :::{prf:proof}
+# :class: dropdown
+#
+# *1.* This is the range of $\beta$. *2.* The query $M-2$ is completed by the pair of residues $(1,1)$ and by no other, and the query $2$ by $(\frac M2-1,\frac M2-1)$ alone. So these are their best pairs. Let $a=\frac M2-2\ge1$. By {eq}`eq-strassen-mixed` with $y_0=z_0=1$ and $b=a$, $2+2a=M-2\le M$, the largest entry of $\beta$ lies at least $ga^2$
+# above $\beta(1,1)$ or above $\beta(1+a,1+a)$, hence at the best pair of one of the two queries. There the largest entries of $\alpha(x,\cdot)$ and $\gamma(\cdot,x)$ are no smaller than those of the best pair. So its weight is at most $e^{-ga^2}$, and there are 16 pairs, none heavier. $\blacksquare$
+# :::
+#
+# ## The idea
+#
+# **A square has only pairs.** That is why sums of pairwise scores reach triples: $(q_i+q_j+q_k)^2$ is all that is needed, once the equation is between integers. Third-order attention takes a cosine, which is a product of three, and so can turn around the circle as often as it likes; its scores stay small with
+# [several frequencies](third-order.py), even in bfloat16.
+#
+# **What cancels in a sum does not cancel in exponentials.** Over all pairs one adds three large numbers, and the result is small where it matters. In {eq}`eq-strassen-products` each table is exponentiated alone. Moving functions of one index from table to table changes nothing in the mixed difference, so this can't be
+# scaled away. With logarithms in place of numbers one would add before exponentiating, for each of $N^3$ triples: then the gain is gone.
+#
+# ## Parameters
+
+# %% tags=["parameters"]
+largest_inputs: int = 20_000  # all inputs are tried at every size with M^N up to this
+token_grid: list[int] = [16, 32, 64, 100]  # N of random inputs, with the M that balances labels
+identity_tokens: int = 128  # N where the three ways to compute are compared
+gap: int = 10  # g, nats between the target and the next sum, where ranges are measured
+range_grid: list[int] = [4, 8, 16, 32, 64]  # M, where tables are measured
+num_draws: int = 100  # random heads with a gap
+head_modulus: int = 12  # M of these, at most
+seed: int = 0  # of every random draw on this page
+
+# %% tags=["facts", "hide-input"]
+from attention_limits.hypotheses import distinct, ranges, require, usual_ranges
+
+quick = {
+    "largest_inputs": 1500,
+    "token_grid": [16, 32],
+    "identity_tokens": 48,
+    "range_grid": [8, 16, 32],
+}
+
+usual_ranges()
+distinct("token_grid", "range_grid")
+ranges(
+    largest_inputs=(100, 10**5),
+    token_grid=(1, 200, "all N³ scores are computed"),
+    identity_tokens=(1, 512, "all N³ scores are computed"),
+    gap=(10, 100, "labels are then right up to N²M = e^g/16"),
+    range_grid=(2, 200, "tables have M² entries"),
+    num_draws=(1, 1000, "each is tried"),
+    head_modulus=(4, 16, "all rectangles are tried"),
+)
+require(max(range_grid) >= 6, f"range_grid needs an M of at least 6, got {range_grid}")
+
+# %% [markdown]
+# ## The construction
+#
+# `match3_strassen_layer(problem)` is {prf:ref}`prop-strassen-match3`'s layer. It is given a form of attention: `over_pairs`, which is {eq}`eq-strassen` as it stands, a query after the other, or `by_products`, which is {eq}`eq-strassen-products`. All is in float64.
+
+# %%
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+
+from attention_limits.bounds.mixed_differences import (
+    best_single_gap,
+    format_nats,
+    hard_input,
+    largest_modulus,
+    least_range,
+    least_shortfall,
+    middle_range,
+    mixed_difference,
+    rectangles,
+    target_gap,
+    two_query_sum,
+)
+from attention_limits.companion.claims import claim, observed
+from attention_limits.fixed_point import FixedPoint
+from attention_limits.models.strassen_attention import (
+    PairScores,
+    by_products,
+    over_pairs,
+    product_room,
+    shortfall,
+)
+from attention_limits.performance.strassen import strassen_contests
+
+torch.set_num_threads(1)
+generator = torch.Generator().manual_seed(seed)
+
+
+def wrong_labels(found, problem, inputs):
+    return int((found != problem.target(inputs)).sum())
+
+
+# %%
+small = []
+for tokens in range(1, 8):
+    for modulus in range(2, 40):
+        if modulus**tokens > largest_inputs:
+            break
+        problem = Match3(tokens, modulus)
+        inputs = problem.all_inputs()
+        for integers in (False, True):
+            layer = match3_strassen_layer(problem, integers=integers)
+            outputs = layer.outputs(inputs)
+            rounded = FixedPoint(layer.output_bits - 3, 3).round(outputs)
+            entries = [part for target in layer.targets for part in layer.vectors(inputs, target)]
+            small.append(
+                {
+                    "m": layer.embed_dim,
+                    "heads": layer.num_heads,
+                    "entries": "integers" if integers else "real",
+                    "columns": max(part.shape[-1] for part in entries),
+                    "not integers": sum(int((part != part.round()).sum()) for part in entries),
+                    "spare": 16 * modulus**2 - 4 * modulus - max(p.abs().max() for p in entries),
+                    "inputs": len(inputs),
+                    "labels": inputs.numel(),
+                    "wrong": wrong_labels(layer.decide(inputs, outputs), problem, inputs),
+                    "wrong, rounded": wrong_labels(layer.decide(inputs, rounded), problem, inputs),
+                }
+            )
+small = pd.DataFrame(small)
+summed = small.groupby(["m", "entries"], as_index=False).agg(
+    {"heads": "max", "inputs": "sum", "labels": "sum", "wrong": "sum", "wrong, rounded": "sum"}
+)
+figures.table(
+    summed,
+    {"inputs": "{:,}", "labels": "{:,}"},
+    f"All inputs with M^N ≤ {largest_inputs:,}, N ≤ 7 and M < 40; rounded: outputs to multiples of 1/8",
+    index=False,
+)
+
+# %% [markdown]
+# ### Random inputs, and what can go wrong
+#
+# At growing lengths, with the $M$ that makes about half of the labels 1. Next to it, three ways to break the layer on all inputs with $N=3$, $M=9$: only one of the heads; the quarter left out, so that $T-1$ and $T+1$ tie; a scale that is too small.
+
+# %%
+random_inputs = []
+for tokens in token_grid:
+    problem = Match3(tokens, Match3.balanced_modulus(tokens))
+    inputs = torch.cat(
+        [problem.sample(2, generator=generator), problem.sample_near_misses(1, generator=generator)]
+    )
+    layer = match3_strassen_layer(problem)
+    random_inputs.append(
+        {
+            "N": tokens,
+            "M": problem.modulus,
+            "c": layer.scale,
+            "labels 1": problem.target(inputs).double().mean().item(),
+            "wrong, m = 4": wrong_labels(layer(inputs), problem, inputs),
+            "wrong, m = 5": wrong_labels(
+                match3_strassen_layer(problem, integers=True)(inputs), problem, inputs
+            ),
+            "scores off by at most": layer.rounding(),
+        }
+    )
+random_inputs = pd.DataFrame(random_inputs)
+figures.table(
+    random_inputs,
+    {"c": "{:.1f}", "labels 1": "{:.0%}", "scores off by at most": "{:.0e}"},
+    "Two random inputs and one with many near misses; the last column is the bound on rounding, in nats",
+    index=False,
+)
+
+problem = Match3(3, 9)
+inputs = problem.all_inputs()
+layer = match3_strassen_layer(problem)
+outputs = layer.outputs(inputs)
+one_head = outputs.clone()
+one_head[:, :, 1] = -100.0
+broken = {
+    "the head for M alone": wrong_labels(layer.decide(inputs, one_head), problem, inputs),
+    "c = 1": wrong_labels(match3_strassen_layer(problem, scale=1.0)(inputs), problem, inputs),
+}
+
+
+def without_the_quarter(scores, first_value, second_value):
+    """Adds c times what the quarter adds: the score becomes −c (S − T)², up to a function of i."""
+    slope = layer.scale / 2 * inputs.double()
+    moved = scores._replace(
+        alpha=scores.alpha + slope.unsqueeze(1), gamma=scores.gamma + slope.unsqueeze(2)
+    )
+    return over_pairs(moved, first_value, second_value)
+
+
+broken["no quarter"] = wrong_labels(layer(inputs, without_the_quarter), problem, inputs)
+figures.prose(
+    f"Of {inputs.numel():,} labels, wrong: "
+    + "; ".join(f"{name}, {count}" for name, count in broken.items())
+    + f". As built: {wrong_labels(layer(inputs), problem, inputs)}."
+)
+
+# %% [markdown]
+# ### Three ways to compute the same
+#
+# Small random scores, $m=16$ and $d=2$. Third-order attention computes {eq}`eq-strassen` too: a sum of three products of two is a sum of products of three, $(f,1,f)$, $(g,g,1)$ and $(1,h,h)$ with $3m$ coordinates. `make bench` times the three ways against each other up to $N=512$, once they agree. What can be counted is the number of
+# exponentials: $3N^2$ instead of $N^3$. Multiplications are of order $N^3$ in both, as torch multiplies matrices in the usual way; only a fast matrix multiplication makes them fewer.
+
+# %%
+(contest,) = strassen_contests([identity_tokens], seed)
+deviations = contest.deviations(contest.draw())
+figures.table(
+    pd.DataFrame(
+        {
+            "way": list(deviations),
+            "exponentials": [identity_tokens**3, 3 * identity_tokens**2, identity_tokens**3],
+            "deviation": list(deviations.values()),
+        }
+    ),
+    {"exponentials": "{:,}", "deviation": "{:.0e}"},
+    f"N = {identity_tokens}, m = 16, d = 2; deviations from the first way, relative to its largest entry",
+    index=False,
+)
+
+# %% [markdown]
+# ### One head, two queries
+#
+# {prf:ref}`prop-strassen-one-head` twice: a linear program finds the largest gap of one head for given queries, among all tables with entries in $[-1,1]$; and the sum over two queries that would have to be positive is 0 in integers, for random tables.
+
+# %%
+single, pairs_of_queries = [], []
+for modulus in range(2, 6):
+    single += [best_single_gap(modulus, [x]) for x in range(modulus)]
+    pairs_of_queries += [best_single_gap(modulus, pair) for pair in combinations(range(modulus), 2)]
+sums = []
+for modulus in (2, 5, 11):
+    tables = torch.randint(-(10**6), 10**6, (3, modulus, modulus), generator=generator)
+    sums += [two_query_sum(PairScores(*tables), *pair) for pair in combinations(range(modulus), 2)]
+figures.prose(
+    f"With one query the best gap is {min(single):.1f} or more, at every $M\\le5$; with two it is "
+    f"{max(pairs_of_queries) + 0.0:.0e} at most, for all {len(pairs_of_queries)} pairs of queries."
+)
+
+# %% [markdown]
+# ### Heads with a gap
+#
+# Random heads in integers: the tables of $-(4(x+y+z-M)+1)^2$, times a random factor, with random integers added to every entry of every table, and functions of $y$ and of $z$ moved. Those that pass the gap test of {prf:ref}`prop-strassen-range` are kept; for each of them {eq}`eq-strassen-mixed` is checked on *every* rectangle.
+
+
+# %%
+def random_head():
+    """Integer tables; the noise may well destroy the gap."""
+    modulus, factor, noise = (
+        int(torch.randint(low, high + 1, (), generator=generator))
+        for low, high in ((3, head_modulus), (1, 5), (0, 12))
+    )
+    y, last = 4 * torch.arange(modulus), 4 * torch.arange(modulus) - 4 * modulus + 1
+    alpha = -factor * (y.unsqueeze(1) ** 2 + 2 * y.unsqueeze(1) * y)
+    beta = -factor * (y.unsqueeze(1) ** 2 + 2 * y.unsqueeze(1) * last)
+    gamma = -factor * (last.unsqueeze(1) ** 2 + 2 * last.unsqueeze(1) * y)
+    alpha, beta, gamma = (
+        table + torch.randint(-noise, noise + 1, table.shape, generator=generator)
+        for table in (alpha, beta, gamma)
+    )
+    of_first, of_second = torch.randint(-500, 501, (2, modulus), generator=generator)
+    return PairScores(
+        alpha - of_first, beta + of_first.unsqueeze(1) + of_second, gamma - of_second.unsqueeze(1)
+    )
+
+
+heads, drawn = [], 0
+while len(heads) < num_draws:
+    drawn += 1
+    head = random_head()
+    g = target_gap(head)
+    if g <= 0:
+        continue
+    modulus = len(head.beta)
+    slack = [
+        mixed_difference(head.beta, one).item() - 2 * g * one.rows * one.columns
+        for one in rectangles(modulus)
+    ]
+    heads.append(
+        {
+            "M": modulus,
+            "g": g,
+            "rectangles": len(slack),
+            "slack": min(slack),
+            "range slack": middle_range(head.beta) - least_range(modulus, g),
+        }
+    )
+heads = pd.DataFrame(heads)
+y = torch.arange(head_modulus)
+exact = PairScores(  # −(x + y + z − M)²
+    -(y.unsqueeze(1) ** 2) - 2 * y.unsqueeze(1) * y,
+    -(y.unsqueeze(1) ** 2) - 2 * y.unsqueeze(1) * (y - head_modulus),
+    -((y - head_modulus).unsqueeze(1) ** 2) - 2 * (y - head_modulus).unsqueeze(1) * y,
+)
+equality = max(
+    mixed_difference(exact.beta, one).item() - 2 * target_gap(exact) * one.rows * one.columns
+    for one in rectangles(head_modulus)
+)
+figures.prose(
+    f"{num_draws} of {drawn} random heads have a gap, from {heads['g'].min()} to {heads['g'].max()}. Least slack in "
+    f"{{eq}}`eq-strassen-mixed` over their {heads['rectangles'].sum():,} rectangles: {heads['slack'].min()}. For "
+    f"$-(x+y+z-M)^2$ at $M={head_modulus}$ it is {equality} on all rectangles."
+)
+
+# %% [markdown]
+# ### What float64 holds
+#
+# Now the layer's own tables at the gap $g$, so $c=2g$. First their range. Then matrix products: for each $M$, inputs of six tokens $(x,y,-x-y,1,M-1,\lfloor M/2\rfloor)$ for all $x,y\ge1$, and the four tokens of {prf:ref}`cor-strassen-products`. `by_products` divides out the largest entries and measures
+# how many nats below them a query's pairs lie. If that is more than float64 leaves, $\ln(\varepsilon/\eta)-\ln8N^2$ with its spacing $\varepsilon$ and its smallest normal number $\eta$, it refuses the input, with an error that says so.
+
+# %%
+scale = 2.0 * gap
+double, single_precision = format_nats(torch.float64), format_nats(torch.float32)
+measured = []
+for modulus in range_grid:
+    layer = match3_strassen_layer(Match3(1, modulus), scale=scale)
+    tables = pair_scores(*layer.vectors(torch.arange(modulus)[None], modulus))
+    measured.append(
+        {
+            "M": modulus,
+            "gap": target_gap(PairScores(*(table[0] for table in tables))),
+            "range": middle_range(tables.beta[0]),
+            "bound": least_range(modulus, gap),
+        }
+    )
+measured = pd.DataFrame(measured)
+proved_limit = largest_modulus(gap, double)
+
+trials = []
+for modulus in range(2, proved_limit + 1):
+    inputs = torch.cartesian_prod(torch.arange(1, modulus), torch.arange(1, modulus))
+    others = torch.tensor([1, modulus - 1, modulus // 2]).expand(len(inputs), 3)
+    inputs = torch.cat([inputs, -inputs.sum(1, keepdim=True) % modulus, others], dim=1)
+    problem = Match3(6, modulus)
+    layer = match3_strassen_layer(problem, scale=scale)
+    needed = torch.stack(
+        [shortfall(pair_scores(*layer.vectors(inputs, target))) for target in layer.targets]
+    )
+    fits = (needed <= product_room(torch.float64, 6)).all(dim=2).all(dim=0)
+    accepted = inputs[fits]
+    try:
+        layer(inputs, by_products)
+        refused = False
+    except ValueError as error:
+        refused, message = True, str(error)
+    trials.append(
+        {
+            "M": modulus,
+            "inputs": len(inputs),
+            "refused": int((~fits).sum()),
+            "whole batch refused": refused,
+            "wrong": wrong_labels(layer(accepted, by_products), problem, accepted)
+            if len(accepted)
+            else 0,
+            "wrong over pairs": wrong_labels(layer(inputs), problem, inputs),
+            "nats": needed.max().item(),
+        }
+    )
+trials = pd.DataFrame(trials)
+first_refused = int(trials.loc[trials["refused"] > 0, "M"].min())
+refused_exactly = int((trials["whole batch refused"] != (trials["refused"] > 0)).sum())
+
+hard = []
+for modulus in range(6, max(range_grid) + 1, 2):
+    row = hard_input(modulus)
+    layer = match3_strassen_layer(Match3(4, modulus), scale=scale)
+    nats = shortfall(pair_scores(*layer.vectors(row, modulus))).max().item()
+    hard.append({"M": modulus, "nats": nats, "bound": least_shortfall(modulus, gap)})
+hard = pd.DataFrame(hard)
+four_tokens = product_room(torch.float64, 4)
+must_refuse = next(m for m in range(6, 10**4, 2) if least_shortfall(m, gap) > four_tokens)
+figures.table(
+    trials[["M", "inputs", "refused", "wrong", "wrong over pairs", "nats"]],
+    {"nats": "{:.0f}"},
+    f"Matrix products at the gap {gap}: inputs that are refused, wrong labels on the others and over all pairs",
+    index=False,
+)
+
+# %%
+layer = match3_strassen_layer(Match3(6, proved_limit), scale=scale)
+row = torch.tensor([[1, 2, proved_limit - 3, 1, proved_limit - 1, proved_limit // 2]])
+x, y, z = (table.exp() for table in pair_scores(*layer.vectors(row, proved_limit)))
+plain = (x @ y @ z).diagonal(dim1=1, dim2=2)
+useless = int((~plain.isfinite() | (plain == 0)).sum())
+figures.prose(
+    f"The first refusal is at $M={first_refused}$. The corollary says that every head with this gap is refused at "
+    f"$M={must_refuse}$ at the latest, and that no shift lets float64 hold its middle table beyond $M={proved_limit}$. "
+    f"Without any check, at $M={proved_limit}$: of {plain.numel()} denominators $(XYZ)_{{ii}}$ of one input {useless} "
+    f"are 0, infinite or not a number. The error reads: *{message}*."
+)
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-strassen-range", "caption": "Left: range of the middle table on the pairs that match some query, of this construction and of every head with this gap at least; both axes logarithmic. Dashed: what float64 and float32 span. Right: how many nats a query's pairs lie below the largest exponentials, on the four hard tokens and, for every such head, at least; dashed, what float64 leaves. Shaded: M at which some input of the table above is refused."}, "image": {"alt": "Left, two rising straight lines on logarithmic axes, the measured range above the bound by a factor of about five; both cross the dashed lines of float32 and float64. Right, two rising curves against M, the measured one above the bound; the measured one crosses the dashed line at about M equal to 12, where the shaded area begins, and the bound at about 21."}}
+fig, (left, right) = plt.subplots(1, 2, figsize=(9.2, 3.7))
+grid = np.arange(4, max(range_grid) + 1)
+left.plot(measured["M"], measured["range"], "o", color=figures.BLUE, label="this construction")
+left.plot(
+    grid,
+    [least_range(int(m), gap) for m in grid],
+    color=figures.ORANGE,
+    label="at least, for every head",
+)
+for nats, name in ((double, "float64"), (single_precision, "float32")):
+    figures.reference_line(left, nats, name)
+left.set(xscale="log", yscale="log", xlabel="$M$", ylabel="nats", title="range of $g_j\\cdot h_k$")
+left.set_xticks(range_grid, [str(m) for m in range_grid])
+left.minorticks_off()
+left.legend(loc="upper left", fontsize="small")
+near = hard[hard["M"] <= proved_limit]
+right.axvspan(first_refused - 0.5, proved_limit, color=figures.GREY, alpha=0.13, linewidth=0)
+right.plot(near["M"], near["nats"], "o-", color=figures.BLUE, label="this construction")
+right.plot(
+    near["M"],
+    near["bound"].clip(lower=0),
+    "s-",
+    color=figures.ORANGE,
+    label="at least, for every head",
+)
+figures.reference_line(right, four_tokens, "float64")
+right.set(xlabel="$M$", title="nats below the largest entries", ylim=(0, 2.5 * four_tokens))
+right.legend(loc="upper left", fontsize="small")
+plt.show()
+
+# %% [markdown]
+# ## Checks
+
+# %% tags=["hide-input"]
+# fmt: off
+is_integer = small["entries"] == "integers"
+claim("strassen.small-inputs", int(small.loc[~is_integer, "wrong"].sum()), "==", 0, source="P~",
+    statement=f"m = 4: wrong labels over all inputs with M^N ≤ {largest_inputs:,}, N ≤ 7, M < 40.")
+claim("strassen.small-inputs-integers", int(small.loc[is_integer, "wrong"].sum()), "==", 0,
+    statement="m = 5, integer entries: wrong labels over the same inputs.")
+claim("strassen.rounded-outputs", int(small["wrong, rounded"].sum()), "==", 0,
+    statement="Wrong labels over the same inputs, either form, with outputs of ⌈log₂ M⌉ + 3 bits and a sign.")
+claim("strassen.integers", int(small.loc[is_integer, "not integers"].sum()), "==", 0,
+    statement="Entries of queries and keys that are no integers, over all of these inputs.")
+claim("strassen.bits", int(small.loc[is_integer, "spare"].min()), ">=", 0,
+    statement="16M² − 4M minus the largest integer entry, least over all sizes.")
+claim("strassen.heads", int(small["heads"].max()), "==", 2, source="P~", statement="Heads of the layer.")
+claim("strassen.dimension", int(small.loc[~is_integer, "columns"].max()), "==", 4,
+    statement="Coordinates of the queries and keys as built; with integers there is one more.")
+claim("strassen.random-inputs", int(random_inputs[["wrong, m = 4", "wrong, m = 5"]].to_numpy().sum()), "==", 0,
+    statement=f"Wrong labels on random inputs up to N = {max(token_grid)}, either form.")
+claim("strassen.identity", deviations["matrix products"], "<=", 1e-12, source="P",
+    statement=f"Matrix products against all pairs, N = {identity_tokens}: relative deviation.",
+    note="float64 rounding of N² terms")
+claim("strassen.third-order", deviations["third order"], "<=", 1e-12,
+    statement="Third-order attention with 3m coordinates against all pairs, on the same input.",
+    note="float64 rounding of N² terms")
+claim("strassen.one-head", max(pairs_of_queries), "<=", 0, tolerance=1e-9, note="linear programs in floats",
+    statement="Largest gap of one head that serves two queries modulo M, over all pairs of queries with M ≤ 5.")
+claim("strassen.one-query", min(single), ">=", 1,
+    statement="The same for one query, least over all of them: the program does find heads where there are any.")
+claim("strassen.two-query-sum", max(abs(one) for one in sums), "==", 0,
+    statement="The sum that two queries would make positive, for random integer tables: largest absolute value.")
+claim("strassen.mixed-difference", int(heads["slack"].min()), ">=", 0,
+    statement=f"Mixed difference minus 2gab, least over all rectangles of {num_draws} random heads with a gap.")
+claim("strassen.range", int(heads["range slack"].min()), ">=", 0,
+    statement="Range of the middle table on pairs that match minus g⌊(M − 2)²/4⌋, least over these heads.")
+claim("strassen.attained", int(equality), "==", 0,
+    statement=f"Mixed difference minus 2gab for the score −(x + y + z − M)², M = {head_modulus}: equality is reached.")
+claim("strassen.gap", (measured["gap"] - gap).abs().max(), "<=", 0, tolerance=1e-9, note="rounding of float64",
+    statement="Gap of the layer's tables minus c/2, largest absolute value over the M measured.")
+claim("strassen.all-pairs", int(trials["wrong over pairs"].sum()), "==", 0,
+    statement=f"Over all pairs: wrong labels up to M = {proved_limit}, where matrix products are refused.")
+claim("strassen.products-right", int(trials["wrong"].sum()), "==", 0,
+    statement="By matrix products: wrong labels on inputs that are not refused.")
+claim("strassen.products-refused", refused_exactly, "==", 0,
+    statement="M at which an input lacks nats but matrix products give an answer, or the reverse.")
+claim("strassen.products-limit", first_refused, "<=", must_refuse,
+    statement=f"The first M with a refused input, at the gap {gap}, against the M by which every head is refused.")
+claim("strassen.hard-input", (hard["nats"] - hard["bound"]).min(), ">=", 0,
+    statement="Nats that the four hard tokens need minus g(M/2 − 2)² + 2 ln 4, least over even M.")
+observed("strassen.unchecked", useless, ">=", 1,
+    statement=f"Denominators that are 0, infinite or no number at M = {proved_limit} without the check.")
+observed("strassen.parts-needed", min(broken.values()), ">=", 1,
+    statement="Wrong labels with one head, without the quarter or with c = 1, least of the three.")
+# fmt: on
+
+# %% [markdown]
+# ## What this does not show
+#
+# * *That two heads or $m=4$ are least.* {prf:ref}`prop-strassen-one-head` excludes one head whose best pairs are the matches; other ways to use one head are open. No lower bound on $m$ is given.
+# * *That Strassen attention can't be computed fast with few bits.* {prf:ref}`cor-strassen-products` is about $e^\alpha,e^\beta,e^\gamma$ as numbers of one format. Matrices of numbers with an exponent of their own, or with more bits, hold larger tables: $M$ grows like the square root of the number of nats.
+# * *That it fails in practice.* Small scores are what {eq}`eq-strassen-products` is for, and those of a trained model may well be small. The bound is about exact triples, at a gap that tells one match from $N^2$ other pairs.
+# * *Anything about training.* Nothing is trained on this page.
+# * *That it is faster.* The exponent $\omega$ is that of fast matrix multiplication, which torch does not use; it saves exponentials. Times are left to `make bench`.
+#
+# ## Exercises
+#
+# :::{exercise}
+# :label: ex-strassen-quarter
+#
+# Why $T-\frac14$ and not $T$? Find an input with a wrong label for the score $-c\,(S-T)^2$.
+# :::
+#
+# :::{solution} ex-strassen-quarter
+# :class: dropdown
+#
+# If no pair has the sum $T$, then $T-1$ and $T+1$ tie, and the mean over both lies between them: near $T$ if they occur about equally often. Odd residues have odd sums only. With $M=10$ and the tokens 1, 3 and 5, the token 1 has the sums $1+3+5=9$ twice, as $(3,5)$ and $(5,3)$, and $1+5+5=11$ once.
+# The mean of $S$ is $9\tfrac23$, which is read as 10.
+# :::
+#
+# :::{exercise}
+# :label: ex-strassen-one-value
+#
+# Show that in exact arithmetic the single value $x_j\cdot1$ is enough for each head. Why do we take two?
+# :::
+#
+# :::{solution} ex-strassen-one-value
+# :class: dropdown
+#
+# The score of {prf:ref}`prop-strassen-match3` is the same for $(j,k)$ and $(k,j)$. So over the best pairs the means of $x_j$ and of $x_k$ are equal, and twice the first is $S^*-x_i$. In floats the two orders are rounded differently, and the mean of $x_j$ then leans to one side by up to $M$ times the rounding. The sum
+# $x_j+x_k$ is the same on all best pairs, so that it doesn't matter how they share the weight.
+# :::
+#
+# :::{exercise}
+# :label: ex-strassen-order
+#
+# At order $s$ let a score be a sum of functions of $s-1$ tokens each, instead of products of $s$. Which mixed difference takes the place of {eq}`eq-strassen-mixed` for $x_1+\dots+x_s=M$, and what does {prf:ref}`prop-strassen-one-head` become?
+# :::
+#
+# :::{solution} ex-strassen-order
+# :class: dropdown
+#
+# Fix the query $x_1$. All functions but that of $x_2,\dots,x_s$ lack one of these variables, and the alternating sum over the corners of a cube in them cancels all of those. What is left of the one function is the same for all queries. For two queries and sums modulo $M$: for each query the average of the scores over all tuples with
+# $x_2+\dots+x_s\equiv r$ is a number of the query plus a number $B_r$, as $s-2$ of these tokens are free. So $B_{-x}>B_{-x'}>B_{-x}$ again: one head serves no two queries.
+# :::
+#
+# ## Reference
+#
+# Strassen attention, {prf:ref}`thm-strassen-products` and the result that one layer of constant size computes $\operatorname{Match3}$ are from {cite}`kozachinskiy2025strassen`; $\operatorname{Match3}$ and third-order attention from {cite}`sanford2023representational`. Vectors and constants of {prf:ref}`prop-strassen-match3`, {prf:ref}`prop-strassen-one-head`,
+# {prf:ref}`prop-strassen-range`, {prf:ref}`cor-strassen-products` and all measurements are ours. We did not find them elsewhere, and may have missed some.
