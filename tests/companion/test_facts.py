@@ -207,6 +207,20 @@ REFUSED: dict[str, list[tuple[dict[str, Any], str]]] = {
         ({"counting_grid": [7]}, "counting_grid's entries must be at least 8, got 7"),
         ({"counting_grid": [8, 8]}, "counting_grid's entries must differ, got [8, 8]"),
     ],
+    "strassen": [
+        ({"gap": 9}, "gap must be at least 10, got 9"),
+        (
+            {"gap": 101},
+            "gap must be at most 100 (from 10 on labels are sure to be right, and beyond 100 few M are left), got 101",
+        ),
+        ({"token_grid": [201]}, "token_grid's entries must be at most 200 (all N³ scores are computed), got 201"),
+        ({"token_grid": [16, 16]}, "token_grid's entries must differ, got [16, 16]"),
+        ({"range_grid": [1]}, "range_grid's entries must be at least 2, got 1"),
+        ({"range_grid": [2, 5]}, "range_grid needs an M of at least 6, got [2, 5]"),
+        ({"head_modulus": 17}, "head_modulus must be at most 16 (all rectangles are tried), got 17"),
+        ({"num_draws": 0}, "num_draws must be at least 1, got 0"),
+        ({"largest_inputs": 99}, "largest_inputs must be at least 100, got 99"),
+    ],
     "architectures": [
         ({"num_tokens": 65}, "num_tokens N must lie in 2…64 (N²d' units are built), got 65"),
         ({"num_tokens": 3}, "sparsity q must be below N = 3, got 3"),
