@@ -2,6 +2,7 @@
 
 import math
 from fractions import Fraction
+from itertools import product
 
 import pytest
 import torch
@@ -63,21 +64,20 @@ def test_random_planted_and_hard_inputs_are_right(size: int, modulus: int, integ
 
 
 @pytest.mark.parametrize("integers", [False, True])
-def test_scores_are_the_square_up_to_a_function_of_the_query(integers: bool) -> None:
-    size, modulus = 3, 11
-    layer = match3_strassen_layer(Match3(size, modulus), integers=integers)
-    residues = torch.arange(modulus)[None]
+@pytest.mark.parametrize("modulus", [2, 11, 4001, 100_003])
+def test_scores_are_the_square_up_to_a_function_of_the_query(modulus: int, integers: bool) -> None:
+    layer = match3_strassen_layer(Match3(3, modulus), integers=integers)
+    some = sorted({*range(min(modulus, 4)), *range(0, modulus, -(-modulus // 9)), modulus - 2, modulus - 1})
+    residues = torch.tensor([some])
     for target in layer.targets:
         alpha, beta, gamma = (table[0] for table in pair_scores(*layer.vectors(residues, target)))
         scores = (alpha.unsqueeze(2) + beta + gamma.T.unsqueeze(1)).tolist()
         scale, allowed = Fraction(layer.scale), Fraction(layer.rounding())
-        for x in range(modulus):
+        for (i, x), (j, y), (k, z) in product(enumerate(some), repeat=3):
             # Of the query: c q² + 2, in integers c q² + 3.
             own = scale * (Fraction(x) - (Fraction(target) - Fraction(1, 4)) / 3) ** 2 + (3 if integers else 2)
-            for y in range(modulus):
-                for z in range(modulus):
-                    exact = own - scale * (x + y + z - target + Fraction(1, 4)) ** 2
-                    assert abs(Fraction(scores[x][y][z]) - exact) <= allowed
+            exact = own - scale * (x + y + z - target + Fraction(1, 4)) ** 2
+            assert abs(Fraction(scores[i][j][k]) - exact) <= allowed
 
 
 @pytest.mark.parametrize(("size", "modulus"), [(1, 2), (4, 9), (6, 100), (3, 5000)])
