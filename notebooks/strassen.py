@@ -627,7 +627,7 @@ claim("strassen.integers", int(small.loc[is_integer, "not integers"].sum()), "==
     statement="Entries of queries and keys that are no integers, over all of these inputs.")
 claim("strassen.bits", int(small.loc[is_integer, "spare"].min()), ">=", 0,
     statement="16M² − 4M minus the largest integer entry, least over all sizes.")
-claim("strassen.heads", int(small["heads"].max()), "==", 2, source="P~", statement="Heads of the layer.")
+claim("strassen.heads", int(small["heads"].max()), "==", 2, statement="Heads of the layer.")
 claim("strassen.dimension", int(small.loc[~is_integer, "columns"].max()), "==", 4,
     statement="Coordinates of the queries and keys as built; with integers there is one more.")
 claim("strassen.random-inputs", int(random_inputs[["wrong, m = 4", "wrong, m = 5"]].to_numpy().sum()), "==", 0,
