@@ -4,8 +4,12 @@ The runner tells a page's kernel about its run through the environment variables
 where it is used: the command line reads this module too.
 """
 
+import contextlib
 import os
+import platform
+import re
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from tqdm import tqdm
@@ -50,6 +54,25 @@ def device_name(device: "torch.device") -> str:
     import torch
 
     return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
+
+
+def processor_name() -> str:
+    """What a CPU's rounding depends on, in words: its model, the instructions that torch uses, and its caches."""
+    import torch
+
+    model = platform.processor() or platform.machine()
+    with contextlib.suppress(OSError):  # only Linux says more
+        entries = dict(
+            re.findall(r"^([\w ]+?)\s*: (.*)$", Path("/proc/cpuinfo").read_text().partition("\n\n")[0], re.M)
+        )
+        model = entries.get("model name", model)
+        model += " " + "-".join(entries.get(name, "?") for name in ("cpu family", "model", "stepping"))
+    caches = []
+    with contextlib.suppress(OSError):
+        caches = [
+            path.read_text().strip() for path in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("*/size"))
+        ]
+    return ", ".join([model, torch.backends.cpu.get_cpu_capability(), *(["/".join(caches)] if caches else [])])
 
 
 def progress(items: Iterable[Item] | None, description: str | None, total: int | None = None) -> "tqdm[Item]":

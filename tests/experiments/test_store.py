@@ -28,13 +28,13 @@ RESULT: dict[str, Any] = {"error": 0.1 + 0.2, "seconds": 1.5, "diverged": False,
 def filled(tmp_path: Path) -> Store:
     """A store with one record."""
     store = Store(tmp_path / "store")
-    store.put(TRIAL, RESULT, "cpu")
+    store.put(TRIAL, RESULT, "cpu", "one CPU")
     return store
 
 
 def test_what_was_put_in_comes_out_bit_for_bit(filled: Store) -> None:
     assert filled.get(TRIAL) == RESULT
-    filled.put(TRIAL, {**RESULT, "error": math.nan}, "cpu")
+    filled.put(TRIAL, {**RESULT, "error": math.nan}, "cpu", "one CPU")
     found = filled.get(TRIAL)
     assert found is not None
     assert math.isnan(found["error"])
@@ -43,9 +43,10 @@ def test_what_was_put_in_comes_out_bit_for_bit(filled: Store) -> None:
 
 def test_a_record_says_where_it_comes_from(filled: Store) -> None:
     record = json.loads(filled.path(TRIAL).read_text())
-    assert record["seed"] == 3
+    assert record["trial"]["seed"] == 3
     assert record["device"] == "cpu"
-    assert record["seconds"] == 1.5
+    assert record["result"]["seconds"] == 1.5
+    assert record["processor"] == "one CPU"
     assert record["versions"].keys() == {"python", "torch", "numpy"}
     assert record["trial"]["kind"] == "AveragingTrial"
     assert record["trial"]["num_tokens"] == 5
@@ -142,8 +143,8 @@ def damaged(text: str) -> dict[str, str]:
         "another program's": '{"x": 1}',
         "a list": "[]",
         "edited": text.replace("1.5", "1.25"),
-        "another trial's": json.dumps({**other, "checksum": store_module._digest(other)}),
-        "other code's": json.dumps({**older, "checksum": store_module._digest(older)}),
+        "another trial's": json.dumps({**other, "checksum": store_module.digest(other)}),
+        "other code's": json.dumps({**older, "checksum": store_module.digest(older)}),
     }
 
 
@@ -163,7 +164,7 @@ def test_a_bad_record_is_reported_set_aside_and_not_used(
     assert not path.exists()
     (aside,) = (filled.folder / SET_ASIDE).iterdir()
     assert aside.read_text() == text
-    filled.put(TRIAL, RESULT, "cpu")
+    filled.put(TRIAL, RESULT, "cpu", "one CPU")
     assert filled.get(TRIAL) == RESULT
     assert capsys.readouterr().err == ""
 
@@ -180,7 +181,7 @@ def test_a_full_disk_keeps_the_old_record_and_leaves_nothing_half_written(filled
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
     try:
         with pytest.raises(StoreError, match="can't be written: File too large"):
-            filled.put(TRIAL, long, "cpu")
+            filled.put(TRIAL, long, "cpu", "one CPU")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert filled.get(TRIAL) == RESULT

@@ -11,6 +11,7 @@ from torch import nn
 
 from attention_limits.experiments import trials
 from attention_limits.experiments.averaging import Address, AveragingTrial
+from attention_limits.experiments.training import TrainingRun
 from attention_limits.experiments.trials import CURVE_POINTS, groups, run_trials
 from attention_limits.problems.sparse_averaging import SparseAveraging
 
@@ -34,11 +35,11 @@ def test_products_of_three_are_summed_in_the_same_order_where_opt_einsum_is_inst
     monkeypatch.setattr(module, "strategy", "auto")
     seen = []
 
-    def run(group: Any, device: torch.device) -> list[dict[str, Any]]:
+    def run(group: Any, models: Any, batches: Any) -> list[TrainingRun]:
         seen.append(torch.backends.opt_einsum.enabled)
-        return [{}]
+        return [TrainingRun([1.0])]
 
-    monkeypatch.setattr(trials, "_run_group", run)
+    monkeypatch.setattr(trials, "_train", run)
     run_trials([trial()])
     assert seen == [False]
     assert torch.backends.opt_einsum.enabled
@@ -91,8 +92,8 @@ def test_the_error_is_that_of_the_trained_model_on_new_samples() -> None:
 
 
 def test_a_curve_averages_stretches_of_equal_length() -> None:
-    assert trials._curve([3.0, 1.0]) == [3.0, 1.0]
-    assert trials._curve([float(step) for step in range(4 * CURVE_POINTS)])[:2] == [1.5, 5.5]
+    assert trials.curve([3.0, 1.0]) == [3.0, 1.0]
+    assert trials.curve([float(step) for step in range(4 * CURVE_POINTS)])[:2] == [1.5, 5.5]
 
 
 def test_groups_keep_families_and_like_widths_together() -> None:

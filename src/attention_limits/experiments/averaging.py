@@ -20,14 +20,16 @@ from attention_limits.experiments.training import (
 )
 from attention_limits.experiments.trials import Trial
 from attention_limits.hypotheses import require_integer
-from attention_limits.models.attention import multilayer_perceptron
+from attention_limits.models.attention import Transformer, multilayer_perceptron
 from attention_limits.models.feedforward import feedforward_network
 from attention_limits.models.recurrent import LSTMModel
-from attention_limits.problems.sparse_averaging import SparseAveraging
+from attention_limits.problems.sparse_averaging import SparseAveraging, worst_case_error
 
 #: Test samples of a trial, and how many go through a model at once.
 TEST_SAMPLES = 1000
 TEST_BATCH = 100
+#: Units of the layers behind the first one of a "deep feedforward" network.
+LATER_LAYERS = (128, 128)
 
 
 class Address(nn.Module):
@@ -59,8 +61,9 @@ class AveragingTrial(Trial):
 
     Args:
         architecture: "attention" (a network of one hidden layer, then one unit of m = size), "address" (`Address` with
-            m = size), "feedforward" (one hidden layer of ``size`` units over the whole input), "lstm" and
-            "bidirectional lstm" (``size`` hidden units a direction, ``num_layers`` layers).
+            m = size), "feedforward" (one hidden layer of ``size`` units over the whole input), "deep feedforward"
+            (two more of `LATER_LAYERS` units), "lstm" and "bidirectional lstm" (``size`` hidden units a direction,
+            ``num_layers`` layers).
         sparsity: q.
         value_dim: d'.
         num_layers: of an LSTM; 1 for the others.
@@ -76,6 +79,7 @@ class AveragingTrial(Trial):
         "attention",
         "address",
         "feedforward",
+        "deep feedforward",
         "lstm",
         "bidirectional lstm",
     )
@@ -120,6 +124,8 @@ class AveragingTrial(Trial):
                 return Address(problem, size, generator=generator)
             case "feedforward":
                 return feedforward_network(problem, size, [], generator=generator)
+            case "deep feedforward":
+                return feedforward_network(problem, size, LATER_LAYERS, generator=generator)
         bidirectional = self.architecture == "bidirectional lstm"
         return LSTMModel(problem, size, bidirectional=bidirectional, num_layers=self.num_layers, generator=generator)
 
@@ -134,8 +140,21 @@ class AveragingTrial(Trial):
         return mean_squared_error(outputs, targets)
 
     def evaluate(self, model: nn.Module, generator: torch.Generator) -> dict[str, float]:
-        """``error``: mean squared error on `TEST_SAMPLES` new samples over the target's variance."""
+        """``error``: mean squared error on `TEST_SAMPLES` new samples over the target's variance.
+
+        Of attention also ``attention_mass``, the mean weight on the tokens asked for (at most 1), and ``distance``, the
+        mean ℓ₁-distance of its rows from uniform weight on them (at most 2).
+        """
         inputs = self.problem.sample(TEST_SAMPLES, generator=generator)
+        measured: dict[str, float] = {}
         with torch.no_grad():
-            outputs = torch.cat([model(tokens) for tokens in self.problem.encode(inputs).split(TEST_BATCH)])
-        return {"error": mean_squared_error(outputs, self.problem.target(inputs)).item() / self.error_unit}
+            if isinstance(model, Transformer):
+                attended = [model.attend(tokens) for tokens in self.problem.encode(inputs).split(TEST_BATCH)]
+                outputs = torch.cat([part.output for part in attended])
+                weights = torch.cat([part.attention[0][:, 0] for part in attended])
+                measured["attention_mass"] = weights.gather(-1, inputs.pointers).sum(dim=-1).mean().item()
+                measured["distance"] = worst_case_error(weights, inputs.pointers).mean().item()
+            else:
+                outputs = torch.cat([model(tokens) for tokens in self.problem.encode(inputs).split(TEST_BATCH)])
+        error = mean_squared_error(outputs, self.problem.target(inputs)).item() / self.error_unit
+        return {"error": error} | measured

@@ -8,15 +8,16 @@ reported, set aside and computed again; it is never read as truth.
 import hashlib
 import json
 import os
+import platform
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from attention_limits.experiments.trials import Result, Trial
+from attention_limits.experiments.trials import Result, Trial, as_json
 from attention_limits.files import publish
 from attention_limits.runtime import STORE_VARIABLE
 
@@ -30,9 +31,13 @@ def default_folder() -> Path:
     """Where the store lies: what the environment says, else _build/store of the book that the current folder is in."""
     if STORE_VARIABLE in os.environ:
         return Path(os.environ[STORE_VARIABLE])
+    return book_folder() / "_build" / "store"
+
+
+def book_folder() -> Path:
+    """The nearest folder, from the current one upwards, that holds a _toc.yml; the current one if there is none."""
     here = Path.cwd()
-    root = next((folder for folder in (here, *here.parents) if (folder / "_toc.yml").is_file()), here)
-    return root / "_build" / "store"
+    return next((folder for folder in (here, *here.parents) if (folder / "_toc.yml").is_file()), here)
 
 
 class StoreError(OSError):
@@ -47,7 +52,7 @@ class Store:
 
     def path(self, trial: Trial) -> Path:
         """Where the record of ``trial`` lies if there is one."""
-        return self.folder / f"{_digest({'trial': trial_as_json(trial), 'code': trial.code})}.json"
+        return self.folder / f"{digest({'trial': as_json(trial), 'code': trial.code})}.json"
 
     def check_writable(self) -> None:
         """Refuse a folder that can't be written, before anything is trained for it; sweep up what killed writers left.
@@ -66,43 +71,46 @@ class Store:
 
     def get(self, trial: Trial) -> Result | None:
         """The result of ``trial``, or None if there is no good record of it."""
+        record = self.find(trial)
+        return None if record is None else record["result"]
+
+    def find(self, trial: Trial) -> dict[str, Any] | None:
+        """The same with where it comes from: trial, code, result, device, processor, versions and finished."""
         path = self.path(trial)
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
             checksum = record.pop("checksum")
-            result: Result = record["result"]
             trouble = ""
-            if checksum != _digest(record):
+            if checksum != digest(record):
                 trouble = "its checksum does not fit"
-            elif record["trial"] != trial_as_json(trial) or record["code"] != trial.code:
+            elif record["trial"] != as_json(trial) or record["code"] != trial.code or "result" not in record:
                 trouble = "it is the record of something else"
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             trouble = "it is no record, or a part of one"
         if not trouble:
-            return result
+            return dict(record)
         self._set_aside(path, trouble)
         return None
 
-    def put(self, trial: Trial, result: Result, device: str) -> None:
-        """Keep a result, with where it comes from; ``device`` in words.
+    def put(self, trial: Trial, result: Result, device: str, processor: str) -> None:
+        """Keep a result, with where it comes from; ``device`` and ``processor`` in words.
 
         Raises:
             StoreError: if it can't be written, a full disk among the reasons; what was there before is still there.
         """
         record: dict[str, Any] = {
-            "trial": trial_as_json(trial),
+            "trial": as_json(trial),
             "code": trial.code,
             "result": result,
-            "seed": trial.seed,
-            "seconds": result["seconds"],
             "device": device,
-            "versions": {"python": sys.version.split()[0], **{name: version(name) for name in ("torch", "numpy")}},
+            "processor": processor,
+            "versions": versions(),
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         }
         try:
-            publish(json.dumps({**record, "checksum": _digest(record)}, indent=1), self.path(trial))
+            publish(json.dumps({**record, "checksum": digest(record)}, indent=1), self.path(trial))
         except OSError as error:
             raise StoreError(f"the store {self.folder} can't be written: {error.strerror}") from error
 
@@ -118,11 +126,11 @@ class Store:
         print(f"record {path.name} is not used: {reason}. It is now {aside}", file=sys.stderr, flush=True)
 
 
-def trial_as_json(trial: Trial) -> dict[str, Any]:
-    """A trial as JSON: its kind and all of its fields."""
-    return {"kind": type(trial).__name__, **asdict(trial)}
+def versions() -> dict[str, str]:
+    """The versions that a result may depend on."""
+    return {"python": platform.python_version(), **{name: version(name) for name in ("torch", "numpy")}}
 
 
-def _digest(data: Any) -> str:
-    # Numbers are written in full and nan as NaN, so that what was read back hashes to the same.
+def digest(data: Any) -> str:
+    """A hash of what JSON can hold. Numbers are written in full and nan as NaN, so that a copy has the same."""
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()

@@ -1,6 +1,7 @@
 """Sweeps: trials computed through the store, by processes of this machine or by the workers of a Dask cluster.
 
-What is in the store is read, what is missing is computed and put there as soon as it is done. Only this process writes,
+What is in the store or among the book's records is read, what is missing is computed and put into the store as soon as
+it is done. Only this process writes,
 so workers need no common disk. Trials are handed out in groups that are trained as one (`trials.groups`); when a sweep
 dies, at most the groups that were being trained are lost.
 """
@@ -19,10 +20,11 @@ from pathlib import Path
 import torch
 from filelock import FileLock, Timeout
 
+from attention_limits.experiments.records import Record, Records
 from attention_limits.experiments.store import Store, default_folder
-from attention_limits.experiments.trials import Result, Trial, groups, num_parameters, run_trials
+from attention_limits.experiments.trials import Result, Trial, groups, num_parameters, run_group
 from attention_limits.hypotheses import require_integer
-from attention_limits.runtime import device_name, progress, select_device
+from attention_limits.runtime import device_name, processor_name, progress, select_device
 
 #: Seconds to wait for a scheduler to answer.
 SCHEDULER_SECONDS = 10
@@ -40,26 +42,29 @@ class Sweep:
 
     Args:
         store: the one of this book by default.
+        records: published results, which are looked up where the store has none; those of this book by default.
         jobs: processes; 1 is this one. By default as many as there are accelerators, else what OMP_NUM_THREADS says
             (the runner of pages shares the cores out by it), else one for each core. A cluster uses all its workers.
         scheduler: the address of a Dask scheduler, such as tcp://host:8786.
         device: cpu, cuda or cuda:N; by default CUDA where there is one. Each process or worker takes an accelerator for
             itself.
-        fresh: compute what is in the store too.
+        fresh: compute what is in the store or recorded too.
 
     Raises:
         ValueError: for a number of jobs or a device that makes no sense.
     """
 
     store: Store = field(default_factory=lambda: Store(default_folder()))
+    records: Records | None = field(default_factory=Records)
     jobs: int | None = None
     scheduler: str | None = None
     device: str | None = None
     fresh: bool = False
 
-    #: What was done so far: trials asked for, and those of them that were computed.
+    #: What was done so far: trials asked for, those of them that were computed, and the records that were read.
     asked: int = field(default=0, init=False)
     computed: int = field(default=0, init=False)
+    recorded: list[Record] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
         if self.jobs is not None:
@@ -79,7 +84,12 @@ class Sweep:
         wanted = [trial for trial in dict.fromkeys(trials) if trial not in self._done]
         self.asked += len(wanted)
         if not self.fresh:
-            self._done.update({trial: found for trial in wanted if (found := self.store.get(trial)) is not None})
+            for trial in wanted:
+                if (found := self.store.get(trial)) is not None:
+                    self._done[trial] = found
+                elif self.records is not None and (record := self.records.get(trial)) is not None:
+                    self._done[trial] = record.result
+                    self.recorded.append(record)
         # From the whole list, so that a sweep that goes on where it was stopped trains the same groups.
         family = torch.device("cuda" if self._kind.startswith("cuda") else "cpu")
         pending = [group for group in groups(trials, family) if any(trial not in self._done for trial in group)]
@@ -87,17 +97,17 @@ class Sweep:
             self.store.check_writable()
             missing = sum(trial not in self._done for group in pending for trial in group)
             with contextlib.closing(self._compute(pending)) as finished, progress(None, "trials", missing) as bar:
-                for group, results, device in finished:
+                for group, results, device, processor in finished:
                     for trial, result in zip(group, results, strict=True):
                         if trial not in self._done:
-                            self.store.put(trial, result, device)
+                            self.store.put(trial, result, device, processor)
                             self._done[trial] = result
                             self.computed += 1
                             bar.update()
         return [self._done[trial] for trial in trials]
 
-    def _compute(self, pending: list[list[Trial]]) -> Generator[tuple[list[Trial], list[Result], str]]:
-        """Each group with its results and the device's name, as they are finished."""
+    def _compute(self, pending: list[list[Trial]]) -> Generator[tuple[list[Trial], list[Result], str, str]]:
+        """Each group with its results, the device's name and the processor's, as they are finished."""
         pending.sort(key=_work, reverse=True)  # the longest first, so that none is left over at the end
         jobs = min(self._jobs(), len(pending))
         if self.scheduler is None and jobs == 1:
@@ -115,8 +125,8 @@ class Sweep:
             )
             finished = parallel(tasks)
             try:
-                for index, results, device in finished:
-                    yield pending[index], results, device
+                for index, *found in finished:
+                    yield pending[index], *found
             except (joblib.externals.loky.process_executor.BrokenProcessPool, TimeoutError) as error:
                 raise SweepError(f"a worker was lost: {' '.join(str(error).split())[:200]}") from error
             finally:
@@ -173,14 +183,14 @@ def _work(group: list[Trial]) -> float:
     return float(len(group) * num_parameters(widest) * widest.batch_size * widest.num_tokens * widest.num_steps)
 
 
-def _run_group(group: list[Trial], kind: str) -> tuple[list[Result], str]:
+def _run_group(group: list[Trial], kind: str) -> tuple[list[Result], str, str]:
     device = select_device(kind or None)
-    return run_trials(group, device), device_name(device)
+    return run_group(group, device), device_name(device), processor_name()
 
 
 def _run_numbered(
     index: int, group: list[Trial], kind: str, code: str, parent: int | None
-) -> tuple[int, list[Result], str]:
+) -> tuple[int, list[Result], str, str]:
     """In a worker: Ctrl-C is the parent's to handle, and an accelerator is taken for as long as the worker lives.
 
     Its ``code`` must be the parent's, under which the results are kept. It ends when its ``parent`` does.

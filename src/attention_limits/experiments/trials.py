@@ -4,15 +4,17 @@ A trial is frozen and hashable, its fields are numbers and strings, so that it c
 into a store and found there again. Its result depends on nothing else, but for rounding.
 """
 
+import contextlib
 import hashlib
 import inspect
+import json
 import math
 import time
 import uuid
 from abc import ABC, abstractmethod
 from bisect import bisect_left
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, astuple, dataclass, replace
 from functools import cache
 from importlib.metadata import version
 from itertools import pairwise
@@ -113,6 +115,38 @@ class Trial(ABC):
         """What is measured on test samples, by name; they are drawn from ``generator``, on its device."""
 
 
+def as_json(trial: Trial) -> dict[str, Any]:
+    """A trial as JSON: its kind and all of its fields."""
+    return {"kind": type(trial).__name__, **asdict(trial)}
+
+
+def from_json(data: dict[str, Any]) -> Trial:
+    """The trial that `as_json` wrote.
+
+    Raises:
+        ValueError: for a kind that no loaded module defines, and for fields that the kind does not have or refuses.
+    """
+    kinds = {kind.__name__: kind for kind in Trial.__subclasses__()}
+    fields = dict(data)
+    kind = fields.pop("kind", None)
+    if kind not in kinds:
+        raise ValueError(f"unknown kind of trial {kind!r}: use {', '.join(sorted(kinds))}")
+    try:
+        return kinds[kind](**fields)
+    except TypeError as error:
+        raise ValueError(f"no {kind}: {error}") from error
+
+
+def place_in_group(trial: Trial) -> tuple[Any, ...]:
+    """What trials of one family are sorted by: narrow ones first, then by their other fields."""
+    return (trial.size, *astuple(trial))
+
+
+def group_name(group: Sequence[Trial]) -> str:
+    """A name for trials that are trained as one: the last bits of a result depend on its company."""
+    return hashlib.sha256(json.dumps([as_json(trial) for trial in group], sort_keys=True).encode()).hexdigest()[:16]
+
+
 def trial_digest(kind: type[Trial]) -> str:
     """A hash of the code that computes a trial: torch's version, and the modules that its class and bases import.
 
@@ -138,29 +172,29 @@ def run_trials(trials: Sequence[Trial], device: torch.device | str = "cpu") -> l
 
     Returns:
         For each trial, in order, what `Trial.evaluate` measures, and ``num_parameters``, ``seconds`` (of training; of
-        an ensemble an equal share), ``group`` (how many were trained as one), ``diverged`` (whether the loss stopped
-        being finite; the other numbers then mean nothing) and ``curve`` (the training error, at most `CURVE_POINTS`
-        means over stretches of equal length).
+        an ensemble an equal share), ``group`` (how many were trained as one), ``group_name`` (`group_name`),
+        ``diverged`` (whether the loss stopped being finite; the other numbers then mean nothing) and ``curve`` (the
+        training error, at most `CURVE_POINTS` means over stretches of equal length).
     """
     device = torch.device(device)
     results: dict[Trial, Result] = {}
-    with torch.backends.opt_einsum.flags(enabled=False):  # else results would depend on whether it is installed
-        for group in groups(trials, device):
-            results.update(zip(group, _run_group(group, device), strict=True))
+    for group in groups(trials, device):
+        results.update(zip(group, run_group(group, device), strict=True))
     return [results[trial] for trial in trials]
 
 
 def groups(trials: Sequence[Trial], device: torch.device) -> list[list[Trial]]:
     """The trials, each once, in groups that are trained as one: a family's, narrow ones first.
 
-    They depend on the whole list only, so that a sweep that goes on where it was stopped makes the same groups.
+    They depend on the whole list only, and not on its order, so that a sweep that goes on where it was stopped makes
+    the same groups.
     """
     families: dict[Hashable, list[Trial]] = {}
     for trial in dict.fromkeys(trials):
         families.setdefault(trial if trial.family is None else (type(trial), trial.family), []).append(trial)
     found = []
     for family in families.values():
-        family.sort(key=lambda trial: trial.size)  # stable: the order of trials is kept within a width
+        family.sort(key=place_in_group)
         group: list[Trial] = []
         for trial in family:
             # Narrow models are padded to the widest of their group, so a group's widths stay within a factor of 2.
@@ -201,11 +235,10 @@ def matched_size(trial: Trial, parameters: int) -> int:
     return min((size for size in (above - 1, above) if size), key=lambda size: abs(count(size) - parameters))
 
 
-def _run_group(group: Sequence[Trial], device: torch.device) -> list[Result]:
-    threads = torch.get_num_threads()
-    if device.type == "cpu":
-        torch.set_num_threads(1)
-    try:
+def run_group(group: Sequence[Trial], device: torch.device | str = "cpu") -> list[Result]:
+    """Train and evaluate trials of one family as one, or a single one alone; see `run_trials`."""
+    device = torch.device(device)
+    with _as_trials_run(device):
         generators = [torch.Generator(device).manual_seed(trial.seed) for trial in group]
         models = [trial.build(generator) for trial, generator in zip(group, generators, strict=True)]
         start = time.perf_counter()
@@ -217,11 +250,43 @@ def _run_group(group: Sequence[Trial], device: torch.device) -> list[Result]:
                 "num_parameters": num_parameters(trial),
                 "seconds": seconds,
                 "group": len(group),
+                "group_name": group_name(group),
                 "diverged": not all(map(math.isfinite, run.errors[-1:])),
-                "curve": _curve(run.errors),
+                "curve": curve(run.errors),
             }
             for trial, model, run in zip(group, models, runs, strict=True)
         ]
+
+
+def train_alone(
+    trial: Trial, device: torch.device | str = "cpu", *, snapshot_steps: tuple[int, ...] = ()
+) -> tuple[nn.Module, TrainingRun]:
+    """A trial's model, trained by itself, for those who want more of it than numbers; see `training.train`."""
+    device = torch.device(device)
+    with _as_trials_run(device):
+        generator = torch.Generator(device).manual_seed(trial.seed)
+        model = trial.build(generator)
+        run = train(
+            model,
+            trial.batches(generator),
+            trial.schedule,
+            target_variance=trial.error_unit,
+            loss_function=trial.loss,
+            snapshot_steps=snapshot_steps,
+            description=f"seed {trial.seed}",
+        )
+    return model, run
+
+
+@contextlib.contextmanager
+def _as_trials_run(device: torch.device) -> Iterator[None]:
+    """One thread on a CPU, and no opt_einsum: else results would depend on whether it is installed."""
+    threads = torch.get_num_threads()
+    if device.type == "cpu":
+        torch.set_num_threads(1)
+    try:
+        with torch.backends.opt_einsum.flags(enabled=False):
+            yield
     finally:
         torch.set_num_threads(threads)
 
@@ -253,7 +318,8 @@ def _train(group: Sequence[Trial], models: list[nn.Module], batches: list[Iterat
     return [run]
 
 
-def _curve(errors: Sequence[float]) -> list[float]:
+def curve(errors: Sequence[float]) -> list[float]:
+    """Errors of all steps as at most `CURVE_POINTS` means over stretches of equal length."""
     points = min(CURVE_POINTS, len(errors))
     edges = [len(errors) * point // points for point in range(points + 1)]
     return [sum(errors[low:high]) / (high - low) for low, high in pairwise(edges)]
