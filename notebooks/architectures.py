@@ -67,8 +67,6 @@ quick = {
     "large_error": 0.1,
     "num_seeds": 2,
 }
-# Ten seeds and seven times the steps of the book: some 70 minutes on one core, and 15 more for the large network.
-paper = {"num_steps": 10000, "large_steps": 20000, "large_layers": 2, "num_seeds": 10}
 study = "attention_limits.experiments.studies.architectures:compare_architectures"
 
 usual_ranges()

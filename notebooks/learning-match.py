@@ -49,14 +49,6 @@ quick = {
     "num_seeds": 3,
     "least_gap": 0.02,
 }
-# 126 models. Third order at N = 32 takes about 0.1 s a step on a core, so that all take some 40 core hours.
-paper = {
-    "token_grid": [8, 16, 24, 32],
-    "num_steps": 20000,
-    "pair_steps": 5000,
-    "step_labels": 2048,
-    "num_seeds": 5,
-}
 study = "attention_limits.experiments.studies.detection:learning_match"
 
 usual_ranges()

@@ -77,15 +77,6 @@ quick = {
     "level": 0.3,
     "num_seeds": 2,
 }
-# 600 trials of 10,000 steps in all; at 1.2 ms a step (measured) two hours on one core.
-paper = {
-    "sparsity_grid": [1, 2, 3, 4, 6, 8, 12, 16],
-    "embed_grid": [2, 4, 8, 16, 32, 64, 128],
-    "address_sparsity_grid": [1, 2, 3, 4, 6, 8, 12, 16],
-    "address_embed_grid": [1, 2, 4, 8, 16, 32, 64, 128],
-    "step_grid": [8000, 2000],
-    "num_seeds": 5,
-}
 study = "attention_limits.experiments.studies.phase_diagram:phase_diagram"
 
 usual_ranges()

@@ -100,16 +100,6 @@ quick = {
     "num_steps": 600,
     "num_seeds": 2,
 }
-# Five times the steps and twice the lengths of the book. An estimate from the cost of a step, not measured:
-# 10 to 20 hours on one core, most of them for the LSTM at N = 64 and the widest networks.
-paper = {
-    "attention_tokens": [8, 16, 32, 64, 128],
-    "feedforward_tokens": [4, 6, 8, 12, 16],
-    "recurrent_tokens": [4, 8, 16, 32, 64],
-    "size_caps": [64, 8192, 256],
-    "num_steps": 5000,
-    "num_seeds": 5,
-}
 study = "attention_limits.experiments.studies.size_against_length:size_against_length"
 
 usual_ranges()

@@ -30,7 +30,9 @@ from attention_limits.hypotheses import HypothesisError
 Parameters = dict[str, Any]
 
 #: What is published; for tests, within seconds; large grids, for a GPU or a cluster.
-PROFILES = ("book", "quick", "paper")
+PROFILES = ("book", "quick")
+#: The module that knows where the records lie.
+READS_RECORDS = "experiments/records.py"
 #: The modules that a `facts` cell may import: those that cost milliseconds.
 FACTS_IMPORT = ("math", "fractions", "itertools", "attention_limits.hypotheses")
 #: What holds on every page, after the page's own facts.
@@ -164,12 +166,11 @@ class Page:
             ValueError: for an unknown profile or parameter, a wrong type, or a value that the page does not cover.
         """
         if profile not in PROFILES:
-            raise ValueError(f"unknown profile {profile!r}: use book, quick or paper")
+            raise ValueError(f"unknown profile {profile!r}: use book or quick")
         values = {name: parameter.convert(parameter.default) for name, parameter in self.parameters.items()}
-        for name, value in {**self.facts.profiles.get(profile, {}), **overrides}.items():
-            known = ", ".join(self.parameters)
+        for name, value in {**(self.facts.quick if profile == "quick" else {}), **overrides}.items():
             if name not in self.parameters:
-                raise ValueError(f"unknown parameter {name!r}: {self.name} has {known}")
+                raise ValueError(f"unknown parameter {name!r}: {self.name} has {', '.join(self.parameters)}")
             values[name] = self.parameters[name].convert(value)
         self.facts.check(values)
         for name, value in values.items():
@@ -180,16 +181,19 @@ class Page:
     def digests(self, parameters: Mapping[str, Any]) -> dict[str, str]:
         """What a run depends on, each part hashed: code cells, modules of the package, parameters, constraints.
 
-        The modules are those that the page imports, itself or through others, and the two that run it. Prose, captions,
-        tags, and the comments and layout of code do nothing to a run.
+        The modules are those that the page imports, itself or through others, and the two that run it. A page that
+        imports the module of records depends on all records. Prose, captions, tags, and the comments and layout of code
+        do nothing to a run.
         """
         constraints = self.root / "constraints.txt"
-        runners = {package_folder() / name for name in RUNNERS}
+        modules = dependencies(self.text) | {package_folder() / name for name in RUNNERS}
+        published = sorted((self.root / "records").glob("*")) if package_folder() / READS_RECORDS in modules else []
         return {
             "source": _hash(b"\0".join(cell_statements(cell.source) for cell in code_cells(self.notebook))),
-            "package": code_digest(dependencies(self.text) | runners),
+            "package": code_digest(modules),
             "parameters": _hash(json.dumps(dict(parameters), sort_keys=True).encode()),
             "constraints": _hash(constraints.read_bytes() if constraints.exists() else b""),
+            "records": _hash(b"\0".join(path.read_bytes() for path in published)),
         }
 
 
@@ -201,8 +205,8 @@ class Facts:
     owner: str
     #: The whole cell, lines counted as in the page's file.
     code: CodeType
-    #: What the profiles quick and paper change.
-    profiles: dict[str, Parameters]
+    #: What the profile quick changes.
+    quick: Parameters
     #: The function that trains the page's models, as ``package.module:name``; empty if the page trains none.
     study: str
 
@@ -220,10 +224,9 @@ class Facts:
                     place = f"{owner}, line {node.lineno}"
                     if module not in FACTS_IMPORT:
                         raise ValueError(f"{place}: a facts cell imports only {', '.join(FACTS_IMPORT)}; got {module}")
-        quick, paper = (_literal(tree, name, {}, owner) for name in ("quick", "paper"))
         tree.body += ast.parse(USUAL_FACTS).body
         code = compile(tree, FACTS_FILE, "exec")
-        return cls(owner, code, {"quick": quick, "paper": paper}, _literal(tree, "study", "", owner))
+        return cls(owner, code, _literal(tree, "quick", {}, owner), _literal(tree, "study", "", owner))
 
     def check(self, values: Parameters) -> None:
         """Refuse ``values`` that the page does not cover.

@@ -82,6 +82,8 @@ class Records:
     """The records in the files *.jsonl of a folder, which are read when the first one is asked for."""
 
     folder: Path = field(default_factory=lambda: book_folder() / "records")
+    #: Whether records of other code than today's count as missing.
+    of_today: bool = False
 
     def get(self, trial: Trial) -> Record | None:
         """The record of ``trial``, of today's code or of older code, if there is one.
@@ -89,7 +91,8 @@ class Records:
         Raises:
             RecordError: if a trial has two records.
         """
-        return self._by_trial.get(trial)
+        record = self._by_trial.get(trial)
+        return None if record is not None and self.of_today and not record.of_today else record
 
     def company(self, record: Record) -> list[Record]:
         """The records that were trained as one with ``record``, itself among them, in the order of `place_in_group`.

@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 from filelock import FileLock, Timeout
 
-from attention_limits.experiments.records import Record, Records
+from attention_limits.experiments.records import Records
 from attention_limits.experiments.store import Store, default_folder
 from attention_limits.experiments.trials import Result, Trial, groups, num_parameters, run_group
 from attention_limits.hypotheses import require_integer
@@ -61,10 +61,10 @@ class Sweep:
     device: str | None = None
     fresh: bool = False
 
-    #: What was done so far: trials asked for, those of them that were computed, and the records that were read.
-    asked: int = field(default=0, init=False)
+    #: What was done so far: trials asked for, and how many of them were computed and how many read from records.
+    asked: list[Trial] = field(default_factory=list, init=False)
     computed: int = field(default=0, init=False)
-    recorded: list[Record] = field(default_factory=list, init=False)
+    recorded: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
         if self.jobs is not None:
@@ -82,14 +82,14 @@ class Sweep:
             SweepError: if the scheduler can't be reached, or a process died.
         """
         wanted = [trial for trial in dict.fromkeys(trials) if trial not in self._done]
-        self.asked += len(wanted)
+        self.asked += wanted
         if not self.fresh:
             for trial in wanted:
                 if (found := self.store.get(trial)) is not None:
                     self._done[trial] = found
                 elif self.records is not None and (record := self.records.get(trial)) is not None:
                     self._done[trial] = record.result
-                    self.recorded.append(record)
+                    self.recorded += 1
         # From the whole list, so that a sweep that goes on where it was stopped trains the same groups.
         family = torch.device("cuda" if self._kind.startswith("cuda") else "cpu")
         pending = [group for group in groups(trials, family) if any(trial not in self._done for trial in group)]

@@ -1,0 +1,154 @@
+"""Sparse averaging on three pages: attention that is looked at, LSTMs of several sizes, first layers that are narrow.
+
+Letters: N = num_tokens, q = sparsity, d' = value_dim, m = embed_dim.
+"""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from attention_limits.experiments.averaging import AveragingTrial
+from attention_limits.experiments.studies.architectures import counted_size
+from attention_limits.experiments.trials import TrialRunner
+
+LSTMS = ("lstm", "bidirectional lstm")
+
+
+def attention_trials(
+    *,
+    num_tokens: int,
+    sparsity: int,
+    value_dim: int,
+    embed_dim: int,
+    num_steps: int,
+    batch_size: int,
+    peak_rate: float,
+    num_seeds: int,
+    seed: int,
+) -> list[AveragingTrial]:
+    """One attention unit of dimension m, a trial for each seed from ``seed`` on."""
+    return [
+        AveragingTrial(
+            architecture="attention",
+            num_tokens=num_tokens,
+            sparsity=sparsity,
+            value_dim=value_dim,
+            size=embed_dim,
+            num_steps=num_steps,
+            batch_size=batch_size,
+            peak_rate=peak_rate,
+            seed=number,
+        )
+        for number in range(seed, seed + num_seeds)
+    ]
+
+
+def learned_attention(
+    run: TrialRunner,
+    *,
+    num_tokens: int,
+    sparsity: int,
+    value_dim: int,
+    embed_dim: int,
+    num_steps: int,
+    batch_size: int,
+    peak_rate: float,
+    num_seeds: int,
+    seed: int,
+) -> pd.DataFrame:
+    """A row for each of `attention_trials`: seed, and what `trials.run_trials` gives of it."""
+    trials = attention_trials(
+        num_tokens=num_tokens,
+        sparsity=sparsity,
+        value_dim=value_dim,
+        embed_dim=embed_dim,
+        num_steps=num_steps,
+        batch_size=batch_size,
+        peak_rate=peak_rate,
+        num_seeds=num_seeds,
+        seed=seed,
+    )
+    return pd.DataFrame([{"seed": trial.seed} | result for trial, result in zip(trials, run(trials), strict=True)])
+
+
+def recurrent_errors(
+    run: TrialRunner,
+    *,
+    num_tokens: int,
+    sparsity: int,
+    value_dim: int,
+    hidden_grid: Sequence[int],
+    num_steps: int,
+    batch_size: int,
+    peak_rate: float,
+    num_seeds: int,
+    seed: int,
+) -> pd.DataFrame:
+    """LSTMs of one and of two directions at every number of hidden units.
+
+    Returns:
+        A row for each trial: architecture, hidden, seed, ``numbers`` in the states of one direction
+        (`studies.architectures.counted_size`), and what `trials.run_trials` gives of it.
+    """
+    trials = [
+        AveragingTrial(
+            architecture=architecture,
+            num_tokens=num_tokens,
+            sparsity=sparsity,
+            value_dim=value_dim,
+            size=hidden,
+            num_steps=num_steps,
+            batch_size=batch_size,
+            peak_rate=peak_rate,
+            seed=number,
+        )
+        for architecture in LSTMS
+        for hidden in hidden_grid
+        for number in range(seed, seed + num_seeds)
+    ]
+    return pd.DataFrame(
+        [
+            {"architecture": t.architecture, "hidden": t.size, "seed": t.seed, "numbers": counted_size(t)} | result
+            for t, result in zip(trials, run(trials), strict=True)
+        ]
+    )
+
+
+#: The first layers that Theorem 10 speaks of: Adam's rate after the warm-up and samples of a step. Our choice.
+NARROW_RATE = 2e-3
+NARROW_BATCH = 64
+
+
+def narrow_trials(
+    *, num_tokens: int, sparsity: int, value_dim: int, num_steps: int, num_seeds: int, seed: int
+) -> list[AveragingTrial]:
+    """Fully-connected networks of first-layer width N d' − 1 and two later layers, a trial for each seed."""
+    return [
+        AveragingTrial(
+            architecture="deep feedforward",
+            num_tokens=num_tokens,
+            sparsity=sparsity,
+            value_dim=value_dim,
+            size=num_tokens * value_dim - 1,
+            num_steps=num_steps,
+            batch_size=NARROW_BATCH,
+            peak_rate=NARROW_RATE,
+            seed=number,
+        )
+        for number in range(seed, seed + num_seeds)
+    ]
+
+
+def narrow_networks(
+    run: TrialRunner, *, num_tokens: int, sparsity: int, value_dim: int, num_steps: int, num_seeds: int, seed: int
+) -> pd.DataFrame:
+    """A row for each of `narrow_trials`: seed, and what `trials.run_trials` gives of it."""
+    trials = narrow_trials(
+        num_tokens=num_tokens,
+        sparsity=sparsity,
+        value_dim=value_dim,
+        num_steps=num_steps,
+        num_seeds=num_seeds,
+        seed=seed,
+    )
+    return pd.DataFrame([{"seed": trial.seed} | result for trial, result in zip(trials, run(trials), strict=True)])
