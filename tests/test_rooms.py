@@ -23,7 +23,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "models": {"problems"},
     "constructions": {"models", "fixed_point"},
     "bounds": {"constructions"},
-    "experiments": {"models", "runtime", "files", "dependencies"},
+    "experiments": {"constructions", "models", "runtime", "files", "dependencies"},
     "performance": {"constructions", "experiments"},
     "companion": {"experiments"},
 }

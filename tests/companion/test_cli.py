@@ -48,7 +48,7 @@ def unrun(tmp_path_factory: pytest.TempPathFactory) -> Project:
         (("run", "alpha", "-p", "two words=3"), "a parameter reads NAME=VALUE, got 'two words=3'"),
         (("run", "alhpa"), "no page 'alhpa': did you mean 'alpha'?"),
         (("run", "alpha", "zzz"), "no page 'zzz': the pages are alpha, beta"),
-        (("run", "--profile", "fast"), "unknown profile 'fast': use book, quick or paper"),
+        (("run", "--profile", "fast"), "unknown profile 'fast': use book or quick"),
         (("run", "--device", "tpu"), "unknown device 'tpu': use cpu, cuda or cuda:N"),
         (("run", "--device", "cuda"), "device 'cuda' needs more CUDA devices than the 0 here"),
         (("run", "-j", "-1"), "jobs must be at least 0, got -1"),

@@ -201,7 +201,7 @@ def test_values_at_the_edge_of_the_hypotheses_are_taken(overrides: dict[str, Any
 
 def test_an_unknown_profile_is_refused_with_the_known_ones(project: Project) -> None:
     project.add("alpha")
-    with pytest.raises(ValueError, match="unknown profile 'fast': use book, quick or paper"):
+    with pytest.raises(ValueError, match="unknown profile 'fast': use book or quick"):
         project.page("alpha").resolve("fast", {})
 
 
@@ -301,7 +301,7 @@ def changed_by(project: Project, edit: Any) -> set[str]:
     before = digests(project)
     edit()
     after = digests(project)
-    assert before.keys() == after.keys() == {"source", "package", "parameters", "constraints"}
+    assert before.keys() == after.keys() == {"source", "package", "parameters", "constraints", "records"}
     return {part for part in before if before[part] != after[part]}
 
 
@@ -384,6 +384,17 @@ def test_nothing_else_changes_a_digest(dependent: Project) -> None:
             (module.parents[1] / name).unlink()
 
     assert changed_by(dependent, edit) == set()
+
+
+def test_records_change_the_records_digest_of_pages_that_can_read_them_alone(dependent: Project) -> None:
+    def publish() -> None:
+        (dependent.root / "records").mkdir(exist_ok=True)
+        with (dependent.root / "records" / "alpha.jsonl").open("a") as file:
+            file.write("{}\n")
+
+    assert changed_by(dependent, publish) == set()
+    dependent.add("alpha", "from attention_limits.experiments.sweeps import Sweep")
+    assert changed_by(dependent, publish) == {"records"}
 
 
 def test_digests_do_not_depend_on_where_the_checkout_lies(

@@ -41,12 +41,12 @@ def records(book: Project) -> list[Path]:
 
 def test_a_sweep_fills_the_store_and_the_next_one_reads_it(book: Project, capsys: pytest.CaptureFixture[str]) -> None:
     assert invoke(book, "sweep", "alpha", "--device", "cpu") == 0
-    assert "alpha: 4 trials, 0 from the store, 4 computed in" in capsys.readouterr().out
+    assert "alpha: 4 trials, 0 from the store, 0 recorded, 4 computed in" in capsys.readouterr().out
     assert len(records(book)) == 4
     assert invoke(book, "sweep", "alpha", "-p", "num_seeds=3") == 0
-    assert "alpha: 6 trials, 4 from the store, 2 computed in" in capsys.readouterr().out
+    assert "alpha: 6 trials, 4 from the store, 0 recorded, 2 computed in" in capsys.readouterr().out
     assert invoke(book, "sweep", "alpha", "--fresh") == 0
-    assert "alpha: 4 trials, 0 from the store, 4 computed in" in capsys.readouterr().out
+    assert "alpha: 4 trials, 0 from the store, 0 recorded, 4 computed in" in capsys.readouterr().out
 
 
 def test_without_a_name_the_sweeps_and_their_axes_are_listed(book: Project, capsys: pytest.CaptureFixture[str]) -> None:
@@ -60,7 +60,7 @@ def test_without_a_name_the_sweeps_and_their_axes_are_listed(book: Project, caps
         (("alhpa",), "no sweep 'alhpa': did you mean 'alpha'?"),
         (("alpha", "-p", "width=3"), "unknown parameter 'width': alpha has num_tokens, sparsity"),
         (("alpha", "-p", "num_seeds=0"), "num_seeds must be at least 1, got 0"),
-        (("alpha", "--profile", "huge"), "unknown profile 'huge': use book, quick or paper"),
+        (("alpha", "--profile", "huge"), "unknown profile 'huge': use book or quick"),
         (("alpha", "--device", "tpu"), "unknown device 'tpu'"),
         (("alpha", "--scheduler", "tcp://127.0.0.1:9"), "no Dask scheduler answers at tcp://127.0.0.1:9"),
     ],

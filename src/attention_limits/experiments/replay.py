@@ -68,7 +68,8 @@ def replay(sweep: Sweep, trained: Sequence[tuple[Trial, Result]] = ()) -> Replay
 
     Args:
         sweep: after the trials were asked for.
-        trained: results of trials that were just trained by other means (`alone`); they then stand for every run's.
+        trained: results of trials that were just trained by other means (`alone`); if that was on a CPU, as the
+            records were, they stand for every run's.
 
     Raises:
         StoreError: if the sample can't be kept.
@@ -79,7 +80,8 @@ def replay(sweep: Sweep, trained: Sequence[tuple[Trial, Result]] = ()) -> Replay
     for record in found.values():
         if company := records.company(record):
             companies[record.result["group_name"]] = company
-    rows = [_compared(found[trial], result, "every run") for trial, result in trained if trial in found]
+    trained = [(trial, result) for trial, result in trained if trial in found and result["device"] == "cpu"]
+    rows = [_compared(found[trial], result, "every run") for trial, result in trained]
     chosen = [] if trained else cheapest(companies.values(), EVERY_RUN_SECONDS)
     for company in chosen:
         results = run_group([record.trial for record in company])
@@ -98,8 +100,10 @@ def replay(sweep: Sweep, trained: Sequence[tuple[Trial, Result]] = ()) -> Replay
 
 def alone(trial: Trial, model: nn.Module, run: TrainingRun) -> tuple[Trial, Result]:
     """A trial with the result of a model that `trials.train_alone` has trained, as `replay` takes it."""
+    device = next(model.parameters()).device
     result = {
-        **trial.evaluate(model, torch.Generator().manual_seed(TEST_SEED)),
+        **trial.evaluate(model, torch.Generator(device).manual_seed(TEST_SEED)),
+        "device": device.type,
         "num_parameters": num_parameters(trial),
         "group_name": group_name([trial]),
         "diverged": False,

@@ -56,7 +56,7 @@ def learned_attention(
     num_seeds: int,
     seed: int,
 ) -> pd.DataFrame:
-    """A row for each of `attention_trials`: seed, and what `trials.run_trials` gives of it."""
+    """A row for each of `attention_trials`: seed, num_steps, and what `trials.run_trials` gives of it."""
     trials = attention_trials(
         num_tokens=num_tokens,
         sparsity=sparsity,
@@ -68,7 +68,12 @@ def learned_attention(
         num_seeds=num_seeds,
         seed=seed,
     )
-    return pd.DataFrame([{"seed": trial.seed} | result for trial, result in zip(trials, run(trials), strict=True)])
+    return pd.DataFrame(
+        [
+            {"seed": trial.seed, "num_steps": trial.num_steps} | result
+            for trial, result in zip(trials, run(trials), strict=True)
+        ]
+    )
 
 
 def recurrent_errors(

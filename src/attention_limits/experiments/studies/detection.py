@@ -39,7 +39,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "a third of the rate": {"peak_rate": 1 / 3},
     "three times the rate": {"peak_rate": 3.0},
 }
-#: What the search among pairwise layers combines, besides read-ins, rates and with or without short sequences.
+#: What the search among pairwise layers combines, besides read-ins: factors on the rate, and numbers of frequencies.
 SEARCHED_RATES = (1 / 3, 1.0, 3.0)
 SEARCHED_FREQUENCIES = (5, 12)
 #: How many times the steps the best setting of a search is given.
@@ -289,9 +289,9 @@ def pairwise_search(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Pairwise layers on triples at many settings, one seed each, and the best setting of each kind for longer.
 
-    All combinations of `detectors.READ_INS`, `SEARCHED_FREQUENCIES`, `SEARCHED_RATES`, and none or half of the steps on
-    short sequences. For each N and architecture the setting with the largest accuracy is then trained for `LONGER`
-    times as many steps, by ``num_seeds`` seeds.
+    All combinations of `detectors.READ_INS`, `SEARCHED_FREQUENCIES` and `SEARCHED_RATES`; half of the steps show short
+    sequences. For each N and architecture the setting with the largest accuracy is then trained for `LONGER` times as
+    many steps, by ``num_seeds`` seeds.
     """
     trials = []
     for tokens, architecture in product(search_tokens, PAIRWISE):
@@ -300,16 +300,14 @@ def pairwise_search(
             architecture,
             num_tokens=tokens,
             num_steps=search_steps,
-            short_steps=0,
+            short_steps=search_steps // 2,
             size=size,
             step_labels=step_labels,
             peak_rate=peak_rate,
         )
         trials += [
-            replace(base, read=read, num_frequencies=count, peak_rate=peak_rate * factor, short_steps=short, seed=seed)
-            for read, count, factor, short in product(
-                READ_INS, SEARCHED_FREQUENCIES, SEARCHED_RATES, (0, search_steps // 2)
-            )
+            replace(base, read=read, num_frequencies=count, peak_rate=peak_rate * factor, seed=seed)
+            for read, count, factor in product(READ_INS, SEARCHED_FREQUENCIES, SEARCHED_RATES)
         ]
     search = detection_frame(run, trials)
     best = [trials[rows["accuracy"].idxmax()] for _, rows in search.groupby(["N", "architecture"], sort=False)]
