@@ -1,6 +1,6 @@
 # make help lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help book test check bench serve clean reference
+.PHONY: help book test check bench records records-fresh serve clean reference
 
 # Names of files and output may hold any character, whatever the user's locale says.
 export PYTHONUTF8 := 1
@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 help: ## List the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-14s %s\n", $$1, $$2}'
 
 # An environment serves the checkout that it was made in: elsewhere its programs run another checkout's package.
 MADE_HERE := $(shell test "$$(cat $(INSTALLED) 2>/dev/null)" = "$(CURDIR)" && echo yes)
@@ -53,6 +53,12 @@ bench: $(INSTALLED) ## Time attention, training and evaluation against the usual
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	@mkdir -p _build
 	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/pytest -c benchmarks/pytest.ini benchmarks --benchmark-json=_build/benchmarks.json
+
+records: $(INSTALLED) ## Train what the pages show and publish it in records/; prints its hours first, and goes on where it was stopped
+	@$(BIN)/attention-limits records
+
+records-fresh: $(INSTALLED) ## The same from nothing, also what today's code has recorded
+	@$(BIN)/attention-limits records --fresh
 
 serve: book ## Serve the book on http://localhost:8000
 	@echo "http://localhost:8000/ (Ctrl-C ends)"
