@@ -115,6 +115,8 @@ REFUSED: dict[str, list[tuple[dict[str, Any], str]]] = {
     "learned-attention": [
         ({"snapshot_step": 2501}, "snapshot_step = 2501 lies outside the run's steps 0…2500"),
         ({"snapshot_step": -1}, "snapshot_step = -1 lies outside the run's steps 0…2500"),
+        ({"least_mass": 1.0}, "least_mass must lie strictly between 0 and 1, got 1.0"),
+        ({"largest_error": 0.0}, "largest_error must be positive and finite, got 0.0"),
         ({"num_tokens": 2}, "sparsity q = 3 needs num_tokens N ≥ 3, got N = 2"),
         ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
         ({"peak_rate": 0.0}, "peak_rate must be positive and finite, got 0.0"),
