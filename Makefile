@@ -49,10 +49,21 @@ check: book ## Lint, format, types, and the book built with warnings as errors
 test: check ## make check, then all tests (the first needs the book, so it is made too)
 	$(BIN)/pytest --numprocesses auto --maxprocesses 8 --dist loadfile --junitxml _build/tests.xml
 
-bench: $(INSTALLED) ## Time attention, training and evaluation against the usual ways, some 7 minutes: _build/benchmarks.json
+# Only a run whose contests all agreed comes so far.
+define PUBLISH_BENCHMARKS
+from pathlib import Path
+from attention_limits.experiments.records import records_folder
+from attention_limits.performance.report import publish_report
+publish_report(Path("_build/benchmarks.json"), records_folder() / "benchmarks.json")
+print("published in records/benchmarks.json: make book shows it")
+endef
+export PUBLISH_BENCHMARKS
+
+bench: $(INSTALLED) ## Time attention, training and evaluation against the usual ways, some 7 minutes, and publish it: records/benchmarks.json
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	@mkdir -p _build
 	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/pytest -c benchmarks/pytest.ini benchmarks --benchmark-json=_build/benchmarks.json
+	@$(BIN)/python -c "$$PUBLISH_BENCHMARKS"
 
 records: $(INSTALLED) ## Train what the pages show and publish it in records/; prints its hours first, and goes on where it was stopped
 	@$(BIN)/attention-limits records

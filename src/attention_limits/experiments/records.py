@@ -26,6 +26,11 @@ DIGITS = 6
 ORIGIN = ("code", "processor", "versions", "device", "finished")
 
 
+def records_folder() -> Path:
+    """Where records lie: in records/ of the book that the current folder is in."""
+    return book_folder() / "records"
+
+
 class RecordError(ValueError):
     """Records that contradict each other; the message is one line and names file and line."""
 
@@ -81,7 +86,7 @@ def read_line(text: str) -> Record:
 class Records:
     """The records in the files *.jsonl of a folder, which are read when the first one is asked for."""
 
-    folder: Path = field(default_factory=lambda: book_folder() / "records")
+    folder: Path = field(default_factory=records_folder)
     #: Whether records of other code than today's count as missing.
     of_today: bool = False
 
