@@ -43,54 +43,69 @@
 # ## The idea
 #
 # Without a proof we look at what is within reach: small models of equal size, trained. {numref}`fig-conjecture-accuracy` shows how often they are right, and
-# {numref}`fig-conjecture-curves` how they got there. This is evidence about *training* as much as about what weights exist. A model that fails may have failed to be found.
+# {numref}`fig-conjecture-curves` how they got there. This is evidence about *training* as much as about what weights exist. A model that fails may have failed to be found. [The page on learning](learning-match.py) goes on from here: to more lengths, to what third order needs to learn triples, and to a search among pairwise layers.
 #
-# **Prerequisites and time.** Theorem 7's page. About three minutes on two cores the first time; later the results come from a store.
+# **Prerequisites and time.** Theorem 7's page. The results are recorded with this book, or kept in a store; reading them takes seconds.
 #
 # ## Parameters
 
 # %% tags=["parameters"]
 token_grid: list[int] = [8, 16]  # N; each with the modulus M that balances the labels
-size: int = 24  # width of the third-order model; the others get as many parameters
-num_steps: int = 2500  # of training, each on fresh samples
+step_grid: list[int] = [600, 600]  # of training, for each N, on fresh samples
+short_grid: list[int] = [300, 300]  # how many of these steps show short sequences
+size: int = 64  # width w of the third-order model; the others get as many parameters
 step_labels: int = 512  # labels in a step: N times the batch size
 peak_rate: float = 3e-3  # Adam's learning rate after the warm-up
-num_seeds: int = 3  # repetitions
-least_gap: float = 0.2  # claimed distance between third order and pairwise layers at the smallest N
+num_seeds: int = 5  # repetitions
+least_lead: float = 0.2  # claimed lead of third order over pairwise layers, at every N
+least_accuracy: float = 0.99  # claimed of every third-order model
 seed: int = 0  # of the first repetition
 
 # %% tags=["facts", "hide-input"]
 from attention_limits.hypotheses import distinct, intervals, ranges, require, usual_ranges
 
 quick = {
-    "token_grid": [6],
-    "num_steps": 2000,
-    "step_labels": 320,
-    "peak_rate": 0.005,
-    "num_seeds": 3,
-    "least_gap": 0.02,
+    "token_grid": [4],
+    "step_grid": [200],
+    "short_grid": [5],
+    "size": 24,
+    "step_labels": 256,
+    "peak_rate": 0.01,
+    "num_seeds": 2,
+    "least_lead": 0.02,
+    "least_accuracy": 0.9,
 }
 study = "attention_limits.experiments.studies.detection:conjecture"
 
 usual_ranges()
 distinct("token_grid")
 intervals(token_grid=(2, 128, "N³ scores are held"))
-ranges(size=2, num_steps=2)
+ranges(size=(15, 1024, "two narrower layers can't hold the five cosines and sines"))
+require(
+    len(token_grid) == len(step_grid) == len(short_grid) >= 1,
+    "step_grid and short_grid must have an entry for each N of token_grid, got "
+    f"{step_grid} and {short_grid} for {token_grid}",
+)
+require(
+    all(0 <= short < steps for steps, short in zip(step_grid, short_grid, strict=True)),
+    f"short_grid's entries must lie below those of step_grid = {step_grid}, got {short_grid}",
+)
 longest = max(token_grid)
 require(
     step_labels >= longest,
     f"step_labels must be at least the longest N = {longest}, got {step_labels}",
 )
-require(0 <= least_gap <= 1, f"least_gap must lie in 0…1, got {least_gap}")
+require(0 <= least_lead <= 1, f"least_lead must lie in 0…1, got {least_lead}")
+require(0 <= least_accuracy <= 1, f"least_accuracy must lie in 0…1, got {least_accuracy}")
 
 # %% [markdown]
 # ## The experiment
 #
-# A token is shown as the cosine and sine of $2\pi kx/M$ for $k=1,2,3$. That gives away that residues lie on a circle, and nothing about sums. A network reads
-# it into a stream of width $w$; each layer adds to the stream what attention finds, then what a network makes of it; a linear map gives the logit.
+# A token is shown as the cosine and sine of $2\pi kx/M$ for five frequencies $k$, of 20 random sets the one with the largest gap ([why](learning-match.py)). That gives away that residues lie on a circle, and nothing about sums. The stream of width $w$ begins
+# with these numbers, and zeros; each layer adds to the stream what attention finds, then what a network makes of it; a linear map gives the logit.
 # A blank token is there for all to look at. *One layer* and *two layers* have two heads of pairwise attention ({prf:ref}`def-unit`) in each, *third order* is one layer with one head, and all three have nearly
-# the same number of parameters. There are no positions: $\operatorname{Match3}$ does not depend on them. Every step draws new sequences, so nothing can be memorised. All
-# settings are ours.
+# the same number of parameters. There are no positions: $\operatorname{Match3}$ does not depend on them. Every step draws new sequences, so nothing can be memorised. The first part of the steps shows sequences of 8 tokens modulo the same $M$. All
+# settings are ours, and were chosen for third order.
 
 # %%
 import matplotlib.pyplot as plt
@@ -100,6 +115,7 @@ import torch
 
 from attention_limits import figures
 from attention_limits.companion.claims import claim, observed
+from attention_limits.companion.training import replayed
 from attention_limits.constructions.match3_layers import histogram_layer
 from attention_limits.constructions.third_order import match3_tensor_unit
 from attention_limits.experiments.detectors import HEADS
@@ -111,20 +127,21 @@ from attention_limits.experiments.studies.detection import (
     overview,
 )
 from attention_limits.experiments.sweeps import Sweep
-from attention_limits.problems.grading import grade, grade_outputs
+from attention_limits.problems.grading import grade
 from attention_limits.problems.matching import Match3
-from attention_limits.problems.tuples import rule_of_pairs
 
 figures.use_style()
 palette = figures.ORANGE, figures.PINK, figures.BLUE
 COLOURS = dict(zip(DETECTION_ARCHITECTURES, palette, strict=True))
 
 # %%
+sweep = Sweep()
 results = conjecture(
-    Sweep(),
+    sweep,
     token_grid=token_grid,
+    step_grid=step_grid,
+    short_grid=short_grid,
     size=size,
-    num_steps=num_steps,
     step_labels=step_labels,
     peak_rate=peak_rate,
     num_seeds=num_seeds,
@@ -134,15 +151,17 @@ results = conjecture(
 # %%
 columns = ["mean", "least", "most", "M", "width", "parameters", "constant", "seconds"]
 shown = overview(results).droplevel("problem")[columns]
+rule = results.groupby("N")["rule"].first()
+shown["rule of pairs"] = shown.index.get_level_values("N").map(rule)
 whole = dict.fromkeys(["M", "width", "parameters"], "{:.0f}")
-figures.table(shown, dict.fromkeys(columns, "{:.3f}") | whole | {"seconds": "{:.1f}"})
+figures.table(shown, dict.fromkeys(shown, "{:.3f}") | whole | {"seconds": "{:.1f}"})
 
 # %% [markdown]
-# *mean*, *least* and *most* are accuracies over the seeds, on new sequences; *constant* is the accuracy of the better constant answer; *seconds* are those of training
+# *mean*, *least* and *most* are accuracies over the seeds, on new sequences; *constant* is the accuracy of the better constant answer, *rule of pairs* that of this rule, on the same sequences; *seconds* are those of training
 # one model.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-conjecture-accuracy", "caption": "Accuracy on new sequences, a marker a seed. Dashed: the better constant answer. All models of one length were trained on equally many labels."}, "image": {"alt": "A dot plot with a group of three columns for each length. At the shortest length the third-order models lie well above the pairwise ones; at the longest length all models lie near the dashed line of a constant answer."}}
-fig, axes = plt.subplots(figsize=(7.2, 3.4))
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-conjecture-accuracy", "caption": "Accuracy on new sequences, a marker a seed. Dotted: the rule of pairs. Dashed: the better constant answer. All models of one length were trained on equally many labels."}, "image": {"alt": "A dot plot with a group of three columns for each length. The third-order models lie at 1. The pairwise ones lie below the dotted line at the shorter length, and close to the dashed line at the longer one."}}
+fig, axes = plt.subplots(figsize=(7.2, 3.6))
 for place, tokens in enumerate(token_grid):
     here = results[results["N"] == tokens]
     for shift, name in zip((-0.22, 0, 0.22), DETECTION_ARCHITECTURES, strict=True):
@@ -152,12 +171,13 @@ for place, tokens in enumerate(token_grid):
         axes.plot(places, accuracies, "o", label=label, **dots)
     ends = [place - 0.4, place + 0.4]
     axes.plot(ends, [here["constant"].iloc[0]] * 2, **figures.REFERENCE)
+    axes.plot(ends, [rule[tokens]] * 2, **figures.REFERENCE | {"linestyle": ":", "linewidth": 2})
 axes.set_xticks(range(len(token_grid)), [f"$N={tokens}$" for tokens in token_grid])
 axes.set(ylabel="accuracy", ylim=(0.45, 1.02), xlim=(-0.6, len(token_grid) - 0.4))
-axes.legend(loc="upper right")
+axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 plt.show()
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-conjecture-curves", "caption": "Cross-entropy on the training samples, in nats a label: median of the seeds, with their whole range shaded. Dashed: ln 2, what guessing costs."}, "image": {"alt": "Learning curves, a panel for each length. At the shortest length the third-order curve falls towards 0 after a plateau, while the two pairwise ones fall slowly and stay high. At the longest length all curves stay at the dashed line."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-conjecture-curves", "caption": "Cross-entropy on the training samples, in nats a label: median of the seeds, with their whole range shaded. Dashed: ln 2, what guessing costs. The vertical lines end the steps on short sequences."}, "image": {"alt": "Learning curves, a panel for each length. The third-order curves fall to nearly 0. The pairwise ones fall slowly and stay high; at the longer length they jump back to the dashed line where the sequences become long, and stay near it."}}
 fig, panels = plt.subplots(
     1, len(token_grid), figsize=(4.4 * len(token_grid), 3.2), sharey=True, squeeze=False
 )
@@ -166,26 +186,26 @@ for axes, tokens in zip(panels[0], token_grid, strict=True):
         chosen = results[(results["N"] == tokens) & (results["architecture"] == name)]
         figures.band(axes, *figures.learning_curves(chosen), COLOURS[name], name)
     figures.reference_line(axes, np.log(2))
+    if short := chosen["short_steps"].iloc[0]:
+        axes.axvline(short, color=figures.GREY, linewidth=0.8)
     axes.set(title=f"$N={tokens}$", xlabel="step")
 panels[0, 0].set(ylabel="cross-entropy", ylim=(0, 0.85))
-panels[0, -1].legend()
+panels[0, -1].legend(loc="center left", bbox_to_anchor=(1, 0.5))
 plt.show()
 
 # %% [markdown]
 # ### Could the weights exist?
 #
-# For two of the three architectures we know the answer. The [third-order unit](third-order.py) is right at every length, so where training fails to find it, training is to blame. And one pairwise layer
+# For two of the three architectures we know the answer. The [third-order unit](third-order.py) is right at every length, so where training fails to find such weights, training is to blame. And one pairwise layer
 # *can* compute $\operatorname{Match3}$ if it is large enough: a single head that carries a [histogram of the residues](thm-7-match3.py) has values of $M$ coordinates. We run both on random sequences of the lengths above. For small models of
 # two layers nobody knows.
 
 # %%
 builders = {"third-order unit": match3_tensor_unit, "one-layer histogram": histogram_layer}
-wrong, rule = [], {}
+wrong = []
 for tokens in token_grid:
     problem = Match3(tokens, Match3.balanced_modulus(tokens))
     inputs = problem.sample(200, generator=torch.Generator().manual_seed(seed))
-    pairs = rule_of_pairs(inputs, problem.modulus)
-    rule[tokens] = grade_outputs(pairs, problem.target(inputs)).accuracy
     for name, build in builders.items():
         model = build(problem).double()
         mistakes = grade(model, problem, inputs).wrong
@@ -196,20 +216,29 @@ wrong = pd.DataFrame(wrong, columns=columns)
 figures.table(wrong, index=False)
 
 # %% tags=["hide-input"]
+means = shown["mean"].unstack()  # an architecture a column
+third_order, pairwise = means["third order"], means[PAIRWISE].max(axis=1)
+of_pairwise = results[results["architecture"].isin(PAIRWISE)]
+over_rule = of_pairwise["accuracy"] - of_pairwise["rule"]
 smallest, largest = min(token_grid), max(token_grid)
-at_smallest = shown["mean"].loc[smallest]
-third_order, pairwise = at_smallest["third order"], at_smallest[PAIRWISE].max()
-gain = (results["accuracy"] - results["constant"])[results["N"] == largest].max()
 widths = results.groupby("architecture")["width"].first()
 figures.prose(
-    f"At $N={smallest}$ third order is right on {third_order:.1%} of the labels on average, the "
-    f"better pairwise architecture on {pairwise:.1%}; the rule of pairs is right on "
-    f"{rule[smallest]:.1%}. At $N={largest}$ the best single model gains {gain:.1%} over a "
-    "constant answer. **No theorem forbids the pairwise models at these sizes.** Theorem 7 asks "
+    f"At $N={smallest}$ third order is right on {third_order[smallest]:.2%} of the labels on average, "
+    f"the better pairwise architecture on {pairwise[smallest]:.1%}; the rule of pairs is right on "
+    f"{rule[smallest]:.1%}. At $N={largest}$ these are {third_order[largest]:.2%}, "
+    f"{pairwise[largest]:.1%} and {rule[largest]:.1%}. **No theorem forbids the pairwise models at "
+    "these sizes.** Theorem 7 asks "
     f"for $mpH$ of order $N$, and one layer of width {widths['one layer']} with {HEADS} heads is "
     "far above that at such lengths. What they show is that training does not find the triples in "
-    "them, where it does in the third-order model of equal size."
+    "them, where it does in the third-order model of equal size; nor does it in [a search]"
+    "(learning-match.py) among other settings."
 )
+
+# %% [markdown]
+# ## What was recorded, and what was trained here
+
+# %%
+replays = replayed(sweep)
 
 # %% [markdown]
 # ## Checks
@@ -220,17 +249,13 @@ claim("conjecture.equal-parameters", excess_parameters(results), "<=", 0.05,
     statement="Largest difference in parameters between architectures, as a part of the smallest number.")
 observed("conjecture.balanced", results["constant"].max(), "<=", 0.56,
     statement="Accuracy of the better constant answer, largest over the lengths: labels are balanced.")
-observed("conjecture.third-order-learns", third_order - pairwise, ">=", least_gap,
-    statement=f"At N = {smallest}: mean accuracy of third order minus that of the better pairwise architecture.")
-observed("conjecture.pairwise-falls-short",
-    results.loc[(results["N"] == smallest) & results["architecture"].isin(PAIRWISE), "accuracy"].max() - rule[smallest],
-    "<=", 0.05,
-    statement=f"At N = {smallest}: accuracy of the best pairwise model minus that of the rule of pairs: no triple was "
-    "seen.")
-if largest > smallest:
-    observed("conjecture.nothing-learns", gain, "<=", 0.1,
-        statement=f"At N = {largest}: gain of the best model over a constant answer. With these settings third order "
-        "fails too.")
+observed("conjecture.third-order-learns", (third_order - pairwise).min(), ">=", least_lead,
+    statement="Mean accuracy of third order minus that of the better pairwise architecture, least over the lengths.")
+observed("conjecture.every-length", shown["least"].unstack()["third order"].min(), ">=", least_accuracy,
+    statement="Accuracy of third order, least over lengths and seeds.")
+observed("conjecture.pairwise-falls-short", over_rule.max(), "<=", 0.005,
+    statement="Accuracy of the best pairwise model minus that of the rule of pairs, on the same samples, the most over "
+    "lengths: no better than the rule of pairs.")
 claim("conjecture.unit-exists", int(wrong.loc[wrong["built"] == "third-order unit", "wrong labels"].sum()), "==", 0,
     source="P~",
     statement="Wrong labels of the third-order unit that is built, at all lengths: the weights that training looks "
@@ -238,6 +263,10 @@ claim("conjecture.unit-exists", int(wrong.loc[wrong["built"] == "third-order uni
 claim("conjecture.large-layer-exists", int(wrong.loc[wrong["built"] == "one-layer histogram", "wrong labels"].sum()),
     "==", 0,
     statement="Wrong labels of one pairwise layer of embedding dimension M, at all lengths.")
+if len(replays.table):
+    claim("conjecture.replayed", replays.disagreeing, "==", 0,
+        statement="Recorded results that differ, when they are trained again here, by more than is allowed: make "
+        "records trains them anew.")
 # fmt: on
 
 # %% [markdown]
@@ -245,10 +274,9 @@ claim("conjecture.large-layer-exists", int(wrong.loc[wrong["built"] == "one-laye
 #
 # * *The conjecture, or its negation.* It speaks of all weights and of large $N$. These are a few trained models at small $N$.
 # * *That pairwise layers can't.* At these lengths no theorem excludes it. A model that was not found may exist.
-# * *That third order fails at the larger length.* It fails with these settings. In trials that are not part of this page, a transformer of another build, twice as wide, with five random frequencies and softer initial scores,
-#   did learn it; in this page's model those frequencies and scores did harm. Which setting decides is open.
-# * *That pairwise layers are at their limit.* They stay below the rule of pairs, which one layer can compute: they are undertrained.
-# * *That other settings would not do better.* One width, one learning rate for all architectures, three frequencies and one budget were used.
+# * *That pairwise layers are at their limit.* At the longer length they stay below the rule of pairs, which one layer can compute: they are undertrained.
+# * *That other settings would not do better.* The recipe was made for third order. [Read-ins, rates, numbers of frequencies and ten times the steps](learning-match.py) did not lift pairwise layers above the rule of pairs; other widths, depths and optimisers were not tried.
+# * *That nothing is seen beyond pairs by a model that is no better than the rule of pairs.* It may miss some pairs and see some triples.
 #
 # ## Exercises
 #
@@ -269,7 +297,7 @@ claim("conjecture.large-layer-exists", int(wrong.loc[wrong["built"] == "one-laye
 # :::{exercise}
 # :label: ex-conjecture-run
 #
-# Train longer at the larger length, `attention-limits run conjecture -p num_steps=20000 -p token_grid=[16]`. Does third order leave its plateau?
+# Train longer at the larger length, `attention-limits run conjecture -p token_grid=[16] -p step_grid=[6000] -p short_grid=[0]`. Do two pairwise layers reach the rule of pairs? Do they pass it?
 # :::
 #
 # ## Reference

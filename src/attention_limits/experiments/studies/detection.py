@@ -39,9 +39,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "a third of the rate": {"peak_rate": 1 / 3},
     "three times the rate": {"peak_rate": 3.0},
 }
-#: What the search among pairwise layers combines, besides read-ins: factors on the rate, and numbers of frequencies.
+#: The rates of the search among pairwise layers, as factors on the recipe's.
 SEARCHED_RATES = (1 / 3, 1.0, 3.0)
-SEARCHED_FREQUENCIES = (5, 12)
 #: How many times the steps the best setting of a search is given.
 LONGER = 10
 
@@ -180,6 +179,7 @@ def learning_match(
     gap_frequencies: Sequence[int],
     gap_draws: int,
     search_tokens: Sequence[int],
+    search_frequencies: Sequence[int],
     search_steps: int,
     seed: int,
 ) -> pd.DataFrame:
@@ -192,7 +192,7 @@ def learning_match(
         varied_tokens: N at which third order is trained with one thing changed, and with single draws of frequencies.
         varied_steps: of training there, half of them on short sequences; ``varied_seeds`` repetitions of each variant.
         gap_frequencies: numbers of frequencies that are drawn ``gap_draws`` times each, one draw a seed.
-        search_tokens: N at which pairwise layers are searched.
+        search_tokens: N at which pairwise layers are searched, with ``search_frequencies`` many frequencies each.
         search_steps: of each model of the search; the best is then given `LONGER` times as many.
 
     Returns:
@@ -252,6 +252,7 @@ def learning_match(
     search, longer = pairwise_search(
         run,
         search_tokens=search_tokens,
+        search_frequencies=search_frequencies,
         search_steps=search_steps,
         num_seeds=varied_seeds,
         size=size,
@@ -280,6 +281,7 @@ def pairwise_search(
     run: TrialRunner,
     *,
     search_tokens: Sequence[int],
+    search_frequencies: Sequence[int],
     search_steps: int,
     num_seeds: int,
     size: int,
@@ -289,7 +291,7 @@ def pairwise_search(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Pairwise layers on triples at many settings, one seed each, and the best setting of each kind for longer.
 
-    All combinations of `detectors.READ_INS`, `SEARCHED_FREQUENCIES` and `SEARCHED_RATES`; half of the steps show short
+    All combinations of `detectors.READ_INS`, ``search_frequencies`` and `SEARCHED_RATES`; half of the steps show short
     sequences. For each N and architecture the setting with the largest accuracy is then trained for `LONGER` times as
     many steps, by ``num_seeds`` seeds.
     """
@@ -307,7 +309,7 @@ def pairwise_search(
         )
         trials += [
             replace(base, read=read, num_frequencies=count, peak_rate=peak_rate * factor, seed=seed)
-            for read, count, factor in product(READ_INS, SEARCHED_FREQUENCIES, SEARCHED_RATES)
+            for read, count, factor in product(READ_INS, search_frequencies, SEARCHED_RATES)
         ]
     search = detection_frame(run, trials)
     best = [trials[rows["accuracy"].idxmax()] for _, rows in search.groupby(["N", "architecture"], sort=False)]
