@@ -81,21 +81,14 @@ plt.show()
 
 # %% tags=["parameters"]
 token_grid: list[int] = [8, 16, 24, 32]  # N; each with the modulus M that balances the labels
-step_grid: list[int] = [
-    600,
-    600,
-    1000,
-    1000,
-]  # of training on triples, for each N, on fresh samples
+step_grid: list[int] = [600, 600, 1000, 1000]  # of training on triples, for each N
 short_grid: list[int] = [300, 300, 600, 600]  # how many of these steps show short sequences
 size: int = 64  # width w of the third-order model; the others get as many parameters
 step_labels: int = 512  # labels in a step: N times the batch size
 peak_rate: float = 3e-3  # Adam's learning rate after the warm-up
 num_seeds: int = 5  # repetitions
 pair_steps: int = 300  # of training on pairs
-varied_tokens: int = (
-    16  # N where one thing in the recipe is changed, and where frequencies are drawn
-)
+varied_tokens: int = 16  # N where one thing in the recipe is changed
 varied_steps: int = 600  # of training there, half of them on short sequences
 varied_seeds: int = 3  # repetitions of these, of pairs and of the longest pairwise trainings
 gap_frequencies: list[int] = [2, 3, 4, 5]  # F of single random draws of frequencies
@@ -404,8 +397,8 @@ figures.prose(
 # %% [markdown]
 # ## A search among pairwise layers
 #
-# Third order got more tuning than the pairwise layers, so these get a search of their own. For each depth and each of two lengths we train all combinations of three read-ins (the features as they are, a learned linear map, a network with one hidden layer), two numbers of spread frequencies, three learning rates a factor 3 apart, and none or half of the steps on
-# short sequences, with one seed. (At 8 tokens *short* sequences are no shorter; there are twice as many labels then.) The best setting of each kind is trained again by several seeds, ten times as long.
+# Third order got more tuning than the pairwise layers, so these get a search of their own. For each depth and each of two lengths we train all combinations of three read-ins (the features as they are, a learned linear map, a network with one hidden layer), two numbers of spread frequencies, and three learning rates a factor 3 apart, with one seed. Half of the steps show
+# short sequences, as in the recipe. (At 8 tokens *short* sequences are no shorter; there are twice as many labels then.) The best setting of each kind is trained again by several seeds, ten times as long.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-match-search", "caption": "Pairwise layers on triples: accuracy on new sequences. Dots: a setting of the search each, by read-in and number of frequencies. Diamonds: the best setting of one and of two layers, ten times as many steps, a seed each. Dotted: the rule of pairs. Dashed: the better constant answer."}, "image": {"alt": "Two panels, one for each length, with columns for read-ins and numbers of frequencies. At the shorter length the dots lie below the dotted line, and the diamonds near it. At the longer length all lie between the dashed and the dotted line, nearer to the dashed one."}}
 search, longer = series["search"], series["longer"]
