@@ -99,8 +99,8 @@ search_steps: int = 600  # of each model of the search
 least_lead: float = 0.2  # claimed lead of third order over pairwise layers on triples, at every N
 least_accuracy: float = 0.99  # claimed of every third-order model on triples
 least_learned: float = 0.95  # accuracy from which on a draw or a variant is called learned
-wide_gap: float = 0.3  # claimed: with a gap of so much or more every draw is learned
-narrow_gap: float = 0.03  # claimed: with so much or less none is
+wide_gap: float = 0.05  # claimed: with a gap of so much or more every draw is learned
+narrow_gap: float = 0.015  # claimed: with so much or less none is
 seed: int = 0  # of the first repetition
 
 # %% tags=["facts", "hide-input"]
