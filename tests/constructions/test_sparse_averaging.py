@@ -163,7 +163,7 @@ def test_the_order_of_pointers_and_repeated_subsets_do_not_matter() -> None:
 # (c) Large sizes.
 
 
-@pytest.mark.parametrize(("num_tokens", "sparsity"), [(2048, 4), (2048, 1), (512, 32), (1024, 8), (64, 63), (100, 50)])
+@pytest.mark.parametrize(("num_tokens", "sparsity"), [(4096, 4), (2048, 1), (1024, 32), (1024, 8), (64, 63), (100, 50)])
 def test_the_unit_keeps_its_accuracy_on_random_large_inputs(num_tokens: int, sparsity: int) -> None:
     seed = 10 * num_tokens + sparsity  # in the parameters that a failure prints
     unit = build(num_tokens, sparsity, 0.01, seed=seed, value_dim=2)

@@ -165,10 +165,10 @@ def bracketed_sizes(exponent: float, seed: int, cap: float = math.inf) -> tuple[
 
 @pytest.mark.parametrize(("exponent", "cap"), [(0.0, math.inf), (1.0, math.inf), (1.0, 33.0), (2.0, 200.0)])
 def test_the_interval_covers_the_exponent_that_made_the_sizes(exponent: float, cap: float) -> None:
-    fits = [fit_growth(*bracketed_sizes(exponent, seed, cap)) for seed in range(6)]
+    fits = [fit_growth(*bracketed_sizes(exponent, seed, cap)) for seed in range(12)]
     assert all(fit.low < fit.exponent < fit.high for fit in fits)
-    # 95 % intervals: more than 2 misses among 6 have a probability of 2 in a thousand.
-    assert sum(not fit.low <= exponent <= fit.high for fit in fits) <= 2
+    # 95 % intervals: more than 3 misses among 12 have a probability of 2 in a thousand.
+    assert sum(not fit.low <= exponent <= fit.high for fit in fits) <= 3
     assert np.median([fit.exponent for fit in fits]) == pytest.approx(exponent, abs=0.15)
 
 
