@@ -7,6 +7,7 @@ and line and is not read; a trial with two lines is an error.
 Records need not be of today's code: `replays` train some of them again, to see that they are still what it gives.
 """
 
+import importlib
 import json
 import math
 import sys
@@ -22,6 +23,8 @@ from attention_limits.files import publish
 
 #: Numbers are rounded to so many digits.
 DIGITS = 6
+#: The modules that define the kinds of trials; a page loads those that it asks for, and records are of all kinds.
+KINDS = ("averaging", "detectors")
 #: Where a record comes from.
 ORIGIN = ("code", "processor", "versions", "device", "finished")
 
@@ -79,6 +82,8 @@ def read_line(text: str) -> Record:
         raise ValueError("it is no record, or a part of one") from error
     if checksum != digest(data):
         raise ValueError("its checksum does not fit: it was edited or damaged")
+    for module in KINDS:
+        importlib.import_module(f"attention_limits.experiments.{module}")
     return Record(from_json(trial), result, origin)
 
 
