@@ -160,7 +160,8 @@ def fixed_precision_protocol(
         raise ValueError("the unit must have a format for its queries: build it with bits=…")
     queries = unit.queries(reduction.pointers(strings).unsqueeze(1))[:, 0]
     keys = unit.keys.clone()
-    written = {tuple(string): pack_numbers(query, form) for string, query in zip(strings.tolist(), queries, strict=True)}
+    packed = [pack_numbers(query, form) for query in queries]
+    written = {tuple(string): message for string, message in zip(strings.tolist(), packed, strict=True)}
 
     def write(string: Tensor) -> Bits:
         if (message := written.get(tuple(string.tolist()))) is not None:
