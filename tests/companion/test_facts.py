@@ -31,7 +31,7 @@ REFUSED: dict[str, list[tuple[dict[str, Any], str]]] = {
         ({"num_tokens": 4097}, "num_tokens must be at most 4096 (a least-squares problem for each), got 4097"),
         ({"token_grid": [1]}, "token_grid's entries must lie in 2…8192, got 1"),
         ({"sparsity_grid": [0]}, "sparsity_grid's entries must lie in 1…64, got 0"),
-        ({"sparsity": 200}, "sparsity q = 200 needs keys of 21627 coordinates at N = 4096: at most 4000 are built"),
+        ({"sparsity": 200}, "sparsity q = 200 needs keys of 18022 coordinates at N = 1024: at most 4000 are built"),
         ({"token_grid": [2, 4]}, "token_grid needs an N above the sparsity q = 4, got [2, 4]"),
         ({"token_grid": [16], "sparsity_grid": [9]}, "have no pair with q ≤ N/2, N ≤ 1024 and q ≤ 16"),
     ],

@@ -158,10 +158,14 @@ def fixed_precision_protocol(
     form = unit.format
     if form is None:
         raise ValueError("the unit must have a format for its queries: build it with bits=…")
-    unit.queries(reduction.pointers(strings).unsqueeze(1))
+    queries = unit.queries(reduction.pointers(strings).unsqueeze(1))[:, 0]
     keys = unit.keys.clone()
+    packed = [pack_numbers(query, form) for query in queries]
+    written = {tuple(string): message for string, message in zip(strings.tolist(), packed, strict=True)}
 
     def write(string: Tensor) -> Bits:
+        if (message := written.get(tuple(string.tolist()))) is not None:
+            return message
         query = unit.queries(reduction.pointers(string.unsqueeze(0)).unsqueeze(1))[0, 0]
         if not torch.equal(unit.keys, keys):  # Bob doesn't have the new ones
             raise MissingCertificateError("no certificate for Alice's string under the keys that both know")
