@@ -80,7 +80,7 @@
 attention_tokens: list[int] = [8, 16, 32, 64, 128]  # N for attention
 feedforward_tokens: list[int] = [4, 6, 8, 10, 12]  # N for fully-connected networks
 recurrent_tokens: list[int] = [4, 8, 16, 24, 32]  # N for bidirectional LSTMs
-size_caps: list[int] = [16, 2048, 64]  # largest size of each, in this order
+size_caps: list[int] = [64, 2048, 64]  # largest size of each, in this order
 peak_rates: list[float] = [5e-3, 5e-3, 8e-2]  # learning rate of each after warm-up
 sparsity: int = 1  # q, tokens that each token points to
 value_dim: int = 1  # d', coordinates of a value
