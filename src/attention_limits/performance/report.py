@@ -92,8 +92,8 @@ def machine_facts() -> dict[str, Any]:
 
 
 def measure_report(contests: Sequence[Contest], budget: float, memory: Sequence[MemoryUse]) -> Report:
-    """Race all contests and the machine's probes now, each for about ``budget`` seconds."""
-    raced = [measurement for contest in contests for measurement in race(contest, budget)]
+    """Race all contests and the machine's probes now, each for about ``budget`` seconds and three rounds at least."""
+    raced = [measurement for contest in contests for measurement in race(contest, budget, least=3)]
     rates = machine_rates([measurement for probe in probes() for measurement in race(probe, budget)])
     return Report(datetime.now(UTC).isoformat(timespec="seconds"), machine_facts(), raced, rates, memory)
 
