@@ -129,7 +129,7 @@ REFUSED: dict[str, list[tuple[dict[str, Any], str]]] = {
         ({"sparsity_grid": [1, 4, 2]}, "sparsity_grid's entries must rise, got [1, 4, 2]"),
         ({"address_embed_grid": [0, 1, 2]}, "address_embed_grid's entries must be at least 1, got 0"),
         ({"address_sparsity_grid": [1, 2, 32]}, "address_sparsity_grid's q = 32 needs q < N = 32"),
-        ({"sparsity_grid": [1, 3, 5]}, "sparsity_grid and address_sparsity_grid must share a q ≥ 2, they share [1]"),
+        ({"sparsity_grid": [1, 5, 7]}, "sparsity_grid and address_sparsity_grid must share a q ≥ 2, they share [1]"),
         ({"step_grid": [600, 1200]}, "step_grid must be two budgets, the larger one first, each at least 1"),
         ({"step_grid": [600]}, "step_grid must be two budgets, the larger one first, each at least 1, got [600]"),
         ({"attention_rate": 0.0}, "attention_rate must be positive and finite, got 0.0"),
