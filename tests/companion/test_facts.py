@@ -127,7 +127,7 @@ REFUSED: dict[str, list[tuple[dict[str, Any], str]]] = {
         ({"sparsity_grid": [1, 4, 2]}, "sparsity_grid's entries must rise, got [1, 4, 2]"),
         ({"address_embed_grid": [0, 1, 2]}, "address_embed_grid's entries must be at least 1, got 0"),
         ({"address_sparsity_grid": [1, 2, 32]}, "address_sparsity_grid's q = 32 needs q < N = 32"),
-        ({"sparsity_grid": [1, 3, 5]}, "sparsity_grid and address_sparsity_grid must share a q ≥ 2, they share [1]"),
+        ({"sparsity_grid": [1, 5, 7]}, "sparsity_grid and address_sparsity_grid must share a q ≥ 2, they share [1]"),
         ({"step_grid": [600, 1200]}, "step_grid must be two budgets, the larger one first, each at least 1"),
         ({"step_grid": [600]}, "step_grid must be two budgets, the larger one first, each at least 1, got [600]"),
         ({"attention_rate": 0.0}, "attention_rate must be positive and finite, got 0.0"),
@@ -336,7 +336,7 @@ def limits_of(page: Page) -> list[tuple[str, Any]]:
 @pytest.mark.parametrize("page", all_pages(REPOSITORY), ids=lambda page: page.name)
 def test_every_page_states_its_facts_and_refuses_what_lies_just_outside_of_them(page: Page) -> None:
     assert page.facts.owner in str(page.facts)
-    assert page.resolve("book", {}).keys() == page.resolve("quick", {}).keys() == page.resolve("paper", {}).keys()
+    assert page.resolve("book", {}).keys() == page.resolve("quick", {}).keys()
     for name, value in limits_of(page):
         with pytest.raises(ValueError, match=r"must|needs|leaves|makes|lies"):
             page.resolve("book", {name: value})
