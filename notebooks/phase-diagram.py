@@ -297,7 +297,7 @@ def share_table(name):
 #
 # In this map $m$ is everything: value, query and key share the $m$ coordinates of the hidden vector.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-phase-attention", "caption": "Attention: median over seeds of the share of uniform attention's error, for two budgets. Circles: where the share crosses the level. A triangle at the upper edge: not inside the map. Lines, for comparison: q, min(2q, N − 1) and q ln N."}, "image": {"alt": "Two heat maps with q across and m upwards, both on logarithmic scales. Errors are low in the upper left, where m is large and q small, and near one in the lower right. The transition rises with q and lies above the three comparison lines; with the larger budget it lies lower."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-phase-attention", "caption": "Attention: median over seeds of the share of uniform attention's error, for two budgets. Circles: where the share crosses the level. A triangle at the upper edge: not inside the map. Lines, for comparison: q, min(2q, N − 1), q ln N and d' + 2 min(2q, N − 1). Orange in the colour bar: the level."}, "image": {"alt": "Two heat maps with q across and m upwards, both on logarithmic scales. Errors are low in the upper left, where m is large and q small, and near one in the lower right. The transition rises with q and lies above the comparison lines; with the larger budget it lies lower."}}
 both_budgets("attention")
 
 # %% tags=["hide-input"]
@@ -327,9 +327,9 @@ share_table("address")
 # %% [markdown]
 # ### The transition and its power of $q$
 #
-# Least squares fit $\log m^*$ by $\log q$, a point for each $q$: the median of its seeds. The band is the 95 % confidence band of the line, from the scatter of the points about it. A curve that is no power law is part of that scatter. With so few points the band is wide.
+# Least squares fit $\log m^*$ by $\log q$, a point for each $q$: the median of its seeds. The band is the 95 % confidence band of the line, from the scatter of the points about it. A curve that is no power law is part of that scatter. Where few points are left the band is wide.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-phase-transition", "caption": "The transition against q for both maps and both budgets. Points: median of the seeds, bars from the least to the largest. Triangles: transitions outside the map. Line and band: fitted power law with its 95 % confidence band, where three points allow one. Black: q, min(2q, N − 1) and q ln N."}, "image": {"alt": "Two panels with q across and m upwards, both logarithmic. Left, attention: the points of the larger budget rise along a straight line above all three comparison lines, those of the smaller budget lie higher. Right, address: the points lie between the line of q and the line of q ln N, close to 2 q, and bend down at the largest q."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-phase-transition", "caption": "The transition against q for both maps and both budgets. Points: median of the seeds, bars from the least to the largest. Triangles: transitions outside the map. Line and band: fitted power law with its 95 % confidence band, where three points allow one. Black, for comparison: q, min(2q, N − 1) and q ln N, and for attention d' + 2 min(2q, N − 1)."}, "image": {"alt": "Two panels with q across and m upwards, both logarithmic. Left, attention: the points of the larger budget rise along a straight line above all comparison lines, those of the smaller budget lie higher, most of them beyond the upper edge. Right, address: the points lie between the line of q and the line of q ln N, close to 2 q, and bend down at the largest q."}}
 ones = sorted({*sparsity_grid, *address_sparsity_grid})
 ticks = sorted({*embed_grid, *address_embed_grid})
 top = ticks[-1]
