@@ -82,13 +82,14 @@ distinct("token_grid")
 intervals(token_grid=(2, 128, "N³ scores are held"))
 ranges(size=32)  # narrower models do not all have as many parameters within 5 %
 require(
-    len(token_grid) == len(step_grid) == len(short_grid) >= 1,
+    len(token_grid) == len(step_grid) == len(short_grid),
     "step_grid and short_grid must have an entry for each N of token_grid, got "
     f"{step_grid} and {short_grid} for {token_grid}",
 )
 require(
     all(0 <= short < steps for steps, short in zip(step_grid, short_grid, strict=True)),
-    f"short_grid's entries must lie below those of step_grid = {step_grid}, got {short_grid}",
+    f"short_grid's entries must be at least 0 and below those of step_grid = {step_grid}, "
+    f"got {short_grid}",
 )
 longest = max(token_grid)
 require(
@@ -230,8 +231,8 @@ figures.prose(
     "these sizes.** Theorem 7 asks "
     f"for $mpH$ of order $N$, and one layer of width {widths['one layer']} with {HEADS} heads is "
     "far above that at such lengths. What they show is that training does not find the triples in "
-    "them, where it does in the third-order model of equal size; nor does it in [a search]"
-    "(learning-match.py) among other settings."
+    "them, where it does in the third-order model of equal size; nor does it in the "
+    "search among other settings on the page on learning to match."
 )
 
 # %% [markdown]

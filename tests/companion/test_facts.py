@@ -235,18 +235,56 @@ REFUSED: dict[str, list[tuple[dict[str, Any], str]]] = {
         ({"token_grid": [8, 8]}, "token_grid's entries must differ, got [8, 8]"),
         ({"token_grid": [1]}, "token_grid's entries must lie in 2…128 (N³ scores are held), got 1"),
         ({"step_labels": 15}, "step_labels must be at least the longest N = 16, got 15"),
-        ({"size": 1}, "size must be at least 2, got 1"),
-        ({"num_steps": 1}, "num_steps must be at least 2, got 1"),
-        ({"least_gap": 1.5}, "least_gap must lie in 0…1, got 1.5"),
+        ({"size": 31}, "size must be at least 32, got 31"),
+        (
+            {"step_grid": [600]},
+            "step_grid and short_grid must have an entry for each N of token_grid, "
+            "got [600] and [300, 300] for [8, 16]",
+        ),
+        (
+            {"short_grid": [300, 600]},
+            "short_grid's entries must be at least 0 and below those of step_grid = [600, 600], got [300, 600]",
+        ),
+        ({"least_lead": 1.5}, "least_lead must lie in 0…1, got 1.5"),
+        ({"least_accuracy": 1.5}, "least_accuracy must lie in 0…1, got 1.5"),
     ],
     "learning-match": [
         ({"token_grid": [8, 8]}, "token_grid's entries must differ, got [8, 8]"),
-        ({"token_grid": [1]}, "token_grid's entries must lie in 2…128 (N³ scores are held), got 1"),
-        ({"step_labels": 15}, "step_labels must be at least the longest N = 24, got 15"),
-        ({"size": 1}, "size must be at least 2, got 1"),
-        ({"num_steps": 1}, "num_steps must be at least 2, got 1"),
-        ({"least_gap": 1.5}, "least_gap must lie in 0…1, got 1.5"),
+        (
+            {"token_grid": [2]},
+            "token_grid's entries must lie in 3…128 (five frequencies need M ≥ 6, and N³ scores are held), got 2",
+        ),
+        ({"search_tokens": [129]}, "search_tokens's entries must lie in 2…128 (N³ scores are held), got 129"),
+        (
+            {"varied_tokens": 129},
+            "varied_tokens must be at most 128 (five frequencies need M ≥ 6, and N³ scores are held), got 129",
+        ),
+        ({"step_labels": 31}, "step_labels must be at least the longest N = 32, got 31"),
+        ({"size": 31}, "size must be at least 32, got 31"),
+        (
+            {"short_grid": [1]},
+            "step_grid and short_grid must have an entry for each N of token_grid, "
+            "got [600, 600, 1000, 1000] and [1] for [8, 16, 24, 32]",
+        ),
+        (
+            {"short_grid": [-1, 1, 1, 1]},
+            "short_grid's entries must be at least 0 and below those of step_grid = [600, 600, 1000, 1000], "
+            "got [-1, 1, 1, 1]",
+        ),
         ({"pair_steps": 1}, "pair_steps must be at least 2, got 1"),
+        ({"varied_steps": 1}, "varied_steps must be at least 2, got 1"),
+        ({"varied_seeds": 0}, "varied_seeds must be at least 1, got 0"),
+        ({"search_steps": 1}, "search_steps must be at least 2, got 1"),
+        ({"gap_draws": 0}, "gap_draws must be at least 1, got 0"),
+        (
+            {"search_frequencies": [22]},
+            "size must be at least three times the F of the search and twice that of the draws "
+            "(a token holds 2F numbers), got 64",
+        ),
+        ({"least_lead": 1.5}, "least_lead must lie in 0…1, got 1.5"),
+        ({"least_accuracy": -0.5}, "least_accuracy must lie in 0…1, got -0.5"),
+        ({"least_learned": 1.5}, "least_learned must lie in 0…1, got 1.5"),
+        ({"narrow_gap": 0.1}, "narrow_gap must be at most wide_gap = 0.05, got 0.1"),
     ],
     "performance": [
         ({"token_grid": [16, 32]}, "token_grid needs three N for a growth exponent, got [16, 32]"),

@@ -24,6 +24,7 @@ from attention_limits.experiments.detectors import (
 )
 from attention_limits.experiments.training import Batch
 from attention_limits.experiments.trials import matched_size, num_parameters, run_trials
+from attention_limits.models.attention import SelfAttentionUnit
 from attention_limits.models.tensor_attention import tensor_attention
 from attention_limits.problems.matching import Match2, Match3
 from attention_limits.problems.tuples import rule_of_pairs
@@ -134,8 +135,9 @@ def test_scores_start_with_the_standard_deviation_that_is_asked_for(kind: str, s
             vectors = (stream @ layer.query, stream @ layer.first_key, stream @ layer.second_key)
             found.append(torch.einsum("bir,bjr,bkr->bijk", *vectors).flatten())
         else:
-            heads = pairwise_layer(width, score_scale, generator=generator).heads
-            found += [head.scores(stream).flatten() for head in heads]
+            for head in pairwise_layer(width, score_scale, generator=generator).heads:
+                assert isinstance(head, SelfAttentionUnit)
+                found.append(head.scores(stream).flatten())
     assert torch.cat(found).std().item() == pytest.approx(score_scale, rel=0.1)
 
 
@@ -182,7 +184,7 @@ def test_seeds_are_trained_together_as_they_are_alone(architecture: str) -> None
 def test_rates_are_trained_together_and_nothing_else_is() -> None:
     one = trial()
     assert replace(one, peak_rate=1e-2, seed=3).family == one.family
-    others = [
+    others: list[dict[str, Any]] = [
         {"problem": "match2"},
         {"modulus": 11},
         {"num_frequencies": 2},

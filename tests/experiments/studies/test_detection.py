@@ -203,7 +203,7 @@ def test_excess_parameters_compare_models_of_one_length_only() -> None:
 
 
 def test_a_step_without_a_whole_sequence_is_refused() -> None:
-    settings = {"num_tokens": 5, "num_steps": 4, "short_steps": 0, "size": 6, "peak_rate": 1e-3}
+    settings: dict[str, Any] = {"num_tokens": 5, "num_steps": 4, "short_steps": 0, "size": 6, "peak_rate": 1e-3}
     with pytest.raises(ValueError, match="step_labels must be at least N = 5, got 4"):
         detection_trial("match3", "one layer", **settings, step_labels=4)
     with pytest.raises(ValueError, match="number of seeds must be at least 1, got 0"):
