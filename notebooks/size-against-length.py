@@ -416,9 +416,8 @@ for (name, tokens), best in closest:
 figures.prose("\n".join(f"* {line}" for line in lines))
 
 # %% [markdown]
-# A censored search could go on in two ways, to larger sizes or to more steps. The caps are what our patience allows. Steps alone move such errors slowly: in a
-# try beside this page a fully-connected network of 2,048 units at $N=12$ had an error of 0.09 after 2,700 steps, and a bidirectional LSTM of 64 hidden units at $N=32$
-# one of 0.16.
+# A censored search could go on in two ways, to larger sizes or to more steps. Single probes with seed 0, which are not among the records, say how far that leads. Larger: at $N=12$ a network of width 8,192 ends at an
+# error of 0.13, at $N=32$ an LSTM of 128 units at 0.29. Three times as many steps bring the sizes at the caps to 0.09 and 0.16. So size alone helps little at this budget, and a day's patience would have to go into steps.
 
 # %% [markdown]
 # ### The sizes that are enough
@@ -537,8 +536,7 @@ if len(replays.table):
 # * *A law for large $N$.* The exponents are slopes over a few $N$, and over different ones for each architecture. A rate chosen at $N=8$ may serve larger $N$ worse, which
 #   would make a slope steeper than it has to be.
 # * *A bound broken or met.* The theorems speak of the worst input, training of a mean. Only {prf:ref}`prop-mean-width` is about the same error.
-# * *That no size reaches the error where an arrow stands.* Only the cap was trained there. Single probes beyond, with seed 0 and not among the records, say that size alone helps little at this budget: at $N=12$ a network of width 8,192 ends at an error of
-#   0.13, at $N=32$ an LSTM of 128 units at 0.29. Three times as many steps bring the caps to 0.087 and 0.16. So these searches stay open, and a day's patience would have to go into steps. Nor does one outcome a size
+# * *That no size reaches the error where an arrow stands.* Only the cap was trained there. Nor does one outcome a size
 #   tell how likely it is: another seed may fail where this one did not, and the page shows how far seeds differ.
 # * *Equal cost.* A size of one architecture is not a size of another, in parameters or in operations.
 #

@@ -32,7 +32,7 @@ def main() -> None:
         sweep(TRIALS)
     except SweepError as error:
         sys.exit(f"error: {error}")
-    print(f"asked {sweep.asked}, computed {sweep.computed}")
+    print(f"asked {len(sweep.asked)}, computed {sweep.computed}")
 
 
 if __name__ == "__main__":
