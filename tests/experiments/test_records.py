@@ -206,3 +206,16 @@ def test_a_line_says_what_is_wrong() -> None:
         read_line(record().line.replace("0.333333", "0.1"))
     with pytest.raises(ValueError, match="it is no record, or a part of one"):
         read_line("{")
+
+
+def test_the_books_own_records_can_all_be_read_and_most_can_be_repeated_to_the_bit() -> None:
+    records = Records(Path(__file__).parents[2] / "records")
+    assert records.problems == []
+    files = sorted(path.stem for path in records.folder.glob("*.jsonl"))
+    assert len(files) >= 7
+    for name in files:
+        of_page = records.of_file(name)
+        assert of_page
+        assert {record.origin["device"] for record in of_page} == {"cpu"}
+    repeatable = [bool(records.company(record)) for name in files for record in records.of_file(name)]
+    assert sum(repeatable) / len(repeatable) >= 0.9
