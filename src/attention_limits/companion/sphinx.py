@@ -16,7 +16,7 @@ from sphinx.environment import BuildEnvironment
 from sphinx.errors import ExtensionError
 from sphinx_proof.nodes import unenumerable_node
 
-from attention_limits.companion import claims, gate
+from attention_limits.companion import claims, gate, training
 from attention_limits.companion.pages import all_pages, code_cells
 from attention_limits.dependencies import cell_statements
 
@@ -45,7 +45,8 @@ def read(text: str) -> nbformat.NotebookNode:
             raise ExtensionError(f"{page.name}: code cell {number} is not the one that was run")
         cell.outputs, cell.execution_count = run.outputs, run.execution_count
         for output in cell.outputs:
-            output.get("data", {}).pop(claims.MIME_TYPE, None)
+            for own in (claims.MIME_TYPE, training.MIME_TYPE):
+                output.get("data", {}).pop(own, None)
     page.notebook.metadata = executed.metadata
     return page.notebook
 
