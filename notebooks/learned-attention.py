@@ -45,7 +45,7 @@
 # positions should make keys and pointers queries. If it learns the average, row $i$ of its attention must find the set $y_i$,
 # and {numref}`fig-attention-maps` shows it doing so.
 #
-# **Prerequisites and time.** Stochastic gradient descent. About a minute on one core.
+# **Prerequisites and time.** Stochastic gradient descent. A quarter of a minute on one core.
 #
 # ## Parameters
 
@@ -59,10 +59,12 @@ snapshot_step: int = 1000  # the step of the heat map in the middle
 batch_size: int = 32  # samples of a step
 peak_rate: float = 5e-3  # Adam's learning rate after the warm-up
 num_seeds: int = 10  # repetitions, for the spread; the first is trained on every run
+largest_error: float = 2e-3  # claimed of each seed's relative error
+least_mass: float = 0.95  # claimed of each seed's attention mass
 seed: int = 0  # of the first repetition
 
 # %% tags=["facts", "hide-input"]
-from attention_limits.hypotheses import require, usual_ranges
+from attention_limits.hypotheses import positive, require, usual_ranges
 
 quick = {
     "num_tokens": 10,
@@ -71,10 +73,14 @@ quick = {
     "num_steps": 800,
     "snapshot_step": 300,
     "num_seeds": 2,
+    "largest_error": 0.05,
+    "least_mass": 0.8,
 }
 study = "attention_limits.experiments.studies.averaging:learned_attention"
 
 usual_ranges()
+require(0 < least_mass < 1, f"least_mass must lie strictly between 0 and 1, got {least_mass}")
+positive("largest_error")
 require(
     0 <= snapshot_step <= num_steps,
     f"snapshot_step = {snapshot_step} lies outside the run's steps 0…{num_steps}",
@@ -188,9 +194,9 @@ plt.show()
 # %% [markdown]
 # ### Seeds side by side, and the unit that was built
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-seeds", "caption": "Every seed after the last step. Left: relative error on test samples. Right: attention mass on the tokens asked for. Dashed: the limits that this page claims for each seed."}, "image": {"alt": "Two dot plots with one dot for each seed. Left: errors, all below the dashed limit of two thousandths. Right: attention masses, all above the dashed limit of 0.95."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-seeds", "caption": "Every seed after the last step. Left: relative error on test samples. Right: attention mass on the tokens asked for. Dashed: the limits that this page claims for each seed."}, "image": {"alt": "Two dot plots with one dot for each seed. Left: errors, all below the dashed limit. Right: attention masses, all above the dashed limit."}}
 fig, (left, right) = plt.subplots(1, 2, figsize=(8.4, 3))
-for axes, column, limit in ((left, "error", 2e-3), (right, "mass", 0.95)):
+for axes, column, limit in ((left, "error", largest_error), (right, "mass", least_mass)):
     axes.plot(results.index, results[column], "o", color=figures.BLUE, markersize=7)
     figures.reference_line(axes, limit)
     axes.set(xlabel="seed", xticks=list(results.index))
@@ -259,16 +265,16 @@ observed("learned.uniform-baseline", baseline_error, "==", 1 - sparsity / num_to
     note="sampling error of 500 test samples; the theory is the proposition's",
     statement="Relative error of uniform attention: 1 − q/N.")
 for number, row in results.iterrows():
-    observed(f"learned.error-seed-{number - seed}", row["error"], "<=", 2e-3,
+    observed(f"learned.error-seed-{number - seed}", row["error"], "<=", largest_error,
         statement=f"Relative error on test samples after {num_steps:,} steps, seed {number}.")
-    observed(f"learned.mass-seed-{number - seed}", row["mass"], ">=", 0.95,
+    observed(f"learned.mass-seed-{number - seed}", row["mass"], ">=", least_mass,
         statement=f"Attention mass on the tokens asked for after {num_steps:,} steps, seed {number}.")
 observed("learned.no-better-at-start", results["error before"].min(), ">=", 1 - sparsity / num_tokens, tolerance=0.03,
     note="sampling error of 500 test samples",
     statement="Before training no seed does better than uniform attention.")
 observed("learned.mass-at-start", results["mass before"].max(), "<=", 2 * sparsity / num_tokens,
     statement="Before training no seed puts more than twice the uniform share q/N on the tokens asked for.")
-observed("learned.uniform-on-subset", final["distance"].max(), "<=", 0.2,
+observed("learned.uniform-on-subset", final["distance"].max(), "<=", 4 * (1 - least_mass),
     statement="Mean ℓ₁-distance of trained attention rows from uniform weight on the subset (at most 2), largest over "
     "seeds.")
 claim("learned.construction", compared.loc["built for ε = 0.01", "largest error"], "<=", 0.01, source="P",

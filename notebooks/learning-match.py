@@ -81,21 +81,14 @@ plt.show()
 
 # %% tags=["parameters"]
 token_grid: list[int] = [8, 16, 24, 32]  # N; each with the modulus M that balances the labels
-step_grid: list[int] = [
-    600,
-    600,
-    1000,
-    1000,
-]  # of training on triples, for each N, on fresh samples
+step_grid: list[int] = [600, 600, 1000, 1000]  # of training on triples, for each N
 short_grid: list[int] = [300, 300, 600, 600]  # how many of these steps show short sequences
 size: int = 64  # width w of the third-order model; the others get as many parameters
 step_labels: int = 512  # labels in a step: N times the batch size
 peak_rate: float = 3e-3  # Adam's learning rate after the warm-up
 num_seeds: int = 5  # repetitions
 pair_steps: int = 300  # of training on pairs
-varied_tokens: int = (
-    16  # N where one thing in the recipe is changed, and where frequencies are drawn
-)
+varied_tokens: int = 16  # N where one thing in the recipe is changed
 varied_steps: int = 600  # of training there, half of them on short sequences
 varied_seeds: int = 3  # repetitions of these, of pairs and of the longest pairwise trainings
 gap_frequencies: list[int] = [2, 3, 4, 5]  # F of single random draws of frequencies

@@ -58,7 +58,7 @@
 # error $\eps$ at most, and a token that stores value, key and query has $d'+4q$ coordinates. For $q=N$ the zero query is exact. That fewer than
 # $\min(2q,N-1)$ key dimensions do not do is the subject of [the next page](tight-dimension.py).
 #
-# **Prerequisites and time.** Polynomials, the Theorem 2 page. Half a minute.
+# **Prerequisites and time.** Polynomials, the Theorem 2 page. A quarter of a minute.
 #
 # ## Parameters
 

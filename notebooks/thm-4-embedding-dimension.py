@@ -148,7 +148,7 @@
 # we shall see, no more. {prf:ref}`thm-counting` uses that $f$ *approximates* on every input, and gives
 # $\log_2\binom Nq$, which is close to $2q$ at $N=2q+1$ and grows with $N$.
 #
-# **Prerequisites and time.** Softmax, binomial coefficients. Half a minute on one core.
+# **Prerequisites and time.** Softmax, binomial coefficients. A quarter of a minute on one core.
 #
 # ## Parameters
 

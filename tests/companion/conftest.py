@@ -30,7 +30,7 @@ REPOSITORY = Path(__file__).parents[2]
 COMMAND = Path(sys.executable).parent / "attention-limits"
 PACKAGE = Path(attention_limits.__file__).parent
 #: Seconds after which a command counts as hung.
-TIMEOUT = 120.0
+TIMEOUT = 300.0
 
 #: What an editor may put on top of a page; this book's own pages go without it.
 HEADER = """# ---
@@ -276,11 +276,11 @@ def records_of(path: Path) -> list[dict[str, Any]]:
     ]
 
 
-def wait_until(condition: Callable[[], object], what: str, seconds: float = 30.0) -> None:
+def wait_until(condition: Callable[[], object], what: str) -> None:
     """Wait for ``condition``; fail, naming ``what``, if it does not come true in time."""
-    end = time.monotonic() + seconds
+    end = time.monotonic() + TIMEOUT
     while not condition():
-        assert time.monotonic() < end, f"{what}: not within {seconds:g} s"
+        assert time.monotonic() < end, f"{what}: not within {TIMEOUT:g} s"
         time.sleep(0.05)
 
 

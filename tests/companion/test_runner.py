@@ -20,6 +20,7 @@ from .conftest import (
     HEADER,
     HOLD,
     NONCE,
+    TIMEOUT,
     Project,
     code_cells,
     is_whole,
@@ -45,7 +46,7 @@ def test_a_good_run_leaves_a_whole_valid_notebook_that_describes_itself(finished
     assert about["threads"] >= 1
     assert about["versions"].keys() >= {"python", "torch", "numpy"}
     assert about["commit"] == "unknown"
-    assert 0.1 < about["seconds"] < 120
+    assert about["seconds"] > 0
     age = datetime.now(UTC) - datetime.fromisoformat(about["finished"])
     assert 0 <= age.total_seconds() < 3600
 
@@ -176,7 +177,7 @@ class Mixed:
 BREAK = {
     "raises": 'raise RuntimeError("planted\\nand more")',
     "dies": "import os; os._exit(3)",
-    "slow": "import time; time.sleep(60)",
+    "slow": "import time; time.sleep(600)",
 }
 #: Of these, what is mended by an edit; the others get their old source back.
 EDITED = ("raises",)
@@ -198,7 +199,7 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> Mixed:
     for name, cell in BREAK.items():
         project.add(name, cell, last)
     project.edit("notebooks/sound.py", "the end", "the new end")
-    broken = project.command("run", "--cell-seconds", "4")
+    broken = project.command("run", "--cell-seconds", "10")
     kept = _executed(project)
     refused = project.command("build")
     for name, source in sources.items():
@@ -212,7 +213,7 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> Mixed:
     [
         ("raises", "RuntimeError: planted"),
         ("dies", "the kernel died"),
-        ("slow", "took more than 4 s"),
+        ("slow", "took more than 10 s"),
     ],
 )
 def test_a_page_that_fails_is_named_with_its_cell_and_section(page: str, what: str, mixed: Mixed) -> None:
@@ -406,8 +407,8 @@ def test_two_runs_at_once_take_turns_and_both_succeed(project: Project) -> None:
     assert "another attention-limits command" in waiting
     assert second.poll() is None
     (project.root / "hold").unlink()
-    first_output, first_errors = first.communicate(timeout=60)
-    second_output, second_errors = second.communicate(timeout=60)
+    first_output, first_errors = first.communicate(timeout=TIMEOUT)
+    second_output, second_errors = second.communicate(timeout=TIMEOUT)
     assert (first.returncode, second.returncode) == (0, 0), first_errors + second_errors
     assert "waiting" not in first_errors
     assert sorted(first_output.splitlines()) == ["_build/executed/alpha.ipynb", "_build/executed/beta.ipynb"]
@@ -426,15 +427,21 @@ def temporary(project: Project) -> Iterator[Path]:
         yield Path(folder)
 
 
-def _half_done(project: Project) -> subprocess.Popen[str]:
-    """A run of which page alpha is finished and page beta hangs in a cell."""
-    project.add("alpha", NONCE)
+def _hanging(project: Project) -> subprocess.Popen[str]:
+    """A run of which page beta hangs in a cell."""
     project.add("beta", HOLD)
     (project.root / "hold").touch()
     process = project.start("run")
     wait_until((project.root / "reached").exists, "beta's cell")
-    wait_until(project.executed("alpha").exists, "alpha's result")
     assert len(project.processes()) >= 3  # the command, the page's process, its kernel
+    return process
+
+
+def _half_done(project: Project) -> subprocess.Popen[str]:
+    """A run of which page alpha is finished and page beta hangs in a cell."""
+    project.add("alpha", NONCE)
+    process = _hanging(project)
+    wait_until(project.executed("alpha").exists, "alpha's result")
     return process
 
 
@@ -448,11 +455,11 @@ def _ports(project: Project) -> list[object]:
 
 
 def test_kernels_are_reached_by_sockets_of_their_own(project: Project, temporary: Path) -> None:
-    process = _half_done(project)
+    process = _hanging(project)
     assert {path.name for path in temporary.glob("pages-*/*")} >= {f"beta-ipc-{number}" for number in range(1, 6)}
     assert len(_ports(project)) < 5  # ipykernel takes one for itself
     (project.root / "hold").unlink()
-    process.communicate(timeout=60)
+    process.communicate(timeout=TIMEOUT)
     assert process.returncode == 0
     assert not list(temporary.glob("pages-*"))
 
@@ -461,10 +468,10 @@ def test_where_temporary_paths_are_too_long_for_sockets_kernels_take_ports(proje
     folder = tmp_path / ("long" * 25)
     folder.mkdir()
     project.environment["TMPDIR"] = str(folder)
-    process = _half_done(project)
+    process = _hanging(project)
     assert len(_ports(project)) >= 5
     (project.root / "hold").unlink()
-    process.communicate(timeout=60)
+    process.communicate(timeout=TIMEOUT)
     assert process.returncode == 0
     assert not list(folder.glob("pages-*"))
 
@@ -479,8 +486,8 @@ def _must_hold_alpha_alone(project: Project) -> None:
 def test_a_killed_run_leaves_whole_results_no_process_and_the_next_goes_on(project: Project, temporary: Path) -> None:
     process = _half_done(project)
     process.send_signal(signal.SIGKILL)
-    process.communicate(timeout=30)
-    wait_until(lambda: not project.processes(), "the end of the killed run's pages and kernels", 10)
+    process.communicate(timeout=TIMEOUT)
+    wait_until(lambda: not project.processes(), "the end of the killed run's pages and kernels")
     assert not list(temporary.glob("pages-*"))
     _must_hold_alpha_alone(project)
     assert not (project.root / "_build" / "failed").exists()
@@ -496,11 +503,11 @@ def test_a_killed_run_leaves_whole_results_no_process_and_the_next_goes_on(proje
 def test_an_interrupted_run_keeps_what_was_finished_and_says_so(project: Project, temporary: Path) -> None:
     process = _half_done(project)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the command and its pages at once
-    output, errors = process.communicate(timeout=30)
+    output, errors = process.communicate(timeout=TIMEOUT)
     assert process.returncode == 130
     assert "Traceback" not in output + errors
     assert errors.splitlines()[-1] == "interrupted: what was finished is kept"
-    wait_until(lambda: not project.processes(), "the end of the interrupted run's pages and kernels", 10)
+    wait_until(lambda: not project.processes(), "the end of the interrupted run's pages and kernels")
     assert not list(temporary.glob("pages-*"))
     _must_hold_alpha_alone(project)
     assert not (project.root / "_build" / "failed").exists()
@@ -512,12 +519,12 @@ def test_a_killed_page_fails_alone(project: Project) -> None:
     process = _half_done(project)
     (page,) = [child for child in project.processes() if any(arg.endswith("beta.json") for arg in child.cmdline())]
     page.kill()
-    output, errors = process.communicate(timeout=60)
+    output, errors = process.communicate(timeout=TIMEOUT)
     assert process.returncode == 1, errors
     assert "Traceback" not in output + errors
     assert "FAIL  beta, its process ended with status -9" in errors
     _must_hold_alpha_alone(project)
-    wait_until(lambda: not project.processes(), "the end of the killed page's kernel", 10)
+    wait_until(lambda: not project.processes(), "the end of the killed page's kernel")
 
 
 def test_the_lock_is_free_after_an_error(project: Project) -> None:

@@ -14,13 +14,13 @@ from sphinx.errors import ExtensionError
 
 from attention_limits.companion import claims, sphinx
 
-from .conftest import Project, copy_of, invoke, text_of
+from .conftest import TIMEOUT, Project, copy_of, invoke, text_of
 
 
 def jupyter_book(project: Project) -> subprocess.CompletedProcess[str]:
     """Print the book without our command."""
     program = Path(sys.executable).with_name("jupyter-book")
-    return subprocess.run([program, "build", project.root, "-q"], capture_output=True, text=True, timeout=120)
+    return subprocess.run([program, "build", project.root, "-q"], capture_output=True, text=True, timeout=TIMEOUT)
 
 
 #: A figure that the source names, and what the source says about it and about the page.

@@ -2,6 +2,8 @@
 
 import json
 import math
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ import pytest
 import torch
 
 from attention_limits.experiments.averaging import AveragingTrial
+from attention_limits.experiments.detectors import MatchingTrial
 from attention_limits.experiments.records import ORIGIN, Record, RecordError, Records, read_line, rounded, write_records
 from attention_limits.experiments.store import Store, digest, versions
 from attention_limits.experiments.sweeps import Sweep
@@ -186,8 +189,33 @@ def test_records_of_other_code_are_read_but_for_those_who_make_records(tmp_path:
     assert Records(tmp_path, of_today=True).get(TRIALS[1]) is not None
 
 
+def test_a_record_is_read_where_its_kind_is_not_loaded(tmp_path: Path) -> None:
+    trial = MatchingTrial(architecture="one layer", problem="match2", num_tokens=4, modulus=5, num_steps=3)
+    published(tmp_path, Record(trial, {"group_name": "x", "seconds": 1.0}, ORIGINS))
+    script = f"""
+from pathlib import Path
+from attention_limits.experiments.records import Records
+records = Records(Path({str(tmp_path)!r}))
+assert len(records.of_file("page")) == 1 and records.problems == [], records.problems
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
 def test_a_line_says_what_is_wrong() -> None:
     with pytest.raises(ValueError, match="its checksum does not fit: it was edited or damaged"):
         read_line(record().line.replace("0.333333", "0.1"))
     with pytest.raises(ValueError, match="it is no record, or a part of one"):
         read_line("{")
+
+
+def test_the_books_own_records_can_all_be_read_and_most_can_be_repeated_to_the_bit() -> None:
+    records = Records(Path(__file__).parents[2] / "records")
+    assert records.problems == []
+    files = sorted(path.stem for path in records.folder.glob("*.jsonl"))
+    assert len(files) >= 7
+    for name in files:
+        of_page = records.of_file(name)
+        assert of_page
+        assert {record.origin["device"] for record in of_page} == {"cpu"}
+    repeatable = [bool(records.company(record)) for name in files for record in records.of_file(name)]
+    assert sum(repeatable) / len(repeatable) >= 0.9

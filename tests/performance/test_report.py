@@ -1,4 +1,4 @@
-"""The file of `make bench`: written and read, refused where it is broken; tables; the floor; memory."""
+"""The file of `make bench`: written, published and read, refused where it is broken; tables; the floor; memory."""
 
 import json
 import subprocess
@@ -8,13 +8,15 @@ from typing import Any
 
 import pytest
 
+from attention_limits.performance import memory as memory_module
 from attention_limits.performance import report as report_module
 from attention_limits.performance.contests import Measurement
-from attention_limits.performance.memory import MemoryUse, memory_use
+from attention_limits.performance.memory import MemoryUse, memory_use, memory_uses
 from attention_limits.performance.report import (
     growth_table,
     machine_facts,
     memory_details,
+    publish_report,
     race_details,
     read_report,
     seconds_by_file,
@@ -50,6 +52,24 @@ def content() -> dict[str, Any]:
 
 
 @pytest.fixture
+def whole(content: dict[str, Any]) -> dict[str, Any]:
+    """The same as pytest-benchmark writes it, with much that is nobody's business."""
+    content["machine_info"] |= {
+        "node": "secret-host",
+        "machine": "x86_64",
+        "python_build": ["main", "Jan  1 2026"],
+        "cpu": {"brand_raw": "some processor", "count": 2, "flags": ["avx", "avx2"], "hz_actual": [2900004000, 0]},
+    }
+    content["commit_info"] = {"id": "secret-commit", "branch": "secret-branch", "dirty": True}
+    content["version"] = "5.3.1"
+    for number, one in enumerate(content["benchmarks"]):
+        one |= {"group": "some contest", "name": f"way {number}", "fullname": "/home/secret-user/bench.py::bench"}
+        one |= {"params": {"contest": "UNSERIALIZABLE"}, "options": {"timer": "perf_counter", "warmup": True}}
+        one["stats"] |= {"min": 0.1, "iqr_outliers": 0}
+    return content
+
+
+@pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "benchmarks.json"
 
@@ -78,6 +98,60 @@ def test_a_report_knows_whether_the_code_has_changed_since(
 
 def test_ratios_are_written_for_readers() -> None:
     assert race_details(OTHER, PLAIN)["ratio"] == pytest.approx({"low": 2.5, "median": 3.0, "high": 3.5})
+
+
+def test_what_is_published_reads_like_the_whole(whole: dict[str, Any], path: Path, tmp_path: Path) -> None:
+    path.write_text(json.dumps(whole), encoding="utf-8")
+    target = tmp_path / "records" / "benchmarks.json"
+    publish_report(path, target)
+    assert read_report(target) == read_report(path)
+    publish_report(target, tmp_path / "again.json")
+    assert (tmp_path / "again.json").read_bytes() == target.read_bytes()
+
+
+def test_what_is_published_tells_the_processor_and_not_whose_it_is(
+    whole: dict[str, Any], path: Path, tmp_path: Path
+) -> None:
+    path.write_text(json.dumps(whole), encoding="utf-8")
+    publish_report(path, tmp_path / "published.json")
+    text = (tmp_path / "published.json").read_text(encoding="utf-8")
+    found = json.loads(text)
+    assert found.keys() == {"datetime", "machine_info", "benchmarks"}
+    assert found["machine_info"]["cpu"] == {"brand_raw": "some processor", "count": 2}
+    assert found["machine_info"].keys() == {"attention_limits", "cpu", "machine"}
+    assert {tuple(one) for one in found["benchmarks"]} == {("group", "name", "extra_info", "stats")}
+    assert [one["name"] for one in found["benchmarks"]] == [f"way {number}" for number in range(6)]
+    assert "secret" not in text
+    assert max(map(len, text.splitlines())) < 120
+
+
+def test_published_numbers_have_six_digits_and_sizes_keep_their_order(
+    whole: dict[str, Any], path: Path, tmp_path: Path
+) -> None:
+    whole["benchmarks"][0]["stats"]["data"] = [0.123456789, 2.0, 1.23456789e-5]
+    whole["benchmarks"][0]["extra_info"]["sizes"] = {"form": "plain", "N": 8_388_608, "B": 3}
+    path.write_text(json.dumps(whole), encoding="utf-8")
+    publish_report(path, tmp_path / "published.json")
+    (first, *_) = read_report(tmp_path / "published.json").measurements
+    assert first.seconds == (0.123457, 2.0, 1.23457e-5)
+    assert list(first.sizes.items()) == [("form", "plain"), ("N", 8_388_608), ("B", 3)]
+
+
+@pytest.mark.parametrize("spoilt", ["", "{", "{}"])
+def test_a_bad_file_is_not_published_and_what_was_there_stays(spoilt: str, path: Path, tmp_path: Path) -> None:
+    path.write_text(spoilt, encoding="utf-8")
+    target = tmp_path / "published.json"
+    target.write_text("before", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"benchmarks\.json "):
+        publish_report(path, target)
+    assert target.read_text(encoding="utf-8") == "before"
+    assert {other.name for other in tmp_path.iterdir()} == {"benchmarks.json", "published.json"}
+
+
+def test_a_topic_that_was_not_measured_is_named(content: dict[str, Any], path: Path) -> None:
+    path.write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(ValueError, match="nothing was measured about 'threads': `make bench` measures all topics"):
+        read_report(path).about("threads")
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"benchmarks": [', "\ud800"], ids=["empty", "brace", "cut", "no UTF-8"])
@@ -174,6 +248,17 @@ def test_memory_is_measured_in_a_process_of_its_own() -> None:
     taken = memory_use("plain einsum", 200, 5, 1, "forward")
     assert taken[:5] == ("plain einsum", 200, 5, 1, "forward")
     assert 4 * 200**3 <= taken.num_bytes <= 16 * 200**3  # all scores, and their softmax
+
+
+def test_several_forms_are_measured_as_well_together_as_apart(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    forms = ("streamed", "Khatri–Rao", "plain einsum")
+    for clear in (memory_module._CLEAR, tmp_path / "none"):  # where there is none, each has a process of its own
+        monkeypatch.setattr(memory_module, "_CLEAR", clear)
+        taken = memory_uses(forms, 200, 5, 1, "forward")
+        assert [one[:5] for one in taken] == [(form, 200, 5, 1, "forward") for form in forms]
+        small, *large = [one.num_bytes for one in taken]
+        assert small <= 10e6
+        assert all(4 * 200**3 <= num_bytes <= 16 * 200**3 for num_bytes in large)
 
 
 def test_an_unknown_form_and_a_failing_process_are_reported() -> None:

@@ -6,6 +6,7 @@ arithmetic (`attention_limits.bounds.radon`). Where no guess passes, exact linea
 Letters as there: N keys u_j ∈ R^m, y a q-subset of them, w a direction, λ the weights of a partition.
 """
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from itertools import combinations
@@ -13,7 +14,8 @@ from typing import Any
 
 import numpy as np
 from flint import fmpq, fmpq_mat
-from scipy.optimize import linprog
+from jaxtyping import Float
+from scipy.optimize import linprog, nnls
 
 from attention_limits.bounds.radon import (
     InvalidCertificateError,
@@ -104,19 +106,28 @@ def gordan_guesses(rows: fmpq_mat) -> Iterator[Guess]:
     left, sizes, right = np.linalg.svd(floats, full_matrices=False)
     rank = int((sizes > sizes[0] * 1e-13).sum())
     left, back = left[:, :rank], right[:rank].T / sizes[:rank]
+    # Whether 0 is a mean of the rows is a least-squares problem over non-negative weights, and far cheaper.
+    with contextlib.suppress(RuntimeError):  # no convergence
+        weights, distance = nnls(np.vstack([left.T, np.ones(len(left))]), np.append(np.zeros(rank), 1.0))
+        if distance <= SUPPORT_TOLERANCE:
+            yield from _dependencies(rows, weights)
     bounded = np.vstack([np.column_stack([-left, np.ones(len(left))]), np.column_stack([left, np.zeros(len(left))])])
     limits = np.repeat([0.0, 1.0], len(left))
     answer = linprog([0.0] * rank + [-1.0], bounded, limits, bounds=(None, None), method="highs")
     if answer.status == 0:
         yield [Fraction(float(z)) / unit for z, unit in zip(back @ answer.x[:rank], scale, strict=True)], []
-        multipliers = -answer.ineqlin.marginals[: len(left)]
-        support = [j for j, multiplier in enumerate(multipliers) if multiplier > SUPPORT_TOLERANCE]
-        space = null_space(_rows(rows, support).transpose())
-        if space.ncols() == 1:
-            exact = dict(zip(support, (to_fraction(row[0]) for row in space.tolist()), strict=True))
-            sign = -1 if any(value < 0 for value in exact.values()) else 1
-            yield None, [sign * exact.get(j, Fraction(0)) for j in range(rows.nrows())]
+        yield from _dependencies(rows, -answer.ineqlin.marginals[: len(left)])
     yield _exact_alternative(table)
+
+
+def _dependencies(rows: fmpq_mat, multipliers: Float[np.ndarray, " rows"]) -> Iterator[Guess]:
+    """The exact dependency among the rows whose multipliers are not zero, if there is just one."""
+    support = [j for j, multiplier in enumerate(multipliers) if multiplier > SUPPORT_TOLERANCE]
+    space = null_space(_rows(rows, support).transpose())
+    if space.ncols() == 1:
+        exact = dict(zip(support, (to_fraction(row[0]) for row in space.tolist()), strict=True))
+        sign = -1 if any(value < 0 for value in exact.values()) else 1
+        yield None, [sign * exact.get(j, Fraction(0)) for j in range(rows.nrows())]
 
 
 def _exact_alternative(table: list[list[Fraction]]) -> Guess:

@@ -14,6 +14,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from operator import mul
 
 import torch
 from flint import fmpz_mat
@@ -134,8 +135,7 @@ def widest_subset(values: Rows, sparsity: int) -> tuple[int, ...]:
 
 def kernel_vector(rows: Rows) -> list[Fraction] | None:
     """A non-zero z with W z = 0, exactly and in coprime integers; None if there is none."""
-    numbers = [[Fraction(x) for x in row] for row in rows]
-    integers = [[int(x * math.lcm(*(x.denominator for x in row))) for x in row] for row in numbers]
+    integers = [_integers(row)[0] for row in rows]
     basis, nullity = fmpz_mat(integers).nullspace()
     if nullity == 0:
         return None
@@ -191,4 +191,12 @@ def _difference(rows: Rows, vector: Sequence[Fraction]) -> float:
 
 
 def _inner(left: Sequence[int | Fraction], right: Sequence[int | Fraction]) -> Fraction:
-    return sum((Fraction(a) * b for a, b in zip(left, right, strict=True)), Fraction(0))
+    """Σ a b in integers over one denominator: to reduce every term of a sum of fractions costs more than the sum."""
+    (lefts, left_scale), (rights, right_scale) = _integers(left), _integers(right)
+    return Fraction(sum(map(mul, lefts, rights)), left_scale * right_scale)
+
+
+def _integers(numbers: Sequence[int | Fraction]) -> tuple[list[int], int]:
+    """The numerators over the least common denominator, and that."""
+    scale = math.lcm(*(x.denominator for x in numbers))
+    return [x.numerator * (scale // x.denominator) for x in numbers], scale

@@ -69,4 +69,9 @@ def book_run(page: Page) -> Run:
 
 def executed_claims(page: Page) -> list[dict[str, Any]]:
     """The claims in the copy that the book prints."""
-    return claims.records(nbformat.read(book_run(page).target, 4))
+    return claims.records(executed(page))
+
+
+def executed(page: Page) -> nbformat.NotebookNode:
+    """The copy that the book prints."""
+    return nbformat.read(book_run(page).target, 4)

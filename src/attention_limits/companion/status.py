@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from attention_limits.companion import claims, gate
+from attention_limits.companion import claims, gate, training
 from attention_limits.companion.pages import Page, all_pages
 from attention_limits.companion.runner import commit
 from attention_limits.files import publish
@@ -19,13 +19,17 @@ def generated_folder(root: Path) -> Path:
 
 
 def write_tables(root: Path, printed: datetime) -> None:
-    """Write the claims and the status table from the executed pages; unchanged ones are left alone.
+    """Write the tables of claims, runs and trainings from the executed pages; unchanged ones are left alone.
 
     Args:
         printed: when the last print of the book ended; a page run after it is fresh, others come from the cache.
     """
     pages = all_pages(root)
-    for name, text in (("claims.md", _claims_table(pages)), ("status.md", _status_table(pages, printed))):
+    for name, text in (
+        ("claims.md", _claims_table(pages)),
+        ("status.md", _status_table(pages, printed)),
+        ("training.md", _training_table(pages)),
+    ):
         target = generated_folder(root) / name
         if not target.exists() or target.read_text(encoding="utf-8") != text:
             publish(text, target)
@@ -66,6 +70,34 @@ def _status_table(pages: list[Page], printed: datetime) -> str:
         versions.add(", ".join(f"{name} {version}" for name, version in run["versions"].items()))
     header = ("Page", "Profile", "Seconds", "Device", "Commit", "Run", "Computed")
     return _markdown_table(header, rows) + f"\nVersions: {'; '.join(sorted(versions))}.\n"
+
+
+def _training_table(pages: list[Page]) -> str:
+    rows = []
+    for page in pages:
+        for account in training.accounts(gate.executed(page)):
+            link = f"[{page.title}](../../notebooks/{page.name}.py)"
+            when = " to ".join(dict.fromkeys(account["days"][:1] + account["days"][-1:]))
+            where = _cell("; ".join(account["processors"]))
+            counts = [f"{account[name]:,}" for name in ("asked", "recorded", "trained")]
+            again = f"{account['replayed']:,}" + (f" + {account['sampled']:,}" if account["sampled"] else "")
+            differ = f"{account['disagreeing']:,}" + (f", {len(p)} lines unread" if (p := account["problems"]) else "")
+            rows.append(
+                (link, *counts, when, where, f"{account['hours']:.2f}", f"{account['other_code']:,}", again, differ)
+            )
+    header = (
+        "Page",
+        "Results",
+        "Recorded",
+        "Trained here",
+        "When",
+        "On",
+        "Core hours",
+        "Of other code",
+        "Replayed",
+        "Differ",
+    )
+    return _markdown_table(header, rows) if rows else "No page trains anything.\n"
 
 
 def _markdown_table(header: Row, rows: Sequence[Row]) -> str:

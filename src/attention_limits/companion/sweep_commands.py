@@ -115,14 +115,17 @@ def records(
                 kept = at_work.store.find(trial)
                 record = current.get(trial) if kept is None else Record(trial, kept["result"], kept)
                 own.append(record)
+        target = root / "records" / f"{name}.jsonl"
         try:
-            write_records(root / "records" / f"{name}.jsonl", filter(None, own))
+            write_records(target, filter(None, own))
+            if not own:  # all of its trials lie in another page's file
+                target.unlink()
         except OSError as error:
             typer.echo(f"error: {shown(root / 'records')} can't be written: {error.strerror}", err=True)
             raise typer.Exit(1) from error
         typer.echo(
             f"{name}: {len(own)} records, {at_work.computed} of them computed in {time.perf_counter() - start:.0f} s: "
-            f"{shown(root / 'records' / f'{name}.jsonl')}"
+            f"{shown(target) if own else 'its trials are recorded with other pages'}"
         )
 
 

@@ -1,21 +1,24 @@
 """What a page's training consists of, how much of it recorded and how much done here, kept in the executed notebook."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from attention_limits.experiments.replay import Replay, replay
-from attention_limits.experiments.sweeps import Sweep
-from attention_limits.experiments.trials import Result, Trial
+if TYPE_CHECKING:  # the status page reads accounts without torch
+    from attention_limits.experiments.replay import Replay
+    from attention_limits.experiments.sweeps import Sweep
+    from attention_limits.experiments.trials import Result, Trial
 
 #: The output type under which it lies in the notebook.
 MIME_TYPE = "application/vnd.attention-limits.training+json"
 
 
-def replayed(sweep: Sweep, trained: Sequence[tuple[Trial, Result]] = ()) -> Replay:
+def replayed(sweep: "Sweep", trained: "Sequence[tuple[Trial, Result]]" = ()) -> "Replay":
     """Replay some of the records that ``sweep`` has been asked for, and say what was recorded, trained and replayed.
 
     See `experiments.replay.replay`. The account is printed, and kept in the cell's output for the status page.
     """
+    from attention_limits.experiments.replay import replay
+
     found = replay(sweep, trained)
     records = [record for trial in sweep.asked if sweep.records and (record := sweep.records.get(trial))]
     again = found.table["why"] == "every run"

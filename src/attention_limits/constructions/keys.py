@@ -12,7 +12,6 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
-from scipy.linalg import orth
 from scipy.optimize import nnls
 from torch import Tensor
 
@@ -72,16 +71,17 @@ def minimum_norm_certificates(
 ) -> MinimumNorm:
     """Minimum-norm certificates of a batch of subsets at once, w = S_yᵀ (S_y S_yᵀ)⁻¹ 1, from the keys' Gram matrix.
 
-    Never raises: a subset whose equations are singular gets ``outside = inf``.
+    The equations are solved in float64; ``outside`` is computed in the dtype of ``gram``. Never raises: a subset whose
+    equations are singular gets ``outside = inf``.
     """
     coefficients, outside = [], []
     for chunk in subsets.split(max(1, TABLE_ENTRIES // max(len(gram), subsets.shape[1] ** 2))):
-        system = gram[chunk.unsqueeze(2), chunk.unsqueeze(1)]
+        system = gram[chunk.unsqueeze(2), chunk.unsqueeze(1)].double()
         solution, info = torch.linalg.solve_ex(system, torch.ones_like(system[..., :1]))
+        deviation = (system @ solution - 1).abs().amax(dim=(1, 2))
         solution = solution.squeeze(-1)
-        products = torch.nn.functional.embedding_bag(chunk, gram, mode="sum", per_sample_weights=solution)
-        deviation = (products.gather(1, chunk) - 1).abs().amax(dim=1)
-        largest = products.scatter(1, chunk, -torch.inf).amax(dim=1)
+        products = torch.nn.functional.embedding_bag(chunk, gram, mode="sum", per_sample_weights=solution.to(gram))
+        largest = products.scatter_(1, chunk, -torch.inf).amax(dim=1)
         solved = (info == 0) & (deviation <= EQUALITY_TOLERANCE / 2)  # nan compares false
         coefficients.append(solution)
         outside.append(largest.where(solved, torch.inf))
@@ -97,10 +97,13 @@ def maximum_margin_certificate(
     directions along it, the distance to the hull of the others is a least-squares problem over non-negative weights:
     minimise ‖Aᵀx‖² + (1 − Σx)², whose solution is a multiple of the nearest point's weights (scipy's NNLS).
     """
-    outside = np.setdiff1d(np.arange(len(keys)), subset)
+    outside = np.delete(np.arange(len(keys)), subset)
     relative = keys[outside] - keys[subset[0]]
     if len(subset) > 1:
-        along = orth((keys[subset[1:]] - keys[subset[0]]).T)  # keys of y may be affinely dependent
+        differences = (keys[subset[1:]] - keys[subset[0]]).T
+        basis, lengths, _ = np.linalg.svd(differences, full_matrices=False)
+        # Keys of y may be affinely dependent; a direction counts if its length is more than rounding.
+        along = basis[:, lengths > lengths[0] * max(differences.shape) * np.finfo(float).eps]
         relative = relative - (relative @ along) @ along.T
     scale = np.sqrt(keys.shape[1])  # so that both parts of the objective have the same size
     system = np.vstack([relative.T / scale, np.ones(len(outside))])

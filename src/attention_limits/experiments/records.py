@@ -7,6 +7,7 @@ and line and is not read; a trial with two lines is an error.
 Records need not be of today's code: `replays` train some of them again, to see that they are still what it gives.
 """
 
+import importlib
 import json
 import math
 import sys
@@ -22,8 +23,15 @@ from attention_limits.files import publish
 
 #: Numbers are rounded to so many digits.
 DIGITS = 6
+#: The modules that define the kinds of trials; a page loads those that it asks for, and records are of all kinds.
+KINDS = ("averaging", "detectors")
 #: Where a record comes from.
 ORIGIN = ("code", "processor", "versions", "device", "finished")
+
+
+def records_folder() -> Path:
+    """Where records lie: in records/ of the book that the current folder is in."""
+    return book_folder() / "records"
 
 
 class RecordError(ValueError):
@@ -74,6 +82,8 @@ def read_line(text: str) -> Record:
         raise ValueError("it is no record, or a part of one") from error
     if checksum != digest(data):
         raise ValueError("its checksum does not fit: it was edited or damaged")
+    for module in KINDS:
+        importlib.import_module(f"attention_limits.experiments.{module}")
     return Record(from_json(trial), result, origin)
 
 
@@ -81,7 +91,7 @@ def read_line(text: str) -> Record:
 class Records:
     """The records in the files *.jsonl of a folder, which are read when the first one is asked for."""
 
-    folder: Path = field(default_factory=lambda: book_folder() / "records")
+    folder: Path = field(default_factory=records_folder)
     #: Whether records of other code than today's count as missing.
     of_today: bool = False
 
@@ -91,7 +101,7 @@ class Records:
         Raises:
             RecordError: if a trial has two records.
         """
-        record = self._by_trial.get(trial)
+        record, _ = self._read[0].get(trial, (None, ""))
         return None if record is not None and self.of_today and not record.of_today else record
 
     def company(self, record: Record) -> list[Record]:
@@ -105,11 +115,11 @@ class Records:
 
     def of_file(self, name: str) -> list[Record]:
         """The records of one file, ``name`` without its suffix."""
-        return [record for record, file in self._read[0] if file == name]
+        return [record for record, file in self._read[0].values() if file == name]
 
     def file_of(self, trial: Trial) -> str | None:
         """In which file a trial is recorded."""
-        return next((file for record, file in self._read[0] if record.trial == trial), None)
+        return self._read[0].get(trial, (None, None))[1]
 
     @property
     def problems(self) -> list[str]:
@@ -117,8 +127,9 @@ class Records:
         return self._read[1]
 
     @cached_property
-    def _read(self) -> tuple[list[tuple[Record, str]], list[str]]:
-        found: list[tuple[Record, str]] = []  # with the file that it lies in
+    def _read(self) -> tuple[dict[Trial, tuple[Record, str]], list[str]]:
+        """Each trial's record with the file that it lies in, and the problems."""
+        found: dict[Trial, tuple[Record, str]] = {}
         places: dict[Trial, str] = {}
         problems = []
         for path in sorted(self.folder.glob("*.jsonl")):
@@ -132,19 +143,15 @@ class Records:
                 if record.trial in places:
                     raise RecordError(f"one trial has two records: {places[record.trial]}, and {place}")
                 places[record.trial] = place
-                found.append((record, path.stem))
+                found[record.trial] = record, path.stem
         for problem in problems:
             print(problem, file=sys.stderr, flush=True)
         return found, problems
 
     @cached_property
-    def _by_trial(self) -> dict[Trial, Record]:
-        return {record.trial: record for record, _ in self._read[0]}
-
-    @cached_property
     def _by_group(self) -> dict[str, list[Record]]:
         groups: dict[str, list[Record]] = {}
-        for record, _ in self._read[0]:
+        for record, _ in self._read[0].values():
             groups.setdefault(record.result["group_name"], []).append(record)
         return groups
 

@@ -1,6 +1,7 @@
-"""Measurements in one form, whether `make bench` left them in a file or a page makes a few of its own.
+"""Measurements in one form, whether `make bench` published them or a page makes a few of its own.
 
-The file is pytest-benchmark's JSON. What is ours in it lies in ``extra_info`` and ``machine_info``.
+The file is pytest-benchmark's JSON, or the part of it that `publish_report` keeps. What is ours in it lies in
+``extra_info`` and ``machine_info``.
 """
 
 import importlib.metadata
@@ -17,6 +18,8 @@ import pandas as pd
 import torch
 
 from attention_limits.dependencies import code_digest, dependencies
+from attention_limits.experiments.records import rounded
+from attention_limits.files import publish
 from attention_limits.performance.contests import Contest, Measurement, growth_exponent, race, ratio
 from attention_limits.performance.memory import MemoryUse
 from attention_limits.performance.roofline import MachineRates, machine_rates, probes
@@ -27,6 +30,10 @@ FACTS_KEY = "attention_limits"
 RACED = "from attention_limits.performance import attention, batches, roofline, strassen, structure"
 #: Packages whose versions matter, where they are installed.
 PACKAGES = ("torch", "numpy", "opt_einsum", "simplicial-attention")
+#: What is published of pytest-benchmark's ``machine_info``, and of the processor in it: what may change a time. Names
+#: of machine and user, and the commit, are not.
+MACHINE_FACTS = ("machine", "system", FACTS_KEY)
+PROCESSOR_FACTS = ("brand_raw", "count", "l1_data_cache_size", "l2_cache_size", "l3_cache_size")
 
 
 @dataclass(frozen=True)
@@ -48,8 +55,15 @@ class Report:
     memory: Sequence[MemoryUse]
 
     def about(self, topic: str) -> list[Measurement]:
-        """The measurements of one topic."""
-        return [measurement for measurement in self.measurements if measurement.topic == topic]
+        """The measurements of one topic.
+
+        Raises:
+            ValueError: if there is none.
+        """
+        found = [measurement for measurement in self.measurements if measurement.topic == topic]
+        if not found:
+            raise ValueError(f"nothing was measured about {topic!r}: `make bench` measures all topics")
+        return found
 
     @property
     def is_current(self) -> bool:
@@ -78,8 +92,8 @@ def machine_facts() -> dict[str, Any]:
 
 
 def measure_report(contests: Sequence[Contest], budget: float, memory: Sequence[MemoryUse]) -> Report:
-    """Race all contests and the machine's probes now, each for about ``budget`` seconds."""
-    raced = [measurement for contest in contests for measurement in race(contest, budget)]
+    """Race all contests and the machine's probes now, each for about ``budget`` seconds and three rounds at least."""
+    raced = [measurement for contest in contests for measurement in race(contest, budget, least=3)]
     rates = machine_rates([measurement for probe in probes() for measurement in race(probe, budget)])
     return Report(datetime.now(UTC).isoformat(timespec="seconds"), machine_facts(), raced, rates, memory)
 
@@ -102,7 +116,7 @@ def memory_details(taken: MemoryUse) -> dict[str, Any]:
 
 
 def read_report(path: Path) -> Report:
-    """The report in a file that `make bench` left.
+    """The report in a file that `make bench` left, whole or as it was published.
 
     Raises:
         ValueError: for a file that is no JSON, or lacks something, naming the file and what.
@@ -122,6 +136,34 @@ def read_report(path: Path) -> Report:
         raise ValueError(f"{path} is no file that `make bench` leaves: it has no {error}") from error
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path} is no file that `make bench` leaves: {error}") from error
+
+
+def publish_report(source: Path, target: Path) -> None:
+    """Publish what pages need of pytest-benchmark's JSON, numbers to six digits; entries stay in the order of the run.
+
+    Raises:
+        ValueError: for a file that `read_report` refuses, in its words; then what was published before is still there.
+        OSError: if ``target`` can't be written; likewise.
+    """
+    read_report(source)
+    whole = json.loads(source.read_text(encoding="utf-8"))
+    kept = {
+        "datetime": whole["datetime"],
+        "machine_info": {
+            **_part(whole["machine_info"], MACHINE_FACTS),
+            "cpu": _part(whole["machine_info"].get("cpu", {}), PROCESSOR_FACTS),
+        },
+        "benchmarks": [
+            {**_part(entry, ("group", "name", "extra_info")), "stats": {"data": entry["stats"]["data"]}}
+            for entry in whole["benchmarks"]
+        ],
+    }
+    publish(json.dumps(rounded(kept), ensure_ascii=False, indent=1) + "\n", target)
+
+
+def _part(content: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
+    """What ``content`` has under these keys."""
+    return {key: content[key] for key in keys if key in content}
 
 
 def _measurement(entry: Mapping[str, Any]) -> Measurement:

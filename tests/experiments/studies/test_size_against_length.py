@@ -18,6 +18,7 @@ from attention_limits.experiments.studies.size_against_length import (
     fit_growth,
     ladder,
     narrow_controls,
+    searches_and_controls,
     size_against_length,
 )
 from attention_limits.experiments.trials import Result, run_trials
@@ -93,6 +94,15 @@ def test_controls_have_half_the_width_and_cannot_reach_a_small_error() -> None:
     for row in controls.itertuples():
         forced = least_mean_error(SparseAveraging(row.num_tokens, 1, 1), row.size)
         assert 0.2 < forced <= row.error + 0.05  # 1,000 test samples
+
+
+def test_one_study_asks_for_the_searches_and_then_for_the_controls() -> None:
+    run = answering(lambda trial: 5)
+    trials, controls = searches_and_controls(run, **TINY)
+    pd.testing.assert_frame_equal(trials, size_against_length(answering(lambda trial: 5), **TINY))
+    (last,) = run.calls[trials["round"].max() + 1 :]  # type: ignore[attr-defined]
+    assert [(trial.num_tokens, trial.size, trial.seed) for trial in last] == [(3, 1, TINY["seed"])]
+    assert controls.to_numpy().tolist() == [[3, 1, 0.5]]
 
 
 def test_all_open_searches_share_a_round() -> None:

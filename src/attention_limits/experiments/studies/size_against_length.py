@@ -187,6 +187,51 @@ def narrow_controls(
     return pd.DataFrame(rows, columns=["num_tokens", "size", "error"])
 
 
+def searches_and_controls(
+    run: TrialRunner,
+    *,
+    attention_tokens: Sequence[int],
+    feedforward_tokens: Sequence[int],
+    recurrent_tokens: Sequence[int],
+    size_caps: Sequence[int],
+    peak_rates: Sequence[float],
+    sparsity: int,
+    value_dim: int,
+    target_error: float,
+    num_steps: int,
+    batch_size: int,
+    num_seeds: int,
+    seed: int,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """All that is trained: `size_against_length`, then `narrow_controls` from the first seed; arguments as above."""
+    trials = size_against_length(
+        run,
+        attention_tokens=attention_tokens,
+        feedforward_tokens=feedforward_tokens,
+        recurrent_tokens=recurrent_tokens,
+        size_caps=size_caps,
+        peak_rates=peak_rates,
+        sparsity=sparsity,
+        value_dim=value_dim,
+        target_error=target_error,
+        num_steps=num_steps,
+        batch_size=batch_size,
+        num_seeds=num_seeds,
+        seed=seed,
+    )
+    controls = narrow_controls(
+        run,
+        feedforward_tokens=feedforward_tokens,
+        peak_rates=peak_rates,
+        sparsity=sparsity,
+        value_dim=value_dim,
+        num_steps=num_steps,
+        batch_size=batch_size,
+        seed=seed,
+    )
+    return trials, controls
+
+
 def brackets(trials: pd.DataFrame) -> pd.DataFrame:
     """What the search leaves for each architecture, N and seed, from the measured trials alone.
 
