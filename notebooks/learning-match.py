@@ -4,7 +4,7 @@
 # **The question.** The theorems on this book's limits say which weights exist. Does training find them? We train one pairwise layer, two pairwise layers and one third-order layer, of equal size, on pairs and on triples, and ask what it depends on.
 #
 # **In one paragraph.** A model sees a residue as cosines and sines at a few frequencies. A third-order score can be the mean of the cosines of a *sum* of three residues, {numref}`fig-match-profile`: 1 where the sum is 0 modulo $M$, and less elsewhere. How much less is the *gap* of the frequencies. With the lowest frequencies the neighbours of 0
-# come close to the top, and a score that tells them apart must be huge; with spread ones a small score is enough. So small a score is found in some hundred steps, so large a one is not. Pairwise layers of the same size learn what pairs can tell, or less.
+# come close to the top, and a score that tells them apart must be huge; with spread ones a small score is enough. Where a small one is enough, training finds the triples in some hundred steps; where it must be huge, it does not. Pairwise layers of the same size learn what pairs can tell, or less.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-match-profile", "caption": "Mean of cos 2πks/M over five frequencies k, for all sums s modulo M = 196, the modulus for N = 16. Left: the lowest frequencies. Right: of 20 random draws the one with the largest gap. Dashed: the largest value beside s = 0. The gap is its distance from 1, and c the scale of the scores that it asks for."}, "image": {"alt": "Two curves over the sums from minus 98 to 98. Left, a broad smooth peak at 0 whose neighbours almost reach 1, the dashed line at the top. Right, a jagged curve with a single point at 1 at the sum 0, all else below a dashed line clearly under it."}}
 import matplotlib.pyplot as plt
@@ -313,7 +313,7 @@ figures.prose(
 # %% [markdown]
 # ## What the frequencies ask for
 #
-# By {eq}`eq-match-scale` frequencies with a small gap need large scores. With the lowest ones $\delta\approx\frac{\pi^2}{3M^2}(F+1)(2F+1)$, so that $c$ grows as $M^2$, which is as $N^4$; with well-chosen ones it grows as $M^{2/F}$ or less ({prf:ref}`prop-frequency-gap`). This is computed from the frequencies alone, nothing is trained:
+# By {eq}`eq-match-scale` frequencies with a small gap need large scores. With the lowest ones $\delta\approx\frac{\pi^2}{3M^2}(F+1)(2F+1)$, so that $c$ grows as $M^2\ln N$, and $M$ as $N^2$. No choice of a fixed number $F$ escapes a growth as $M^{2/F}$, and with $F$ of order $\ln M$ well-chosen ones have a constant gap ({prf:ref}`prop-frequency-gap`). This is computed from the frequencies alone, nothing is trained:
 
 # %%
 asked = []
@@ -487,8 +487,10 @@ over_rule = pairwise_models["accuracy"] - pairwise_models["rule"]
 nearest = over_rule.groupby(pairwise_models["N"]).max()
 changed = (best["mean, longer"] - best["accuracy"]).groupby("N").agg(["min", "max"])
 figures.prose(
-    f"These are {len(search)} models of {search_steps} steps and {len(longer)} of {LONGER} times as "
-    "many. The best pairwise accuracy on this page minus that of the rule of pairs is "
+    f"These are {len(search)} models of {search_steps} steps, with $F$ = "
+    f"{' or '.join(map(str, search_frequencies))} and the rates "
+    f"{', '.join(f'{rate:.3g}' for rate in sorted(search['rate'].unique()))}, and {len(longer)} of "
+    f"{LONGER} times as many steps. The best pairwise accuracy on this page minus that of the rule of pairs is "
     + ", ".join(f"{nearest[n]:+.4f} at $N={n}$" for n in search_tokens)
     + f". {LONGER} times the steps at the same rate moved the mean accuracy by "
     + ", ".join(
@@ -556,12 +558,12 @@ if len(replays.table):
 # %% [markdown]
 # ## What this does not show
 #
-# * *That pairwise layers can't detect triples.* At these lengths no theorem rules it out, and a small accuracy after training is no proof. The search covers what is listed above: one width, two depths, two lengths, one seed for each setting; at longer lengths nothing was searched.
+# * *That pairwise layers can't detect triples.* At these lengths no theorem rules it out, and a small accuracy after training is no proof. The search covers what is listed above: one width, two depths, two lengths, one seed for each setting; at longer lengths nothing was searched. The longer trainings keep the rate that was best for the short ones; with so many steps a lower one may do better.
 # * *That pairwise layers are at their limit.* At $N\ge16$ they stay below the [rule of pairs](conjecture.py), which one layer can compute: they are undertrained, or trained by a recipe that is not theirs.
 # * *That the recipe is found without looking.* It was chosen over about 30 trainings, mostly at $N=16$ with seed 0, and third order got more of them than pairwise layers did. $N=24$ and $32$ were given more steps than $N=16$ after they had failed with as many. Without short sequences $N=24$ was not learned in 1,000 steps.
 #   These trials are not part of this page.
 # * *That the gap is the cause.* Draws with a small gap differ in other ways as well: most have fewer frequencies. What is computed is the scale that *a* right unit needs; the scores of trained models were not measured.
-# * *That the theorem's four dimensions are enough to train.* The models are 64 wide; at half of that they fail.
+# * *That the theorem's four dimensions are enough to train.* At half the width they fail in the steps they were given.
 # * *That the seeds are many.* Where all of a kind fail or all succeed, three or five are enough to see it, and not more.
 #
 # ## Exercises
