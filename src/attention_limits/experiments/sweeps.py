@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 from filelock import FileLock, Timeout
 
-from attention_limits.experiments.records import Records
+from attention_limits.experiments.records import Records, rounded
 from attention_limits.experiments.store import Store, default_folder
 from attention_limits.experiments.trials import Result, Trial, groups, num_parameters, run_group
 from attention_limits.hypotheses import require_integer
@@ -75,7 +75,7 @@ class Sweep:
         self._kind = self.device or "" if remote else str(select_device(self.device))
 
     def __call__(self, trials: Sequence[Trial]) -> list[Result]:
-        """The results of ``trials``, in their order.
+        """The results of ``trials``, in their order, with as many digits as records have, wherever they come from.
 
         Raises:
             StoreError: if the store can't be written.
@@ -86,7 +86,7 @@ class Sweep:
         if not self.fresh:
             for trial in wanted:
                 if (found := self.store.get(trial)) is not None:
-                    self._done[trial] = found
+                    self._done[trial] = rounded(found)
                 elif self.records is not None and (record := self.records.get(trial)) is not None:
                     self._done[trial] = record.result
                     self.recorded += 1
@@ -101,7 +101,7 @@ class Sweep:
                     for trial, result in zip(group, results, strict=True):
                         if trial not in self._done:
                             self.store.put(trial, result, device, processor)
-                            self._done[trial] = result
+                            self._done[trial] = rounded(result)
                             self.computed += 1
                             bar.update()
         return [self._done[trial] for trial in trials]
