@@ -59,7 +59,7 @@ print("published in records/benchmarks.json: make book shows it")
 endef
 export PUBLISH_BENCHMARKS
 
-bench: $(INSTALLED) ## Time attention, training and evaluation against the usual ways, some 7 minutes, and publish it: records/benchmarks.json
+bench: $(INSTALLED) ## Time attention, training and evaluation against the usual ways, some 8 minutes, and publish it: records/benchmarks.json
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	@mkdir -p _build
 	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/pytest -c benchmarks/pytest.ini benchmarks --benchmark-json=_build/benchmarks.json
