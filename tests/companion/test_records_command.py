@@ -9,7 +9,7 @@ import pytest
 from attention_limits.companion import sweep_commands
 from attention_limits.experiments.averaging import AveragingTrial
 from attention_limits.experiments.records import Records
-from attention_limits.experiments.store import StoreError, digest
+from attention_limits.experiments.store import Store, StoreError, digest
 from attention_limits.experiments.trials import Trial, TrialRunner, run_trials
 
 from .conftest import Project, invoke
@@ -90,6 +90,26 @@ def test_what_the_store_has_is_published_and_not_trained(book: Project, capsys: 
     assert "alpha: 3 records, 0 of them computed" in capsys.readouterr().out
     recorded = Records(book.root / "records").get(trials(6)[1])
     assert recorded is None or recorded.result["error"] == pytest.approx(run_trials(trials(6))[1]["error"], rel=1e-4)
+
+
+def test_what_is_recorded_stays_as_it_is_whatever_the_store_has(book: Project) -> None:
+    invoke(book, "records", "alpha")
+    before = (book.root / "records" / "alpha.jsonl").read_bytes()
+    for trial in trials(lines(book, "alpha")[0]["trial"]["num_tokens"]):
+        Store(book.root / "_build" / "store").put(trial, {"error": 0.5, "seconds": 1.0}, "cpu", "another")
+    assert invoke(book, "records", "alpha") == 0
+    assert (book.root / "records" / "alpha.jsonl").read_bytes() == before
+
+
+def test_results_of_another_device_are_not_published(book: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    invoke(book, "records", "alpha")
+    asked = trials(lines(book, "alpha")[0]["trial"]["num_tokens"])
+    path = book.root / "records" / "alpha.jsonl"
+    path.unlink()
+    Store(book.root / "_build" / "store").put(asked[1], {"error": 0.5, "seconds": 1.0}, "NVIDIA H100", "another")
+    assert invoke(book, "records", "alpha") == 1
+    assert "error: the store has results of alpha from NVIDIA H100: use --fresh" in capsys.readouterr().err
+    assert not path.exists()
 
 
 def test_records_of_other_code_are_trained_anew(book: Project, capsys: pytest.CaptureFixture[str]) -> None:

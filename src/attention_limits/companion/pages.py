@@ -31,7 +31,6 @@ Parameters = dict[str, Any]
 
 #: What is published; for tests, within seconds; large grids, for a GPU or a cluster.
 PROFILES = ("book", "quick")
-#: The module that knows where the records lie.
 READS_RECORDS = "experiments/records.py"
 #: The modules that a `facts` cell may import: those that cost milliseconds.
 FACTS_IMPORT = ("math", "fractions", "itertools", "attention_limits.hypotheses")
@@ -152,8 +151,7 @@ class Page:
             ValueError: naming page and line, if the cell is no Python, imports more than it may, or holds no literal
                 where one is needed.
         """
-        cell = self._tagged("facts")
-        source = cell.source if cell else ""
+        source = cell.source if (cell := self._tagged("facts")) else ""
         return Facts.read(source, f"page {self.name}", self.text[: self.text.find(source)].count("\n") + 1)
 
     def _tagged(self, tag: str) -> NotebookNode | None:
@@ -179,11 +177,10 @@ class Page:
         return values
 
     def digests(self, parameters: Mapping[str, Any]) -> dict[str, str]:
-        """What a run depends on, each part hashed: code cells, modules of the package, parameters, constraints.
+        """What a run depends on, hashed: code cells, modules of the package, parameters, constraints, and all records.
 
-        The modules are those that the page imports, itself or through others, and the two that run it. A page that
-        imports the module of records depends on all records. Prose, captions, tags, and the comments and layout of code
-        do nothing to a run.
+        The modules are those that the page imports, itself or through others, and the two that run it; without the
+        module of records there are none. Prose, captions, tags, and comments and layout of code do nothing to a run.
         """
         constraints = self.root / "constraints.txt"
         modules = dependencies(self.text) | {package_folder() / name for name in RUNNERS}

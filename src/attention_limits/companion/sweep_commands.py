@@ -110,14 +110,19 @@ def records(
         published = Records(root / "records")  # a file of another page may have been written meanwhile
         current = Records(root / "records", of_today=True)
         own = []
-        for trial in dict.fromkeys(at_work.asked):
+        for trial in at_work.asked:
             if published.file_of(trial) in (None, name):
-                kept = at_work.store.find(trial)
-                record = current.get(trial) if kept is None else Record(trial, kept["result"], kept)
-                own.append(record)
+                record = None if fresh else current.get(trial)
+                if record is None and (kept := at_work.store.find(trial)) is not None:
+                    record = Record(trial, kept["result"], kept)
+                own += [record] if record else []
+        elsewhere = {record.origin["device"] for record in own} - {"cpu"}
+        if elsewhere:
+            typer.echo(f"error: the store has results of {name} from {', '.join(elsewhere)}: use --fresh", err=True)
+            raise typer.Exit(1)
         target = root / "records" / f"{name}.jsonl"
         try:
-            write_records(target, filter(None, own))
+            write_records(target, own)
             if not own:  # all of its trials lie in another page's file
                 target.unlink()
         except OSError as error:
