@@ -107,7 +107,7 @@ from attention_limits.companion.claims import claim, observed
 from attention_limits.companion.training import replayed
 from attention_limits.constructions.sparse_averaging import fixed_precision_unit
 from attention_limits.experiments.replay import alone
-from attention_limits.experiments.studies.averaging import attention_trials, learned_attention
+from attention_limits.experiments.studies.averaging import learned_attention
 from attention_limits.experiments.sweeps import Sweep
 from attention_limits.experiments.training import evaluate
 from attention_limits.experiments.trials import train_alone
@@ -117,29 +117,29 @@ from attention_limits.runtime import select_device
 figures.use_style()
 device = select_device()
 problem = SparseAveraging(num_tokens, sparsity, value_dim)
-settings = {
-    "num_tokens": num_tokens,
-    "sparsity": sparsity,
-    "value_dim": value_dim,
-    "embed_dim": embed_dim,
-    "num_steps": num_steps,
-    "batch_size": batch_size,
-    "peak_rate": peak_rate,
-    "num_seeds": num_seeds,
-    "seed": seed,
-}
-trials = attention_trials(**settings)
 # One test set, of no seed's training data.
 generator = torch.Generator().manual_seed(10**6 + seed)
 test_inputs = problem.sample(500, generator=generator, device=device)
 
 # %%
-snapshot_steps = tuple(sorted({0, snapshot_step, num_steps}))
-model, run = train_alone(trials[0], device, snapshot_steps=snapshot_steps)
+sweep = Sweep()
+final = learned_attention(
+    sweep,
+    num_tokens=num_tokens,
+    sparsity=sparsity,
+    value_dim=value_dim,
+    embed_dim=embed_dim,
+    num_steps=num_steps,
+    batch_size=batch_size,
+    peak_rate=peak_rate,
+    num_seeds=num_seeds,
+    seed=seed,
+).set_index("seed")
+trials = sweep.asked
 
 # %%
-sweep = Sweep()
-final = learned_attention(sweep, **settings).set_index("seed")
+snapshot_steps = tuple(sorted({0, snapshot_step, num_steps}))
+model, run = train_alone(trials[0], device, snapshot_steps=snapshot_steps)
 
 # %%
 rows = []

@@ -160,10 +160,10 @@ from attention_limits.companion.claims import claim, observed
 from attention_limits.companion.training import replayed
 from attention_limits.constructions.gates import gated_lstm, gated_network
 from attention_limits.constructions.sparse_averaging import narrow_embed_dim
+from attention_limits.experiments.studies.growth import fit_growth
 from attention_limits.experiments.studies.size_against_length import (
     SEARCHED_ARCHITECTURES,
     brackets,
-    fit_growth,
     ladder,
     searches_and_controls,
 )

@@ -161,7 +161,7 @@ from attention_limits.constructions.feedforward import (
     narrow_network,
 )
 from attention_limits.experiments.replay import alone
-from attention_limits.experiments.studies.averaging import narrow_networks, narrow_trials
+from attention_limits.experiments.studies.averaging import narrow_networks
 from attention_limits.experiments.sweeps import Sweep
 from attention_limits.experiments.trials import train_alone
 from attention_limits.problems.sparse_averaging import SparseAveraging, SparseAveragingInputs
@@ -456,18 +456,19 @@ figures.table(
 # both inputs are *equal*, and so is all that follows.
 
 # %%
-settings = {
-    "num_tokens": num_tokens,
-    "sparsity": sparsity,
-    "value_dim": value_dim,
-    "num_steps": num_steps,
-    "num_seeds": num_seeds,
-    "seed": seed,
-}
 sweep = Sweep()
-errors = narrow_networks(sweep, **settings).set_index("seed")["error"]
+recorded = narrow_networks(
+    sweep,
+    num_tokens=num_tokens,
+    sparsity=sparsity,
+    value_dim=value_dim,
+    num_steps=num_steps,
+    num_seeds=num_seeds,
+    seed=seed,
+)
+errors = recorded.set_index("seed")["error"]
 trained_rows, trained_pairs, trained_here = [], [], []
-for trial in narrow_trials(**settings):
+for trial in sweep.asked:
     network, run = train_alone(trial, device)
     trained_here.append(alone(trial, network, run))
     network = network.double()

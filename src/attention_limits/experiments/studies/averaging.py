@@ -14,35 +14,6 @@ from attention_limits.experiments.trials import TrialRunner
 LSTMS = ("lstm", "bidirectional lstm")
 
 
-def attention_trials(
-    *,
-    num_tokens: int,
-    sparsity: int,
-    value_dim: int,
-    embed_dim: int,
-    num_steps: int,
-    batch_size: int,
-    peak_rate: float,
-    num_seeds: int,
-    seed: int,
-) -> list[AveragingTrial]:
-    """One attention unit of dimension m, a trial for each seed from ``seed`` on."""
-    return [
-        AveragingTrial(
-            architecture="attention",
-            num_tokens=num_tokens,
-            sparsity=sparsity,
-            value_dim=value_dim,
-            size=embed_dim,
-            num_steps=num_steps,
-            batch_size=batch_size,
-            peak_rate=peak_rate,
-            seed=number,
-        )
-        for number in range(seed, seed + num_seeds)
-    ]
-
-
 def learned_attention(
     run: TrialRunner,
     *,
@@ -56,24 +27,27 @@ def learned_attention(
     num_seeds: int,
     seed: int,
 ) -> pd.DataFrame:
-    """A row for each of `attention_trials`: seed, num_steps, and what `trials.run_trials` gives of it."""
-    trials = attention_trials(
-        num_tokens=num_tokens,
-        sparsity=sparsity,
-        value_dim=value_dim,
-        embed_dim=embed_dim,
-        num_steps=num_steps,
-        batch_size=batch_size,
-        peak_rate=peak_rate,
-        num_seeds=num_seeds,
-        seed=seed,
-    )
-    return pd.DataFrame(
-        [
-            {"seed": trial.seed, "num_steps": trial.num_steps} | result
-            for trial, result in zip(trials, run(trials), strict=True)
-        ]
-    )
+    """One attention unit of dimension m from each seed.
+
+    Returns:
+        A row for each trial: seed, num_steps, and what `trials.run_trials` gives of it.
+    """
+    trials = [
+        AveragingTrial(
+            architecture="attention",
+            num_tokens=num_tokens,
+            sparsity=sparsity,
+            value_dim=value_dim,
+            size=embed_dim,
+            num_steps=num_steps,
+            batch_size=batch_size,
+            peak_rate=peak_rate,
+            seed=number,
+        )
+        for number in range(seed, seed + num_seeds)
+    ]
+    results = run(trials)
+    return pd.DataFrame([{"seed": t.seed, "num_steps": num_steps} | r for t, r in zip(trials, results, strict=True)])
 
 
 def recurrent_errors(
@@ -124,11 +98,15 @@ NARROW_RATE = 2e-3
 NARROW_BATCH = 64
 
 
-def narrow_trials(
-    *, num_tokens: int, sparsity: int, value_dim: int, num_steps: int, num_seeds: int, seed: int
-) -> list[AveragingTrial]:
-    """Fully-connected networks of first-layer width N d' − 1 and two later layers, a trial for each seed."""
-    return [
+def narrow_networks(
+    run: TrialRunner, *, num_tokens: int, sparsity: int, value_dim: int, num_steps: int, num_seeds: int, seed: int
+) -> pd.DataFrame:
+    """Fully-connected networks of first-layer width N d' − 1 and two later layers, one from each seed.
+
+    Returns:
+        A row for each trial: seed, and what `trials.run_trials` gives of it.
+    """
+    trials = [
         AveragingTrial(
             architecture="deep feedforward",
             num_tokens=num_tokens,
@@ -142,18 +120,4 @@ def narrow_trials(
         )
         for number in range(seed, seed + num_seeds)
     ]
-
-
-def narrow_networks(
-    run: TrialRunner, *, num_tokens: int, sparsity: int, value_dim: int, num_steps: int, num_seeds: int, seed: int
-) -> pd.DataFrame:
-    """A row for each of `narrow_trials`: seed, and what `trials.run_trials` gives of it."""
-    trials = narrow_trials(
-        num_tokens=num_tokens,
-        sparsity=sparsity,
-        value_dim=value_dim,
-        num_steps=num_steps,
-        num_seeds=num_seeds,
-        seed=seed,
-    )
-    return pd.DataFrame([{"seed": trial.seed} | result for trial, result in zip(trials, run(trials), strict=True)])
+    return pd.DataFrame([{"seed": t.seed} | result for t, result in zip(trials, run(trials), strict=True)])

@@ -6,8 +6,9 @@ have about as many parameters: third-order attention has the width that is asked
 Letters: N = num_tokens, M = modulus, F = number of frequencies.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -138,28 +139,27 @@ def conjecture(
         size, step_labels, peak_rate: see `detection_trial`.
         num_seeds: repetitions, from ``seed`` on.
     """
-    return detection_frame(
-        run,
-        [
-            trial
-            for tokens, steps, short in zip(token_grid, step_grid, short_grid, strict=True)
-            for architecture in DETECTION_ARCHITECTURES
-            for trial in _seeds(
-                detection_trial(
-                    "match3",
-                    architecture,
-                    num_tokens=tokens,
-                    num_steps=steps,
-                    short_steps=short,
-                    size=size,
-                    step_labels=step_labels,
-                    peak_rate=peak_rate,
-                ),
-                seed,
-                num_seeds,
-            )
-        ],
-    )
+    trial_of = partial(detection_trial, size=size, step_labels=step_labels, peak_rate=peak_rate)
+    lengths = zip(token_grid, step_grid, short_grid, strict=True)
+    return detection_frame(run, _by_length(trial_of, "match3", lengths, seed, num_seeds))
+
+
+def _by_length(
+    trial_of: Callable[..., MatchingTrial],
+    problem: str,
+    lengths: Iterable[tuple[int, int, int]],
+    seed: int,
+    num_seeds: int,
+) -> list[MatchingTrial]:
+    """All architectures and seeds at each length: N, steps, and how many of them are short."""
+    return [
+        trial
+        for tokens, steps, short in lengths
+        for architecture in DETECTION_ARCHITECTURES
+        for trial in _seeds(
+            trial_of(problem, architecture, num_tokens=tokens, num_steps=steps, short_steps=short), seed, num_seeds
+        )
+    ]
 
 
 def learning_match(
@@ -199,35 +199,11 @@ def learning_match(
         `detection_frame` with ``series``: "triples" (`conjecture`), "pairs", "variants" (the name in ``variant``),
         "draws", "search" and "longer".
     """
-    third_order = detection_trial(
-        "match3",
-        "third order",
-        num_tokens=varied_tokens,
-        num_steps=varied_steps,
-        short_steps=varied_steps // 2,
-        size=size,
-        step_labels=step_labels,
-        peak_rate=peak_rate,
+    trial_of = partial(detection_trial, size=size, step_labels=step_labels, peak_rate=peak_rate)
+    third_order = trial_of(
+        "match3", "third order", num_tokens=varied_tokens, num_steps=varied_steps, short_steps=varied_steps // 2
     )
-    pairs = [
-        trial
-        for tokens in token_grid
-        for architecture in DETECTION_ARCHITECTURES
-        for trial in _seeds(
-            detection_trial(
-                "match2",
-                architecture,
-                num_tokens=tokens,
-                num_steps=pair_steps,
-                short_steps=0,
-                size=size,
-                step_labels=step_labels,
-                peak_rate=peak_rate,
-            ),
-            seed,
-            varied_seeds,
-        )
-    ]
+    pairs = _by_length(trial_of, "match2", [(tokens, pair_steps, 0) for tokens in token_grid], seed, varied_seeds)
     variants = [
         (trial, name)
         for name, changes in VARIANTS.items()
