@@ -40,13 +40,13 @@ def test_an_account_in_words() -> None:
     assert "1,198 of them are recorded (trained 2026-01-02 to 2026-01-04 on a CPU, in 1.5 core hours)" in text
     assert "2 were trained on this machine" in text
     assert text.endswith(
-        "3 records were trained again in this run, on the record's own kind of processor: all agree; the largest "
-        "difference is 0.25 of what is allowed."
+        "3 records were trained again in this run, on the same kind of processor and in the same groups: all agree; "
+        "the largest difference is 0.25 of what is allowed."
     )
     other = {**ACCOUNT, "other_code": 7, "sampled": 4, "alike": False, "disagreeing": 1, "problems": ["x, line 3"]}
     text = training.describe(other)
     assert "7 records were made by other code than today's; of these 4 were sampled and trained again." in text
-    assert "on another kind of processor: 1 disagree;" in text
+    assert "not on the same kind of processor and in the same groups, so that sums are rounded otherwise: 1 dis" in text
     assert text.endswith("x, line 3")
     assert "None of them is among the records" in training.describe({**ACCOUNT, "recorded": 0})
 
@@ -62,7 +62,7 @@ def test_replayed_gives_the_replay_and_prints_the_account(tmp_path: Path, capsys
     assert found.disagreeing == 0
     printed = capsys.readouterr().out
     assert "1 trained models are shown here. 1 of them are recorded (trained 2026-01-02 on " in printed
-    assert "1 records were trained again in this run" in printed
+    assert "1 record was trained again in this run" in printed
 
 
 def test_the_status_page_has_a_row_for_each_account(finished: Project) -> None:

@@ -67,8 +67,10 @@ def describe(account: Mapping[str, Any]) -> str:
             f"{account['other_code']:,} records were made by other code than today's; of these {account['sampled']:,} "
             "were sampled and trained again. "
         )
-    where = "the record's own kind of processor" if account["alike"] else "another kind of processor"
-    text += f"{account['replayed']:,} records were trained again in this run, on {where}: "
+    as_made = "on the same kind of processor and in the same groups"
+    where = as_made if account["alike"] else f"not {as_made}, so that sums are rounded otherwise"
+    again = f"{account['replayed']:,} record{' was' if account['replayed'] == 1 else 's were'}"
+    text += f"{again} trained again in this run, {where}: "
     verdict = f"{account['disagreeing']:,} disagree" if account["disagreeing"] else "all agree"
     text += f"{verdict}; the largest difference is {account['worst']:.2g} of what is allowed."
     return " ".join([text, *account["problems"]])
