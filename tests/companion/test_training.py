@@ -62,6 +62,7 @@ def test_replayed_gives_the_replay_and_prints_the_account(tmp_path: Path, capsys
     assert found.disagreeing == 0
     printed = capsys.readouterr().out
     assert "1 trained models are shown here. 1 of them are recorded (trained 2026-01-02 on " in printed
+    assert "0 were trained on this machine" in printed
     assert "1 record was trained again in this run" in printed
 
 

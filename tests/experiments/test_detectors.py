@@ -283,3 +283,16 @@ def test_a_stream_that_is_too_narrow_for_its_features_is_refused() -> None:
     with pytest.raises(ValueError, match="unknown read-in 'table': use fixed, linear, network"):
         Detector(6, 8, ("pairwise",), read="table", generator=torch.Generator())
     run_trials([trial(size=5, read="linear", num_steps=2)])
+
+
+@pytest.mark.parametrize("residual", [True, False])
+@pytest.mark.parametrize("part", ["attentions", "networks"])
+def test_layers_add_to_the_stream_or_replace_it(part: str, residual: bool) -> None:
+    model = Detector(4, 6, ("pairwise",), residual=residual, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        for parameter in getattr(model, part).parameters():
+            parameter.zero_()  # this part then finds nothing
+    features = torch.randn(2, 3, 4, generator=torch.Generator().manual_seed(1))
+    answers = model(features)
+    other = model(features + 1)
+    assert answers.equal(other) != residual
