@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from attention_limits.models.attention import ScoreOverflowError
 from attention_limits.models.tensor_attention import _check, tensor_attention
 
 
@@ -147,3 +148,28 @@ def test_a_mask_that_leaves_a_query_nothing_is_refused_by_its_place() -> None:
 def test_a_mask_of_another_shape_is_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="mask must broadcast to"):
         tensor_attention(*draw((), (3, 4, 5), 3, 2, 0), mask=torch.ones(shape, dtype=torch.bool))
+
+
+@pytest.mark.parametrize("tokens", [3, 64, 200])
+@pytest.mark.parametrize(("dtype", "size"), [(torch.float32, 1e13), (torch.bfloat16, 1e13), (torch.float64, 1e110)])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_finite_inputs_whose_scores_overflow_are_refused_by_score_and_format(
+    tokens: int, dtype: torch.dtype, size: float, sign: int
+) -> None:
+    large, one = torch.full((tokens, 2), size, dtype=dtype), torch.ones(tokens, 2, dtype=dtype)
+    working = torch.promote_types(dtype, torch.float32)
+    for order in (2, 3, 4):
+        keys = (large,) * 3 if order == 4 else (large,) * 2
+        if order == 2:
+            keys = (large * size,) if dtype is not torch.float64 else (large * 1e100,)
+        if order == 4 and tokens > 3:
+            continue
+        with pytest.raises(ScoreOverflowError, match=rf"query 0: its scores, up to .*, .* do not fit into {working}"):
+            tensor_attention(sign * large, keys, (one,) * len(keys))
+    torch.testing.assert_close(tensor_attention(one, (one, one), (one, one)), one)
+
+
+def test_values_whose_products_overflow_to_nan_are_refused_too() -> None:
+    one, huge = torch.ones(2, 1), torch.tensor([[1e30], [-1e30]])
+    with pytest.raises(ScoreOverflowError, match=r"or products of values do not fit into torch\.float32"):
+        tensor_attention(one, (one, one), (huge, huge))

@@ -19,7 +19,8 @@ reads the address too learns whether t occurs at all.
 Targets are multiples of 1/4, and the scale c is a power of two from 1 on: so all queries and keys are multiples of 1/2,
 and the bits that hold them exactly are counted, not estimated. Scores are exact in float64, or refused.
 
-Heads are summed (Definition 2), so that each writes into coordinates of its own. There is no mask.
+Heads are summed (Definition 2), so that each writes into coordinates of its own. Under a mask a token sees the
+addresses that it may see, and the lemma holds for these.
 
 Letters: N tokens, H heads, t = target, a = address, v = values, c = scale, δ = gap, D = spread.
 """
@@ -29,7 +30,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, cast
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from attention_limits.fixed_point import FixedPoint, PrecisionError
@@ -209,27 +210,35 @@ class FetchTransformer(Attending):
         """d', the value coordinates of the widest layer, all heads together."""
         return max(_heads(step.layer)[0].value.shape[1] for step in self.steps)
 
-    def run(self, registers: Tensor) -> Iterator[tuple[Tensor, Attended, Tensor]]:
+    def run(self, registers: Tensor, mask: Tensor | None = None) -> Iterator[tuple[Tensor, Attended, Tensor]]:
         """For each layer: the tokens that enter it, its output and attention, and the registers after it."""
         for step in self.steps:
             tokens = fetch_tokens(step.ask(registers))
-            attended = step.layer.attend(tokens)
+            attended = step.layer.attend(tokens, mask)
             registers = step.keep(registers, attended.output)
             yield tokens, attended, registers
 
     def forward(
-        self, tokens: Float[Tensor, "batch tokens registers"], return_attention: bool = False
+        self,
+        tokens: Float[Tensor, "batch tokens registers"],
+        return_attention: bool = False,
+        *,
+        mask: Bool[Tensor, "*#batch tokens tokens"] | None = None,
     ) -> Tensor | Attended:
         """The last registers; only with ``return_attention`` all attention matrices are held at once."""
         if return_attention:
-            return self.attend(tokens)
+            return self.attend(tokens, mask)
         for step in self.steps:
-            tokens = step.keep(tokens, step.layer(fetch_tokens(step.ask(tokens))))
+            tokens = step.keep(tokens, step.layer(fetch_tokens(step.ask(tokens)), mask=mask))
         return tokens
 
-    def attend(self, tokens: Float[Tensor, "batch tokens registers"]) -> Attended:
-        """The last registers, and for each layer its attention matrices (batch, heads, tokens, tokens)."""
-        trace = list(self.run(tokens))
+    def attend(
+        self,
+        tokens: Float[Tensor, "batch tokens registers"],
+        mask: Bool[Tensor, "*#batch tokens tokens"] | None = None,
+    ) -> Attended:
+        """The last registers, and for each layer its attention (batch, heads, tokens, tokens); all share the mask."""
+        trace = list(self.run(tokens, mask))
         return Attended(trace[-1][2], tuple(cast(Tensor, attended.attention) for _, attended, _ in trace))
 
     def formats(self, registers: Float[Tensor, "batch tokens registers"]) -> list[FixedPoint]:

@@ -1,5 +1,8 @@
 """Self-attention as the paper defines it: no 1/√m scale, heads summed, arbitrary token-wise maps (Definitions 1 to 3).
 
+A mask, where one is given, is true where a query may look, as in `tensor_attention`: (tokens, tokens) for all inputs or
+(batch, tokens, tokens). `causal_mask` gives the usual one.
+
 Letters: N tokens, d = model_dim, m = embed_dim (the paper's embedding dimension), d' = value_dim, H heads, D layers.
 """
 
@@ -8,7 +11,7 @@ from itertools import pairwise
 from typing import NamedTuple, cast
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from attention_limits.hypotheses import require_integer
@@ -21,18 +24,39 @@ class Attended(NamedTuple):
     attention: Tensor | tuple[Tensor, ...]
 
 
+class ScoreOverflowError(FloatingPointError, ValueError):
+    """A score that its format does not hold, of finite tokens and weights."""
+
+
+def causal_mask(num_tokens: int, *, strict: bool = False) -> Bool[Tensor, "tokens tokens"]:
+    """Token i sees the tokens j ≤ i; with ``strict`` those with j < i, and the first token itself.
+
+    Example:
+        >>> causal_mask(3, strict=True).int().tolist()
+        [[1, 0, 0], [1, 0, 0], [1, 1, 0]]
+    """
+    require_integer("num_tokens", num_tokens, 1)
+    visible = torch.ones(num_tokens, num_tokens, dtype=torch.bool).tril(-1 if strict else 0)
+    visible[0, 0] = True
+    return visible
+
+
 class Attending(nn.Module):
     """A module whose call returns the output, and on request the attention too; `attend` computes both."""
 
-    def attend(self, tokens: Tensor) -> Attended:
+    def attend(self, tokens: Tensor, mask: Tensor | None = None) -> Attended:
         """Output and attention."""
         raise NotImplementedError
 
     def forward(
-        self, tokens: Float[Tensor, "batch tokens model_dim"], return_attention: bool = False
+        self,
+        tokens: Float[Tensor, "batch tokens model_dim"],
+        return_attention: bool = False,
+        *,
+        mask: Bool[Tensor, "*#batch tokens tokens"] | None = None,
     ) -> Tensor | Attended:
         """The output (batch, tokens, d'), or with ``return_attention`` the pair (output, attention)."""
-        attended = self.attend(tokens)
+        attended = self.attend(tokens, mask)
         return attended if return_attention else attended.output
 
 
@@ -88,9 +112,20 @@ class SelfAttentionUnit(Attending):
             raise ValueError(f"tokens must have {expected} coordinates, got {tokens.shape[-1]}")
         return (tokens @ self.query) @ (tokens @ self.key).transpose(-1, -2)
 
-    def attend(self, tokens: Float[Tensor, "batch tokens model_dim"]) -> Attended:
-        """Output (batch, tokens, d') and attention matrix (batch, tokens, tokens)."""
-        attention = torch.softmax(self.scores(tokens), dim=-1)
+    def attend(
+        self, tokens: Float[Tensor, "batch tokens model_dim"], mask: Bool[Tensor, "*#batch tokens tokens"] | None = None
+    ) -> Attended:
+        """Output (batch, tokens, d') and attention matrix (batch, tokens, tokens).
+
+        Raises:
+            ScoreOverflowError: if finite tokens have a score that their format does not hold, naming both.
+            ValueError: for a mask that is not bool, does not broadcast, or leaves no key to a query.
+        """
+        scores = self.scores(tokens)
+        _refuse_overflow(scores, tokens, self.query, self.key)
+        if mask is not None:
+            scores = scores.masked_fill(~_checked(mask, scores), -torch.inf)
+        attention = torch.softmax(scores, dim=-1)
         return Attended(attention @ (tokens @ self.value), attention)
 
 
@@ -103,10 +138,12 @@ class MultiHeadAttention(Attending):
             raise ValueError("a layer needs at least one head, got none")
         self.heads = nn.ModuleList(heads)
 
-    def attend(self, tokens: Float[Tensor, "batch tokens model_dim"]) -> Attended:
-        """Output (batch, tokens, d') and attention matrices (batch, heads, tokens, tokens)."""
+    def attend(
+        self, tokens: Float[Tensor, "batch tokens model_dim"], mask: Bool[Tensor, "*#batch tokens tokens"] | None = None
+    ) -> Attended:
+        """Output (batch, tokens, d') and attention matrices (batch, heads, tokens, tokens), one mask for all heads."""
         heads = cast(Iterable[SelfAttentionUnit], self.heads)
-        outputs, attentions = zip(*(head.attend(tokens) for head in heads), strict=True)
+        outputs, attentions = zip(*(head.attend(tokens, mask) for head in heads), strict=True)
         return Attended(torch.stack(outputs).sum(dim=0), torch.stack(attentions, dim=1))
 
 
@@ -123,12 +160,14 @@ class Transformer(Attending):
         self.layers = nn.ModuleList(layers)
         self.maps = nn.ModuleList(m if isinstance(m, nn.Module) else TokenwiseMap(m) for m in maps)
 
-    def attend(self, tokens: Float[Tensor, "batch tokens token_dim"]) -> Attended:
-        """The output and, for each layer, its attention matrices (batch, heads, tokens, tokens)."""
+    def attend(
+        self, tokens: Float[Tensor, "batch tokens token_dim"], mask: Bool[Tensor, "*#batch tokens tokens"] | None = None
+    ) -> Attended:
+        """The output and, for each layer, its attention (batch, heads, tokens, tokens); all layers share the mask."""
         hidden, attentions = self.maps[0](tokens), []
         layers = cast(Iterable[MultiHeadAttention], self.layers)
         for layer, token_map in zip(layers, self.maps[1:], strict=True):
-            attended = layer.attend(hidden)
+            attended = layer.attend(hidden, mask)
             hidden = token_map(attended.output)
             attentions.append(cast(Tensor, attended.attention))
         return Attended(hidden, tuple(attentions))
@@ -144,6 +183,32 @@ class TokenwiseMap(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """Apply the function to every token."""
         return self.function(tokens)
+
+
+def _checked(mask: Tensor, scores: Tensor) -> Tensor:
+    """The mask, if it is one for these scores."""
+    if mask.dtype != torch.bool:
+        raise ValueError(f"mask must be bool, got {mask.dtype}")
+    try:
+        expanded = mask.expand(scores.shape)
+    except RuntimeError:
+        raise ValueError(f"mask must broadcast to {tuple(scores.shape)}, got {tuple(mask.shape)}") from None
+    blind = (~mask.any(dim=-1)).nonzero()
+    if len(blind) != 0:
+        raise ValueError(f"the mask leaves no key to query {blind[0, -1].item()}")
+    return expanded
+
+
+def _refuse_overflow(scores: Tensor, tokens: Tensor, query: Tensor, key: Tensor) -> None:
+    """Raise if a score is not finite and all else is. Inside `torch.func.vmap` nothing can be looked at."""
+    if torch._C._functorch.is_functorch_wrapped_tensor(scores) or bool(scores.isfinite().all()):
+        return
+    if all(bool(factor.isfinite().all()) for factor in (tokens, query, key)):
+        *sample, i, j = (~scores.isfinite()).nonzero()[0].tolist()
+        seen, asking = (tokens[(*sample, place)].double() for place in (j, i))
+        score = ((asking @ query.double()) @ (seen @ key.double())).item()
+        held = f"{scores.dtype} holds numbers up to {torch.finfo(scores.dtype).max:.3g}"
+        raise ScoreOverflowError(f"the score of query {i} with key {j} is {score:.3g}, and {held}: scale down")
 
 
 def multilayer_perceptron(dims: Sequence[int], *, generator: torch.Generator) -> nn.Sequential:

@@ -10,6 +10,7 @@ its tokens' values: the rows of the column-wise Kronecker (Khatri–Rao) product
 Letters: s = order, N = query tokens, N_l = tokens of slot l, m = embed, d = value dimension.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from string import ascii_lowercase
@@ -18,6 +19,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from attention_limits.models.attention import ScoreOverflowError
 from attention_limits.models.streamed_attention import streamed_attention
 
 #: Axes of einsum that are not slots: query token, embedding, value.
@@ -57,6 +59,7 @@ def tensor_attention(
     Raises:
         ValueError: for shapes that do not fit, naming tensor and axis; for a format that is not floating-point; for a
             number that is not finite, naming its place; for a query to which the mask leaves no tuple.
+        ScoreOverflowError: if finite inputs have scores that the format does not hold, naming both.
         RuntimeError: in the backward pass, if larger inputs of order 3 are to be differentiated twice.
 
     Example:
@@ -70,8 +73,12 @@ def tensor_attention(
         mask = _checked_mask(mask, (*query.shape[:-1], *(key.shape[-2] for key in keys)), len(keys))
     with torch.autocast(query.device.type, enabled=False):
         if len(keys) != 2 or query.numel() == 0:  # no entry of the batch
-            return reference_attention(query, keys, values, mask)
-        return _order_three(query, keys, values, mask)
+            output = reference_attention(query, keys, values, mask)
+        else:
+            output = _order_three(query, keys, values, mask)
+    if bool(output.isnan().any()):
+        _refuse_overflow(output, query, keys)
+    return output
 
 
 def _order_three(query: Tensor, keys: Sequence[Tensor], values: Sequence[Tensor], mask: Tensor | None) -> Tensor:
@@ -118,6 +125,18 @@ def reference_attention(
     factors = ",".join(f"...{slot}{_VALUE}" for slot in slots)
     output = torch.einsum(f"...{_QUERY}{slots},{factors}->...{_QUERY}{_VALUE}", weights, *_cast(values, working))
     return output.to(query.dtype)
+
+
+def _refuse_overflow(output: Tensor, query: Tensor, keys: Sequence[Tensor]) -> None:
+    """Name the largest score of a query whose output is nan, with signs and cancellation left out."""
+    *lead, i, _ = output.isnan().nonzero()[0].tolist()
+    asking = query[(*lead, i)].abs().double()
+    seen = math.prod((key[tuple(lead)].abs().double().amax(dim=0) for key in keys), start=asking)
+    working = torch.promote_types(query.dtype, torch.float32)
+    raise ScoreOverflowError(
+        f"query {i}: its scores, up to {seen.sum().item():.3g}, or products of values do not fit into {working}, "
+        f"which holds numbers up to {torch.finfo(working).max:.3g}: scale down"
+    )
 
 
 def _cast(tensors: Sequence[Tensor], dtype: torch.dtype) -> list[Tensor]:
