@@ -305,8 +305,13 @@ def test_finite_tokens_whose_scores_overflow_are_refused_by_score_and_format(
     unit = SelfAttentionUnit.from_matrices(sign * one, one, one)
     inputs = torch.tensor([[[0.0], [size]]], dtype=dtype)
     score = f"{float(inputs[0, 1, 0]) ** 2 * sign:.3g}" if dtype is not torch.float64 else f"{sign * math.inf}"
-    with pytest.raises(ScoreOverflowError, match=re.escape(f"the score of query 1 with key 1 is {score}, and {dtype}")):
-        unit(inputs)
+    if sign == 1:
+        with pytest.raises(ScoreOverflowError, match=re.escape(f"query 1 has a score of {score}, and {dtype}")):
+            unit(inputs)
+    else:  # the other key is far better: the answer is right
+        assert torch.equal(unit(inputs), torch.full_like(inputs[..., :1], 0.0).index_fill(1, torch.tensor(0), size / 2))
+    with pytest.raises(ScoreOverflowError, match=re.escape(f"query 0 has a score of {score}, and {dtype}")):
+        unit(torch.full_like(inputs, size))
     assert bool(unit(inputs / size).isfinite().all())
 
 

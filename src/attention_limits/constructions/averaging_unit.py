@@ -98,7 +98,7 @@ class SparseAveragingUnit(nn.Module):
         self.scale = softmax_scale(problem.num_tokens, problem.sparsity, accuracy, score_error=accuracy / 2)
         self.embed_dim = keys.shape[1]
         self.register_buffer("keys", keys)
-        value_dim, blocks = problem.value_dim, torch.eye(self.model_dim, device=keys.device)
+        value_dim, blocks = problem.value_dim, torch.eye(self.model_dim, dtype=keys.dtype, device=keys.device)
         self.attention = SelfAttentionUnit.from_matrices(
             query=blocks[:, value_dim + self.embed_dim :],
             key=blocks[:, value_dim : value_dim + self.embed_dim],

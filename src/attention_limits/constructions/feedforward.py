@@ -18,7 +18,7 @@ from attention_limits.problems.sparse_averaging import SparseAveraging, SparseAv
 
 def exact_network(problem: SparseAveraging) -> FeedForwardNetwork:
     """Width N d': right for every input. Unit (i, a) holds coordinate a of z_i; units (i, 1) carry the pointers too."""
-    identity = torch.eye(problem.num_tokens * problem.value_dim)
+    identity = torch.eye(problem.num_tokens * problem.value_dim, dtype=torch.float32)
     return _decoding_network(problem, identity, PointerDecoder(problem, identity, largest=1, scale=1))
 
 
@@ -36,7 +36,7 @@ def narrow_network(problem: SparseAveraging) -> FeedForwardNetwork:
     tokens, ones, value_dim = problem.num_tokens, problem.sparsity, problem.value_dim
     if not ones < tokens:
         raise ValueError(f"width N d' − 1 with error 1/(2q − 1) needs q < N, got q = {ones}, N = {tokens}")
-    identity, scale = torch.eye(tokens * value_dim), 2 * ones - 1
+    identity, scale = torch.eye(tokens * value_dim, dtype=torch.float32), 2 * ones - 1
     rows = scale * identity[1:]
     rows[value_dim - 1 :: value_dim, 0] = 1  # the rows of z_{2,1}, …, z_{N,1}
     return _decoding_network(problem, rows, PointerDecoder(problem, identity[:, 1:], largest=scale + 1, scale=scale))
@@ -49,11 +49,11 @@ def fixed_pointer_network(problem: SparseAveraging, pointers: Int[Tensor, "token
     each coordinate, the later one B/q. The pointers in the input are ignored.
     """
     tokens, value_dim = problem.num_tokens, problem.value_dim
-    problem.check(SparseAveragingInputs(torch.zeros(1, tokens, value_dim), pointers.unsqueeze(0)))
+    problem.check(SparseAveragingInputs(torch.zeros(1, tokens, value_dim, dtype=torch.float32), pointers.unsqueeze(0)))
     matrix = torch.zeros(tokens, tokens, dtype=torch.int64).scatter_(1, pointers.cpu(), 1)
     echelon, denominator, rank = fmpz_mat(matrix.tolist()).rref()
-    rows = torch.tensor([[float(echelon[i, j]) for j in range(tokens)] for i in range(rank)])
-    columns, identity = matrix[:, (rows != 0).int().argmax(dim=1)].float(), torch.eye(value_dim)
+    rows = torch.tensor([[float(echelon[i, j]) for j in range(tokens)] for i in range(rank)], dtype=torch.float32)
+    columns, identity = matrix[:, (rows != 0).int().argmax(dim=1)].float(), torch.eye(value_dim, dtype=torch.float32)
     return FeedForwardNetwork(
         problem,
         _first_layer(problem, torch.kron(rows, identity)),
@@ -77,8 +77,8 @@ class ScaledMatrix(nn.Module):
 def _first_layer(problem: SparseAveraging, value_block: Float[Tensor, "width value_coordinates"]) -> nn.Linear:
     """A first layer with this z-block, no bias, and zeros elsewhere."""
     tokens, width = problem.num_tokens, len(value_block)
-    first = nn.utils.skip_init(nn.Linear, tokens * problem.token_dim, width, bias=False)
-    weight = torch.zeros(width, tokens, problem.token_dim)
+    first = nn.utils.skip_init(nn.Linear, tokens * problem.token_dim, width, bias=False, dtype=torch.float32)
+    weight = torch.zeros(width, tokens, problem.token_dim, dtype=torch.float32)
     weight[..., : problem.value_dim] = value_block.unflatten(1, (tokens, problem.value_dim))
     first.weight = nn.Parameter(weight.flatten(1), requires_grad=False)
     return first
@@ -90,7 +90,7 @@ def _decoding_network(
     """W with this z-block and the pointers added to its rows; then the decoder."""
     tokens, first = problem.num_tokens, _first_layer(problem, value_block)
     weight = first.weight.detach().unflatten(1, (tokens, problem.token_dim))
-    digits = decoder.spacing * 2.0 ** torch.arange(tokens)
+    digits = decoder.spacing * 2.0 ** torch.arange(tokens, dtype=torch.float32)
     for token, (unit, slot) in enumerate(zip(decoder.carriers, decoder.slots, strict=True)):
         weight[unit, token, problem.value_dim : problem.value_dim + tokens] = digits * 2.0 ** (tokens * slot)
     return FeedForwardNetwork(problem, first, decoder)

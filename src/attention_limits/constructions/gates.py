@@ -25,7 +25,8 @@ def gated_network(problem: SparseAveraging) -> FeedForwardNetwork:
         index.flatten() for index in torch.meshgrid(*map(torch.arange, (tokens, tokens, value_dim)), indexing="ij")
     )
     unit = torch.arange(len(i))
-    first, last = nn.Linear(tokens * token_dim, len(i)), nn.Linear(len(i), tokens * value_dim)
+    first = nn.Linear(tokens * token_dim, len(i), dtype=torch.float32)
+    last = nn.Linear(len(i), tokens * value_dim, dtype=torch.float32)
     with torch.no_grad():
         first.weight.zero_()
         last.weight.zero_()

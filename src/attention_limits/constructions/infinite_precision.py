@@ -18,7 +18,7 @@ from attention_limits.constructions.curves import (
     trigonometric_queries,
 )
 from attention_limits.fixed_point import PrecisionError
-from attention_limits.models.attention import Attended
+from attention_limits.models.attention import Attended, ScoreOverflowError
 from attention_limits.problems.sparse_averaging import SparseAveraging, SparseAveragingInputs, worst_case_error
 
 #: The curves that keys may lie on; each has 2q coordinates.
@@ -59,7 +59,10 @@ class InfinitePrecisionUnit(SparseAveragingUnit):
         Raises:
             PrecisionError: if for some token the worst error over all values, rounding included, is not within ε.
         """
-        attended = super().attend(inputs)
+        try:
+            attended = super().attend(inputs)
+        except ScoreOverflowError as overflow:
+            raise PrecisionError(str(overflow)) from overflow
         assert isinstance(attended.attention, Tensor)
         # The sum of N weighted values is itself rounded: by at most N eps, as the weights sum to less than 2.
         rounding = self.problem.num_tokens * torch.finfo(self.keys.dtype).eps

@@ -132,7 +132,9 @@ def shift_layer(problem: Match3) -> Match3Layer:
     key = torch.eye(3, 2, dtype=torch.float64)
     heads = []
     for shift, angle in enumerate(angles.tolist()):
-        turn = torch.tensor([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]]).double()
+        turn = torch.tensor(
+            [[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]], dtype=torch.float64
+        )
         value = torch.zeros(3, size, dtype=torch.float64)
         value[2, shift] = 1
         heads.append(SelfAttentionUnit.from_matrices(query=sharpness * key @ turn, key=key, value=value))
@@ -175,7 +177,7 @@ def threshold_layer(problem: Match3) -> Match3Layer:
     angles = step * torch.arange(modulus, dtype=torch.float64)
     # A token is (cos, sin, 1, 0), the blank (0, 0, 0, 1).
     letters = torch.stack([angles.cos(), angles.sin(), torch.ones_like(angles), torch.zeros_like(angles)], dim=1)
-    blank = torch.tensor([0.0, 0.0, 0.0, 1.0]).double().expand(1, modulus, -1)
+    blank = torch.tensor([0.0, 0.0, 0.0, 1.0], dtype=torch.float64).expand(1, modulus, -1)
     table = torch.cat([letters.expand(size, -1, -1), blank])
     key = torch.eye(4, dtype=torch.float64)[:, [0, 1, 3]]
     heads = []
@@ -185,9 +187,9 @@ def threshold_layer(problem: Match3) -> Match3Layer:
         query = torch.zeros(4, 3, dtype=torch.float64)
         query[2, 2] = blank_score
         if about_partner:  # target −x_i − h: (cos(x + h), −sin(x + h)), linear in (cos x, sin x)
-            query[:2, :2] = sharpness * torch.tensor([[cosine, -sine], [-sine, -cosine]])
+            query[:2, :2] = sharpness * torch.tensor([[cosine, -sine], [-sine, -cosine]], dtype=torch.float64)
         else:  # target h, from the constant coordinate
-            query[2, :2] = sharpness * torch.tensor([cosine, sine])
+            query[2, :2] = sharpness * torch.tensor([cosine, sine], dtype=torch.float64)
         value = torch.zeros(4, 2 * modulus, dtype=torch.float64)
         value[2, coordinate] = 1
         heads.append(SelfAttentionUnit.from_matrices(query=query, key=key, value=value))

@@ -60,7 +60,7 @@ def bigram_scales(num_tokens: int, modulus: int) -> tuple[float, float]:
 
 def _blocks(*widths: int) -> tuple[Tensor, ...]:
     """Matrices that select consecutive blocks of coordinates."""
-    return torch.eye(sum(widths)).split(widths, dim=1)
+    return torch.eye(sum(widths), dtype=torch.float32).split(widths, dim=1)
 
 
 class Match3BigramTransformer(nn.Module):

@@ -66,7 +66,7 @@ class Match2Unit(nn.Module):
             raise ValueError(f"margin g must be finite and at least 1 (nat), got {goal}")
         self.problem, self.margin = problem, goal
         self.scale = 1.0
-        blocks = torch.eye(2 * self.embed_dim + 1)
+        blocks = torch.eye(2 * self.embed_dim + 1, dtype=torch.float32)
         self.attention = SelfAttentionUnit.from_matrices(
             query=blocks[:, : self.embed_dim], key=blocks[:, self.embed_dim : -1], value=blocks[:, -1:]
         )
@@ -97,7 +97,9 @@ class Match2Unit(nn.Module):
         # On the CPU, whose cosine is known to be right to one unit in the last place.
         queries, keys = self.queries(inputs.cpu()), self.keys(inputs.cpu())
         stored = torch.cat([queries, keys, torch.ones_like(queries[..., :1])], dim=-1)
-        blank = torch.cat([torch.zeros(self.embed_dim), self.blank_key(), torch.zeros(1)])
+        blank = torch.cat(
+            [torch.zeros(self.embed_dim, dtype=torch.float64), self.blank_key(), torch.zeros(1, dtype=torch.float64)]
+        )
         with_blank = torch.cat([stored, blank.expand(len(stored), 1, -1)], dim=1)
         return with_blank.to(device=self.attention.query.device, dtype=self.dtype)
 
@@ -255,7 +257,7 @@ class ResidualUnit(CircleUnit):
 
     def __init__(self, problem: Match2, margin: float | None) -> None:
         super().__init__(problem, margin)
-        blocks = torch.eye(4)
+        blocks = torch.eye(4, dtype=torch.float32)
         self.attention = SelfAttentionUnit.from_matrices(query=blocks[:, :2], key=blocks[:, 2:], value=blocks[:, 2:])
 
     def attend(self, inputs: Int[Tensor, "batch tokens"]) -> Attended:

@@ -95,7 +95,9 @@ class MatchTensorUnit(nn.Module):
         self.scale = max(self.needed / self.gap, least)
         self.blank_score = self.scale - log_odds + math.log1p(-self.num_mixed * math.exp(log_odds - self.scale))
         self.register_buffer("frequencies", frequencies.clone())
-        self.register_buffer("_format", torch.zeros(()))  # follows .double(), .bfloat16(), .to(device)
+        self.register_buffer(
+            "_format", torch.zeros((), dtype=torch.float32)
+        )  # follows .double(), .bfloat16(), .to(device)
 
     @property
     def embed_dim(self) -> int:

@@ -54,7 +54,7 @@ class TriangleUnit(nn.Module):
         self.num_edges, self.log_odds = num_edges, log_odds
         least = max(2 * math.log(num_edges) + 2 * log_odds, log_odds + math.log(4 * num_edges))
         self.scale = math.ceil(least)
-        self.register_buffer("_format", torch.zeros(()))
+        self.register_buffer("_format", torch.zeros((), dtype=torch.float32))
 
     def vectors(self, edges: Int[Tensor, "batch tokens 2"]) -> tuple[Tensor, Tensor, Tensor]:
         """Queries (batch, tokens, 6) and the keys of both slots (batch, tokens + 1, 6), the blank last, in float64."""

@@ -46,7 +46,9 @@ class Address(nn.Module):
         require_integer("embed_dim", embed_dim, 1)
         self.problem = problem
         self.query = multilayer_perceptron((problem.num_tokens, hidden_dim, embed_dim), generator=generator)
-        keys = torch.randn(problem.num_tokens, embed_dim, generator=generator, device=generator.device)
+        keys = torch.randn(
+            problem.num_tokens, embed_dim, generator=generator, device=generator.device, dtype=torch.float32
+        )
         self.key = nn.Parameter(keys)
 
     def forward(self, tokens: Float[Tensor, "batch tokens token_dim"]) -> Float[Tensor, "batch tokens value_dim"]:

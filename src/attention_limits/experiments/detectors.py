@@ -68,7 +68,7 @@ class ThirdOrderLayer(nn.Module):
         super().__init__()
 
         def normal(gain: float = 1.0) -> nn.Parameter:
-            entries = torch.randn(width, width, generator=generator, device=generator.device)
+            entries = torch.randn(width, width, generator=generator, device=generator.device, dtype=torch.float32)
             return nn.Parameter(gain * entries / width**0.5)
 
         gain = (score_scale**2 / width) ** (1 / 6)
@@ -126,7 +126,8 @@ class Detector(nn.Module):
                 self.read = multilayer_perceptron((num_features, 2 * width, width), generator=generator)
             case _:
                 raise ValueError(f"unknown read-in {read!r}: use {', '.join(READ_INS)}")
-        self.blank = nn.Parameter(torch.randn(width, generator=generator, device=generator.device))
+        blank = torch.randn(width, generator=generator, device=generator.device, dtype=torch.float32)
+        self.blank = nn.Parameter(blank)
         layer = {"pairwise": pairwise_layer, "third order": ThirdOrderLayer}
         self.attentions = nn.ModuleList(layer[kind](width, score_scale, generator=generator) for kind in kinds)
         self.networks = nn.ModuleList(

@@ -25,7 +25,7 @@ class Attended(NamedTuple):
 
 
 class ScoreOverflowError(FloatingPointError, ValueError):
-    """A score that its format does not hold, of finite tokens and weights."""
+    """Finite tokens and weights have scores that their format does not hold, and no softmax."""
 
 
 def causal_mask(num_tokens: int, *, strict: bool = False) -> Bool[Tensor, "tokens tokens"]:
@@ -118,14 +118,14 @@ class SelfAttentionUnit(Attending):
         """Output (batch, tokens, d') and attention matrix (batch, tokens, tokens).
 
         Raises:
-            ScoreOverflowError: if finite tokens have a score that their format does not hold, naming both.
+            ScoreOverflowError: if scores of finite tokens overflow so that a row has no softmax: to ∞, or all to −∞.
             ValueError: for a mask that is not bool, does not broadcast, or leaves no key to a query.
         """
         scores = self.scores(tokens)
-        _refuse_overflow(scores, tokens, self.query, self.key)
         if mask is not None:
             scores = scores.masked_fill(~_checked(mask, scores), -torch.inf)
         attention = torch.softmax(scores, dim=-1)
+        _refuse_overflow(attention, tokens, self.query, self.key)
         return Attended(attention @ (tokens @ self.value), attention)
 
 
@@ -199,16 +199,20 @@ def _checked(mask: Tensor, scores: Tensor) -> Tensor:
     return expanded
 
 
-def _refuse_overflow(scores: Tensor, tokens: Tensor, query: Tensor, key: Tensor) -> None:
-    """Raise if a score is not finite and all else is. Inside `torch.func.vmap` nothing can be looked at."""
-    if torch._C._functorch.is_functorch_wrapped_tensor(scores) or bool(scores.isfinite().all()):
+def _refuse_overflow(attention: Tensor, tokens: Tensor, query: Tensor, key: Tensor) -> None:
+    """Raise if a row of attention is nan and all else finite. Inside `torch.func.vmap` nothing can be looked at.
+
+    A score that fell to −∞ beside a finite one is no harm: it lies far enough below to weigh nothing.
+    """
+    if torch._C._functorch.is_functorch_wrapped_tensor(attention) or not bool(attention.isnan().any()):
         return
     if all(bool(factor.isfinite().all()) for factor in (tokens, query, key)):
-        *sample, i, j = (~scores.isfinite()).nonzero()[0].tolist()
-        seen, asking = (tokens[(*sample, place)].double() for place in (j, i))
-        score = ((asking @ query.double()) @ (seen @ key.double())).item()
-        held = f"{scores.dtype} holds numbers up to {torch.finfo(scores.dtype).max:.3g}"
-        raise ScoreOverflowError(f"the score of query {i} with key {j} is {score:.3g}, and {held}: scale down")
+        *sample, i, _ = attention.isnan().nonzero()[0].tolist()
+        seen = tokens[tuple(sample)].double() @ key.double()
+        scores = seen @ (query.double().T @ tokens[(*sample, i)].double())
+        largest = scores[scores.abs().argmax()].item()
+        held = f"{attention.dtype} holds numbers up to {torch.finfo(attention.dtype).max:.3g}"
+        raise ScoreOverflowError(f"query {i} has a score of {largest:.3g}, and {held}: scale down")
 
 
 def multilayer_perceptron(dims: Sequence[int], *, generator: torch.Generator) -> nn.Sequential:
@@ -218,7 +222,7 @@ def multilayer_perceptron(dims: Sequence[int], *, generator: torch.Generator) ->
     stages: list[nn.Module] = []
     for index, (fan_in, fan_out) in enumerate(pairwise(dims)):
         last = index == len(dims) - 2
-        linear = nn.utils.skip_init(nn.Linear, fan_in, fan_out, device=generator.device)
+        linear = nn.utils.skip_init(nn.Linear, fan_in, fan_out, device=generator.device, dtype=torch.float32)
         with torch.no_grad():
             linear.weight.normal_(std=((1 if last else 2) / fan_in) ** 0.5, generator=generator)
             linear.bias.zero_()

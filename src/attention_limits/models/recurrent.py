@@ -142,9 +142,17 @@ class LSTMModel(nn.Module):
         directions, device = 2 if bidirectional else 1, generator.device
         # Built without storage, so that PyTorch draws no weights from its global generator.
         self.lstm = nn.LSTM(
-            problem.token_dim, hidden_dim, num_layers, batch_first=True, bidirectional=bidirectional, device="meta"
+            problem.token_dim,
+            hidden_dim,
+            num_layers,
+            batch_first=True,
+            bidirectional=bidirectional,
+            device="meta",
+            dtype=torch.float32,
         ).to_empty(device=device)
-        self.readout = nn.utils.skip_init(nn.Linear, directions * hidden_dim, problem.value_dim, device=device)
+        self.readout = nn.utils.skip_init(
+            nn.Linear, directions * hidden_dim, problem.value_dim, device=device, dtype=torch.float32
+        )
         with torch.no_grad():
             for parameter in self.parameters():
                 parameter.uniform_(-(hidden_dim**-0.5), hidden_dim**-0.5, generator=generator)
