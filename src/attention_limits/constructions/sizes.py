@@ -83,7 +83,7 @@ def random_subsets(
     num_tokens: int, sparsity: int, num_subsets: int, *, generator: torch.Generator
 ) -> Int[Tensor, "num_subsets sparsity"]:
     """Independent uniform q-subsets of N tokens, each sorted."""
-    ranks = torch.rand(num_subsets, num_tokens, generator=generator, device=generator.device)
+    ranks = torch.rand(num_subsets, num_tokens, generator=generator, device=generator.device, dtype=torch.float32)
     return ranks.topk(sparsity, dim=1).indices.sort(dim=1).values
 
 

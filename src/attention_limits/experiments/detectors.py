@@ -42,7 +42,7 @@ def residue_features(
     residues: Int[Tensor, "*batch tokens"], frequencies: Int[Tensor, " frequencies"], modulus: int
 ) -> Float[Tensor, "*batch tokens features"]:
     """cos 2πkx/M for each frequency k, then sin 2πkx/M for each."""
-    angle = (residues.unsqueeze(-1) * frequencies % modulus) * (2 * math.pi / modulus)
+    angle = (residues.unsqueeze(-1) * frequencies % modulus).float() * (2 * math.pi / modulus)
     return torch.cat([angle.cos(), angle.sin()], dim=-1)
 
 

@@ -67,7 +67,9 @@ class Disjointness:
         require_integer("batch_size", batch_size, 1)
         shape, device = (batch_size, self.num_bits), generator.device
         alice, outside = torch.randint(0, 2, (2, *shape), generator=generator, device=device).bool()
-        one = torch.where(alice, torch.rand(*shape, generator=generator, device=device), -1).argmax(dim=1, keepdim=True)
+        one = torch.where(
+            alice, torch.rand(*shape, generator=generator, device=device, dtype=torch.float32), -1
+        ).argmax(dim=1, keepdim=True)
         meet = torch.randint(0, 2, (batch_size, 1), generator=generator, device=device).bool()
         common = torch.zeros_like(alice).scatter(1, one, meet) & alice
         return DisjointnessInputs(alice, outside & ~alice | common)

@@ -91,7 +91,9 @@ class Matching:
         The last place differs from the others, unless a lone token is the whole solution.
         """
         shape = (batch_size, self.num_tokens)
-        shuffled = torch.rand(shape, generator=generator, device=generator.device).argsort(dim=1)[:, : self.order]
+        shuffled = torch.rand(shape, generator=generator, device=generator.device, dtype=torch.float32).argsort(dim=1)[
+            :, : self.order
+        ]
         first = shuffled[:, :1].expand(-1, self.order - shuffled.shape[1])
         return torch.cat([first, shuffled], dim=1)
 

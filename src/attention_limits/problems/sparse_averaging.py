@@ -85,7 +85,7 @@ class SparseAveraging:
         radius = torch.rand(*shape, 1, generator=generator, device=source, dtype=dtype) ** (1 / self.value_dim)
         values = radius * torch.nn.functional.normalize(direction, dim=-1)
         # The q largest of N independent uniforms sit at a uniform q-subset.
-        ranks = torch.rand(*shape, self.num_tokens, generator=generator, device=source)
+        ranks = torch.rand(*shape, self.num_tokens, generator=generator, device=source, dtype=torch.float32)
         pointers = ranks.topk(self.sparsity, dim=-1).indices.sort(dim=-1).values
         return SparseAveragingInputs(values.to(device), pointers.to(device))
 
