@@ -27,7 +27,7 @@ from filelock import FileLock, Timeout
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from attention_limits.companion import claims
+from attention_limits.companion import claims, kernels
 from attention_limits.companion.pages import Page, Parameters
 from attention_limits.files import publish
 from attention_limits.runtime import DEVICE_VARIABLE, PAGE_VARIABLE, PROFILE_VARIABLE, STORE_VARIABLE
@@ -134,7 +134,7 @@ def execute(
     execution = _Execution(scratch, Path(sockets.name), device, device_label, threads, cell_seconds)
     outcomes = []
     try:
-        with sockets, execution.display, ThreadPoolExecutor(min(jobs, len(runs))) as pool:
+        with sockets, execution.forking(runs), execution.display, ThreadPoolExecutor(min(jobs, len(runs))) as pool:
             futures = [pool.submit(execution.run, run) for run in runs]
             try:
                 for future in as_completed(futures):
@@ -162,11 +162,16 @@ class _Execution:
         self.children: list[subprocess.Popen[str]] = []
         self.lock = threading.Lock()
         # The kernel is this very Python, whatever kernels the user has: the first place that is searched says so.
-        kernel = scratch / "jupyter" / "kernels" / "python3"
-        kernel.mkdir(parents=True)
-        start = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-        spec = {"argv": start, "display_name": "Python 3", "language": "python"}
-        (kernel / "kernel.json").write_text(json.dumps(spec), encoding="utf-8")
+        spec: dict[str, Any] = {"display_name": "Python 3", "language": "python"}
+        self.nursery_address = sockets / "fork"
+        if kernels.can_fork(self.nursery_address):
+            spec["argv"] = [str(self.nursery_address), "-f", "{connection_file}"]
+            spec["metadata"] = {"kernel_provisioner": {"provisioner_name": kernels.PROVISIONER}}
+        else:
+            spec["argv"] = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        kernel = scratch / "jupyter" / "kernels" / "python3" / "kernel.json"
+        kernel.parent.mkdir(parents=True)
+        kernel.write_text(json.dumps(spec), encoding="utf-8")
         # Matplotlib's settings are the page's alone. The folder stays: it holds the list of fonts, which costs seconds.
         settings = scratch.parent / "matplotlib" / "matplotlibrc"
         settings.parent.mkdir(exist_ok=True)
@@ -175,6 +180,19 @@ class _Execution:
         profile = scratch / "ipython" / "profile_default"
         profile.mkdir(parents=True)
         (profile / "ipython_kernel_config.py").write_text("c.IPKernelApp.log_level = 50\n", encoding="utf-8")
+
+    @contextlib.contextmanager
+    def forking(self, runs: list[Run]) -> Iterator[None]:
+        """Hold the process that the kernels of ``runs`` are forked from, where they are."""
+        if not kernels.can_fork(self.nursery_address):
+            yield
+            return
+        modules = kernels.slow_imports(run.page.path.read_text(encoding="utf-8") for run in runs)
+        nursery = kernels.Nursery(self.nursery_address, modules, self._environment(runs[0]))
+        try:
+            yield
+        finally:
+            nursery.close()
 
     def stop(self) -> None:
         """End all processes; their threads then return without publishing anything."""
@@ -231,8 +249,8 @@ class _Execution:
                 run.failed_target.unlink(missing_ok=True)
         return Outcome(run, seconds, error, num_claims)
 
-    def _start(self, run: Run, job: Path) -> subprocess.Popen[str]:
-        environment = {
+    def _environment(self, run: Run) -> dict[str, str]:
+        return {
             **_neutral(os.environ),
             "IPYTHONDIR": str(self.scratch / "ipython"),
             "JUPYTER_PATH": str(self.scratch / "jupyter"),
@@ -245,11 +263,13 @@ class _Execution:
             PROFILE_VARIABLE: "custom" if run.custom else run.profile,
             STORE_VARIABLE: os.environ.get(STORE_VARIABLE, str(run.page.root / "_build" / "store")),
         }
+
+    def _start(self, run: Run, job: Path) -> subprocess.Popen[str]:
         with self.lock:
             if self.stopped.is_set():
                 raise KeyboardInterrupt
             command = [sys.executable, "-m", "attention_limits.companion.worker", str(job)]
-            child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+            child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=self._environment(run))
             self.children.append(child)
         self.display.started(run)
         return child
