@@ -26,6 +26,7 @@ from attention_limits.companion.terminal import (
     resolve_device,
     shown,
 )
+from attention_limits.files import publish
 
 app = typer.Typer(
     help="Run the pages of Attention Limits and print the book.",
@@ -122,22 +123,25 @@ def build() -> None:
             typer.echo(f"refused: {problem}", err=True)
         if found:
             raise typer.Exit(1)
-        index = root / "_build" / "html" / "index.html"
+        index, last = root / "_build" / "html" / "index.html", root / "_build" / ".printed"
+        made_of = gate.ingredients(root)
+        if index.exists() and last.exists() and last.read_text(encoding="utf-8") == made_of:
+            typer.echo(f"the book, as it was printed: {shown(index)}")
+            return
         printed = datetime.fromtimestamp(index.stat().st_mtime, UTC) if index.exists() else NO_DATE
         status.write_tables(root, printed)
         # Sphinx counts a page that it has read as up to date, warnings or not: after a build that did not end well the
         # next one reads all pages again.
-        unfinished = root / "_build" / ".unfinished"
-        if unfinished.exists():
+        if not last.exists():
             shutil.rmtree(root / "_build" / ".doctrees", ignore_errors=True)
-        unfinished.touch()
+        last.unlink(missing_ok=True)
         command = [str(program), "build", str(root), "-n", "-W", "--keep-going", "-q"]
         result = subprocess.run(command, capture_output=True, text=True)
         if result.returncode:
             typer.echo(result.stdout + result.stderr, err=True)
             raise typer.Exit(1)
-        unfinished.unlink()
         index.touch()
+        publish(made_of, last)
         typer.echo(f"the book: {shown(index)}")
 
 

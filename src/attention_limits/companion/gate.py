@@ -1,5 +1,7 @@
 """The gate: the book is printed from good, current runs of all its pages, or not at all."""
 
+import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ import nbformat
 from attention_limits.companion import claims
 from attention_limits.companion.pages import Page, all_pages
 from attention_limits.companion.runner import Run, plan, read_run
+from attention_limits.dependencies import package_folder
 
 #: The least number of claims that a page leaves.
 LEAST_CLAIMS = 5
@@ -60,6 +63,26 @@ def problems(root: Path) -> list[str]:
                 found.append(f"the claim {record['id']} is made twice, on {owners[record['id']]} and {page.name}")
             owners[record["id"]] = page.name
     return found
+
+
+def ingredients(root: Path) -> str:
+    """A hash of all that the printed book is made of: sources, executed copies, settings and this package."""
+
+    def files() -> Iterator[Path]:
+        yield from (root / name for name in ("_config.yml", "_toc.yml", "constraints.txt"))
+        for folder, kind in (
+            (root / "book", "*"),
+            (root / "notebooks", "*.py"),
+            (root / "_build" / "executed", "*.ipynb"),
+            (package_folder(), "*.py"),
+        ):
+            yield from sorted(folder.rglob(kind))
+
+    digest = hashlib.sha256()
+    for path in filter(Path.is_file, files()):
+        content = path.read_bytes()
+        digest.update(f"{path.name} {len(content)}\n".encode() + content)
+    return digest.hexdigest()
 
 
 def book_run(page: Page) -> Run:

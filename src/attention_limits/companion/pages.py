@@ -6,6 +6,7 @@ the study that trains its models, and which values it covers. That cell alone is
 
 import ast
 import contextlib
+import copy
 import difflib
 import hashlib
 import io
@@ -15,7 +16,7 @@ import tokenize
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from types import CodeType
 from typing import Any
@@ -37,7 +38,7 @@ FACTS_IMPORT = ("math", "fractions", "itertools", "attention_limits.hypotheses")
 #: What holds on every page, after the page's own facts.
 USUAL_FACTS = "from attention_limits.hypotheses import usual_ranges\n\nusual_ranges()"
 #: The modules that run a page and write down how.
-RUNNERS = ("companion/runner.py", "companion/worker.py")
+RUNNERS = ("companion/runner.py", "companion/worker.py", "companion/kernels.py")
 #: The largest integer parameter: generators and tensors take 64 bits, and pages add to what they are given.
 LARGEST_INTEGER = 2**62
 #: What tracebacks call a facts cell.
@@ -107,7 +108,7 @@ class Page:
     @cached_property
     def notebook(self) -> NotebookNode:
         """Its source as a notebook without outputs."""
-        return jupytext.reads(self.text, fmt="py:percent")
+        return copy.deepcopy(_parsed(self.text))
 
     @cached_property
     def title(self) -> str:
@@ -192,6 +193,11 @@ class Page:
             "constraints": _hash(constraints.read_bytes() if constraints.exists() else b""),
             "records": _hash(b"\0".join(path.read_bytes() for path in published)),
         }
+
+
+@cache
+def _parsed(text: str) -> NotebookNode:
+    return jupytext.reads(text, fmt="py:percent")
 
 
 @dataclass(frozen=True)
