@@ -219,10 +219,11 @@ def _kill(pid: int) -> None:
 def main() -> None:
     """Load libraries and serve; in a fork, become the kernel."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the runner's
+    # A kernel ends when this process is gone; whose child it is it learns when ipykernel is imported.
+    os.environ["JPY_PARENT_PID"] = str(os.getpid())
     for module in (*sys.argv[2:], "ipykernel.kernelapp"):
         importlib.import_module(module)
     gc.freeze()  # forks share what is there
-    parent = os.getpid()
     order = serve(socket.socket(fileno=int(sys.argv[1])))
     if order is None:
         return
@@ -232,7 +233,7 @@ def main() -> None:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.chdir(order["folder"])
     os.environ.clear()
-    os.environ.update(order["environment"], JPY_PARENT_PID=str(parent))  # a kernel ends when this process is gone
+    os.environ.update(order["environment"])
     sys.argv = ["ipykernel_launcher", *order["arguments"]]
     sys.modules["ipykernel.kernelapp"].launch_new_instance()
 
