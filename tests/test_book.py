@@ -3,7 +3,7 @@
 The book is `_build/html`, which `make book` prints. The browser is Chromium or Chrome, from the environment variable
 CHROME or from the path. Without one the browser's tests are skipped, but under CI=true they fail.
 
-Each page is opened once; what was seen there is kept, and the tests look at that.
+Each page is opened once, all in one tab, which keeps what pages share; what was seen is kept, and the tests look at it.
 """
 
 import functools
@@ -11,7 +11,7 @@ import http.server
 import os
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
@@ -52,17 +52,23 @@ THIN_OUT = """() => {
     [...document.querySelectorAll("pre")].slice(3).forEach(one => one.remove());
 }"""
 #: Contrast takes milliseconds a text: of the texts whose elements, and all around these, have the same names, classes,
-#: colours and sizes in every mode, the first alone is left.
-ONE_OF_A_KIND = """modes => {
-    const elements = document.querySelectorAll("body, body *"), kinds = {}, seen = new Set(), alike = [];
-    let count = 0;
+#: colours and sizes in every mode, the first alone is left, and none if a page that was opened before had one.
+ONE_OF_A_KIND = """([modes, known]) => {
+    const elements = document.querySelectorAll("body, body *"), seen = new Set(known), alike = [];
+    const name = look => {
+        let [one, two] = [1, 2];
+        for (const letter of look) {
+            one = Math.imul(one ^ letter.charCodeAt(0), 0x9e3779b1);
+            two = Math.imul(two + letter.charCodeAt(0), 0x85ebca6b) ^ one >>> 13;
+        }
+        return `${one >>> 0} ${two >>> 0}`;
+    };
     for (const mode of modes) {
         Object.assign(document.documentElement.dataset, {theme: mode, mode: mode});
         for (const one of elements) {
             const look = getComputedStyle(one);
-            const kind = [one.kind, one.parentElement.kind, one.tagName, one.getAttribute("class"), look.color,
-                          look.backgroundColor, look.backgroundImage, look.opacity, look.fontSize, look.fontWeight];
-            one.kind = kinds[kind] ??= count++;
+            one.kind = name([one.kind, one.parentElement.kind, one.tagName, one.getAttribute("class"), look.color,
+                look.backgroundColor, look.backgroundImage, look.opacity, look.fontSize, look.fontWeight].join());
         }
     }
     const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT, text =>
@@ -73,6 +79,7 @@ ONE_OF_A_KIND = """modes => {
         seen.add(kind);
     }
     alike.forEach(text => text.remove());
+    return [...seen];
 }"""
 MODES = ("light", "dark")
 CONTRAST = "color-contrast"
@@ -212,40 +219,40 @@ def site() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def visits(browser: BrowserContext, site: str) -> dict[str, Visit]:
-    """The visits to pages so far."""
-    return {}
+def visitor(browser: BrowserContext, site: str) -> "Visitor":
+    """Who opens the pages."""
+    return Visitor(browser, site)
 
 
 @pytest.fixture
 def tab(browser: BrowserContext, site: str) -> Iterator[Page]:
     """An empty tab for one test; when it ends, nothing outside was asked for and no script failed."""
     visit = Visit()
-    opened = open_tab(browser, site, visit)
+    opened = open_tab(browser, site, lambda: visit)
     yield opened
     opened.close()
     assert (visit.outside, visit.errors) == ([], [])
 
 
 @pytest.fixture
-def visit(page: str, browser: BrowserContext, site: str, visits: dict[str, Visit]) -> Visit:
+def visit(page: str, visitor: "Visitor") -> Visit:
     """What is seen on ``page``, which is opened at most once."""
-    if page not in visits:
-        visits[page] = look_at(page, browser, site)
-    return visits[page]
+    if page not in visitor.visits:
+        visitor.look_at(page)
+    return visitor.visits[page]
 
 
-def open_tab(browser: BrowserContext, site: str, visit: Visit) -> Page:
-    """An empty tab; requests to others than ``site`` and errors of scripts are noted in ``visit``."""
+def open_tab(browser: BrowserContext, site: str, current: Callable[[], Visit]) -> Page:
+    """An empty tab; requests to others than ``site`` and errors of scripts are noted in the ``current`` visit."""
 
     def note(request: Request) -> None:
         if not request.url.startswith((f"{site}/", "data:", "blob:")):
-            visit.outside.append(request.url)
+            current().outside.append(request.url)
 
     page = browser.new_page()
     page.on("request", note)
-    page.on("pageerror", lambda error: visit.errors.append(str(error)))
-    page.on("console", lambda message: visit.errors.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: current().errors.append(str(error)))
+    page.on("console", lambda message: current().errors.append(message.text) if message.type == "error" else None)
     return page
 
 
@@ -255,40 +262,48 @@ def settle(page: Page) -> None:
         page.evaluate("MathJax.startup.promise.then(() => true)")
 
 
-def look_at(name: str, browser: BrowserContext, site: str) -> Visit:
-    """Open one page and write down what there is to see."""
-    visit = Visit()
-    page = open_tab(browser, site, visit)
-    page.goto(f"{site}/{name}")
-    settle(page)
-    visit.formulas = page.locator(".math").count()
-    visit.typeset = page.locator(".math mjx-container > svg").count()
-    wrong = "[data-mjx-error], mjx-container [fill=red], mjx-container [data-mml-node=merror]"
-    visit.bad_formulas = page.eval_on_selector_all(wrong, "all => all.map(one => one.closest('.math').textContent)")
-    images = "article img"
-    visit.broken_images = page.eval_on_selector_all(
-        images, "all => all.filter(one => !one.naturalWidth).map(one => one.src)"
-    )
-    visit.images_without_text = page.eval_on_selector_all(
-        images, "all => all.filter(one => !one.alt.trim() || one.src.endsWith(one.alt)).map(one => one.src)"
-    )
-    page.set_viewport_size({"width": 390, "height": 800})
-    visit.wider_than_a_phone = page.evaluate("document.documentElement.scrollWidth - innerWidth")
-    page.evaluate(THIN_OUT)
-    page.set_viewport_size(DESKTOP)
-    # Unfold everything, at once: a colour halfway between two states is no colour of the book.
-    page.add_style_tag(content="* { transition: none !important; animation: none !important }")
-    page.evaluate("document.querySelectorAll('.toggle-button-hidden').forEach(one => one.click())")
-    page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true })")
-    # The two modes differ in colours only: the other rules are tried once.
-    page.evaluate(Axe().axe_script)
-    others = violations(page, {"rules": {CONTRAST: {"enabled": False}}})
-    page.evaluate(ONE_OF_A_KIND, MODES)
-    for mode in MODES:
-        page.evaluate(f"Object.assign(document.documentElement.dataset, {{theme: '{mode}', mode: '{mode}'}})")
-        visit.findings[mode] = violations(page, {"runOnly": [CONTRAST]}) + (others if mode == "light" else [])
-    page.close()
-    return visit
+class Visitor:
+    """Opens pages in one tab and writes down what there is to see."""
+
+    def __init__(self, browser: BrowserContext, site: str) -> None:
+        self.site, self.visits = site, dict[str, Visit]()
+        self.visit = Visit()
+        self.kinds: list[str] = []
+        self.tab = open_tab(browser, site, lambda: self.visit)
+
+    def look_at(self, name: str) -> None:
+        """Open one page."""
+        visit, page = Visit(), self.tab
+        self.visit = self.visits[name] = visit
+        page.set_viewport_size(DESKTOP)
+        page.goto(f"{self.site}/{name}")
+        settle(page)
+        visit.formulas = page.locator(".math").count()
+        visit.typeset = page.locator(".math mjx-container > svg").count()
+        wrong = "[data-mjx-error], mjx-container [fill=red], mjx-container [data-mml-node=merror]"
+        visit.bad_formulas = page.eval_on_selector_all(wrong, "all => all.map(one => one.closest('.math').textContent)")
+        images = "article img"
+        visit.broken_images = page.eval_on_selector_all(
+            images, "all => all.filter(one => !one.naturalWidth).map(one => one.src)"
+        )
+        visit.images_without_text = page.eval_on_selector_all(
+            images, "all => all.filter(one => !one.alt.trim() || one.src.endsWith(one.alt)).map(one => one.src)"
+        )
+        page.set_viewport_size({"width": 390, "height": 800})
+        visit.wider_than_a_phone = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        page.evaluate(THIN_OUT)
+        page.set_viewport_size(DESKTOP)
+        # Unfold everything, at once: a colour halfway between two states is no colour of the book.
+        page.add_style_tag(content="* { transition: none !important; animation: none !important }")
+        page.evaluate("document.querySelectorAll('.toggle-button-hidden').forEach(one => one.click())")
+        page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true })")
+        # The two modes differ in colours only: the other rules are tried once.
+        page.evaluate(Axe().axe_script)
+        others = violations(page, {"rules": {CONTRAST: {"enabled": False}}})
+        self.kinds = page.evaluate(ONE_OF_A_KIND, [MODES, self.kinds])
+        for mode in MODES:
+            page.evaluate(f"Object.assign(document.documentElement.dataset, {{theme: '{mode}', mode: '{mode}'}})")
+            visit.findings[mode] = violations(page, {"runOnly": [CONTRAST]}) + (others if mode == "light" else [])
 
 
 def violations(page: Page, options: dict[str, Any]) -> list[dict[str, Any]]:
