@@ -46,8 +46,11 @@ check: book ## Lint, format, types, and the book built with warnings as errors
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# The pages' quick runs go ahead of the tests that look at them, two at a time and from an empty store; one that fails
+# is run and reported there.
 test: check ## make check, then all tests (the first needs the book, so it is made too)
-	$(BIN)/pytest --numprocesses auto --maxprocesses 8 --dist loadfile --junitxml _build/tests.xml
+	@store=$$(mktemp -d) && { ATTENTION_LIMITS_STORE=$$store $(BIN)/attention-limits run --profile quick --device cpu || true; rm -rf $$store; }
+	$(BIN)/pytest --numprocesses auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder --junitxml _build/tests.xml
 
 # Only a run whose contests all agreed comes so far.
 define PUBLISH_BENCHMARKS

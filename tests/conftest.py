@@ -26,6 +26,16 @@ if not torch.cuda.is_available():
 # Shells let what they start in the background ignore Ctrl-C, which some tests send.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+#: Files that take longest, most of it waiting for other processes: they start first, so that none is left to the end.
+LONGEST = ("test_book.py", "test_runner.py", "test_sweeps.py", "test_regression.py", "test_gate.py", "test_sphinx.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Order the tests by file, the longest files first."""
+    place = {name: index for index, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.name, len(place)))
+
+
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 
 
