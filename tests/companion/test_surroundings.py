@@ -12,7 +12,7 @@ import pytest
 
 from attention_limits.companion import runner
 
-from .conftest import REPOSITORY, Project, code_cells, text_of
+from .conftest import COMMAND, REPOSITORY, TIMEOUT, Project, code_cells, text_of
 
 FIGURE = """\
 # %% mystnb={"figure": {"name": "fig-map", "caption": "A map."}}
@@ -199,6 +199,39 @@ def test_output_that_cannot_be_shown_is_escaped(finished: Project) -> None:
     finished.environment.update(PYTHONIOENCODING="ascii", PYTHONUTF8="0")
     result = finished.must("list", "--parameters")
     assert "\\u03b5" in result.stdout  # ε
+
+
+@pytest.mark.parametrize(("kilobytes", "good"), [(60, ["alpha"]), (1, [])])
+def test_where_files_find_no_place_each_page_fails_in_one_line_and_others_are_tried(
+    kilobytes: int, good: list[str], finished: Project
+) -> None:
+    finished.edit("notebooks/alpha.py", "run number", "another number")
+    finished.edit("notebooks/beta.py", "2.5", "2.75")
+    finished.add("gamma", 'print("x" * 200_000)')
+    before = {name: finished.executed(name).read_bytes() for name in ("alpha", "beta")}
+    limited = 'ulimit -f "$0"; exec "$@"'  # writing more fails as on a full disk, with another name of the error
+    result = subprocess.run(
+        ["bash", "-c", limited, str(kilobytes), COMMAND, "run", "alpha", "gamma"],
+        cwd=finished.root,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        env={**os.environ, "ATTENTION_LIMITS_DEVICE": "cpu"},
+    )
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    failed = [line for line in result.stderr.splitlines() if line.startswith("FAIL")]
+    assert len(failed) == 2 - len(good)
+    assert all("File too large" in line and str(finished.root / "_build") in line for line in failed)
+    shown = [line for line in result.stdout.split() if "failed" not in line]  # of a failed page there may be a part
+    assert shown == [f"_build/executed/{name}.ipynb" for name in good]
+    after = {name: finished.executed(name).read_bytes() for name in ("alpha", "beta")}
+    assert [name for name in before if before[name] != after[name]] == good
+    left = [
+        path.name for path in (finished.root / "_build").rglob("*") if path.suffix == ".new" or "running" in path.parts
+    ]
+    assert left == []
+    assert [outcome.error for outcome in finished.execute("gamma")] == [None]
 
 
 @pytest.mark.parametrize("seed", [2**62 + 1, 99999999999999999999])

@@ -3,6 +3,7 @@
 Exit codes: 0 all went well; 1 a page or a sweep failed, or the book may not be printed; 2 bad input, nothing was done.
 """
 
+import errno
 import io
 import os
 import shlex
@@ -100,7 +101,9 @@ def run(
             cores = jobs or os.cpu_count() or 1
             outcomes = runner.execute(wanted, jobs=cores, device=name, device_label=label, cell_seconds=cell_seconds)
     for outcome in outcomes:
-        typer.echo(shown(outcome.run.failed_target if outcome.error else outcome.run.target))
+        result = outcome.run.failed_target if outcome.error else outcome.run.target
+        if result.exists():  # a full disk may have had no place for it
+            typer.echo(shown(result))
     if any(outcome.error for outcome in outcomes):
         raise typer.Exit(1)
 
@@ -168,6 +171,11 @@ def main() -> None:
     except typer.TyperException as error:
         typer.echo(f"error: {error.format_message()} (in: {shlex.join(arguments)})", err=True)
         code = 2
+    except OSError as error:  # above all a full disk, which names no file
+        if error.filename is None and error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        typer.echo(f"error: {error.strerror}: {shown(error.filename or '_build')}", err=True)
+        code = 1
     if code == INTERRUPTED:
         typer.echo("interrupted: what was finished is kept", err=True)
     sys.exit(code)

@@ -128,12 +128,12 @@ def execute(
         return []
     scratch = runs[0].page.root / "_build" / "running"
     shutil.rmtree(scratch, ignore_errors=True)  # what a killed run left; the lock says that nobody is using it
-    scratch.mkdir(parents=True)
     threads = max(1, (os.cpu_count() or 1) // min(jobs, len(runs)))
     sockets = tempfile.TemporaryDirectory(prefix="pages-")  # not in _build: a socket's path must be short
-    execution = _Execution(scratch, Path(sockets.name), device, device_label, threads, cell_seconds)
     outcomes = []
     try:
+        scratch.mkdir(parents=True)
+        execution = _Execution(scratch, Path(sockets.name), device, device_label, threads, cell_seconds)
         with sockets, execution.forking(runs), execution.display, ThreadPoolExecutor(min(jobs, len(runs))) as pool:
             futures = [pool.submit(execution.run, run) for run in runs]
             try:
@@ -202,7 +202,15 @@ class _Execution:
                 child.terminate()
 
     def run(self, run: Run) -> Outcome:
-        """Run one page in a process of its own and publish the result."""
+        """Run one page in a process of its own and publish the result; a full disk fails this page alone."""
+        start = time.perf_counter()
+        try:
+            error, num_claims = self._run(run)
+        except OSError as unwritable:
+            error, num_claims = f"{unwritable.strerror}: {unwritable.filename or self.scratch}", 0
+        return Outcome(run, time.perf_counter() - start, error, num_claims)
+
+    def _run(self, run: Run) -> tuple[str | None, int]:
         start, name = time.perf_counter(), run.page.name
         output, job = self.scratch / f"{name}.ipynb", self.scratch / f"{name}.json"
         # Only what differs from the page's own values is injected, so that the book's pages show no injected cell.
@@ -223,23 +231,27 @@ class _Execution:
                 with contextlib.suppress(json.JSONDecodeError):  # the last line of a process that was killed
                     last = json.loads(line)
                     self.display.event(run, last)
-        seconds = time.perf_counter() - start
+        error, notebook = last.get("error"), nbformat.v4.new_notebook()
         if "done" in last or "error" in last:
-            error, notebook = last.get("error"), nbformat.read(output, 4)
-        else:  # it was killed, and may have left half a file
-            error, notebook = f"its process ended with status {child.returncode}", nbformat.v4.new_notebook()
+            with contextlib.suppress(nbformat.reader.NotJSONError):  # half a file, the rest found no place
+                notebook = nbformat.read(output, 4)
+        else:  # it was killed
+            error = f"its process ended with status {child.returncode}"
+        # As the kernel tells it; one that did not come so far told nothing.
+        python = notebook.metadata.get("language_info", {}).get("version", platform.python_version())
         num_claims = len(claims.records(notebook))
         if not self.stopped.is_set():
             notebook.metadata.pop("papermill", None)
+            notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
             notebook.metadata[METADATA_KEY] = {
                 "page": name,
                 "profile": "custom" if run.custom else run.profile,
                 "parameters": run.parameters,
                 "digests": digests,
-                "seconds": round(seconds, 1),
+                "seconds": round(time.perf_counter() - start, 1),
                 "device": self.device_label,
                 "threads": self.threads,
-                "versions": {"python": platform.python_version(), **_versions("torch", "numpy", "scipy")},
+                "versions": {"python": python, **_versions("torch", "numpy", "scipy")},
                 "commit": commit(run.page.root),
                 "finished": datetime.now(UTC).isoformat(timespec="seconds"),
                 "error": error,
@@ -247,7 +259,7 @@ class _Execution:
             publish(nbformat.writes(notebook), run.failed_target if error else run.target)
             if not error:
                 run.failed_target.unlink(missing_ok=True)
-        return Outcome(run, seconds, error, num_claims)
+        return error, num_claims
 
     def _environment(self, run: Run) -> dict[str, str]:
         return {
@@ -339,7 +351,8 @@ class _Display:
 
     def outcome(self, outcome: Outcome) -> None:
         with self.lock:
-            self.progress.remove_task(self.tasks.pop(outcome.run.page.name))
+            if (task := self.tasks.pop(outcome.run.page.name, None)) is not None:  # else it could not be started
+                self.progress.remove_task(task)
         name = outcome.run.page.name
         if outcome.error:
             self.console.print(f"FAIL  {name}, {outcome.error}", soft_wrap=True)

@@ -61,7 +61,7 @@ def resolve_device(name: str | None) -> tuple[str, str]:
     return str(device), device_name(device)
 
 
-def shown(path: Path) -> str:
+def shown(path: Path | str) -> str:
     """A path as seen from the current folder."""
     return os.path.relpath(path)
 

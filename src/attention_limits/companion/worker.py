@@ -29,9 +29,9 @@ def main(job_path: Path) -> int:
     logging.disable(logging.WARNING)  # papermill repeats what is reported here
     output = Path(job["output"])
     notebook = jupytext.read(job["source"], fmt="py:percent")
-    nbformat.write(notebook, output)  # papermill takes files, and only .ipynb ones
     position = Position(sum(cell.cell_type == "code" for cell in notebook.cells), _report_channel())
     try:
+        nbformat.write(notebook, output)  # papermill takes files, and only .ipynb ones
         papermill.execute_notebook(
             output,
             output,
@@ -53,6 +53,8 @@ def main(job_path: Path) -> int:
         error = f"took more than {job['cell_seconds']} s"
     except DeadKernelError:
         error = "the kernel died"
+    except OSError as unwritable:  # of this process: what a page's code raises is wrapped
+        error = f"{unwritable.strerror}: {unwritable.filename or output}"
     except Exception as other:  # whatever it is, the page has failed and the others go on
         error = f"{type(other).__name__}: {_first_line(str(other))}"
     position.tell(**({"error": f"{position}: {error}"} if error else {"done": True}))

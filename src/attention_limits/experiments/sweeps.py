@@ -1,9 +1,8 @@
 """Sweeps: trials computed through the store, by processes of this machine or by the workers of a Dask cluster.
 
 What is in the store or among the book's records is read, what is missing is computed and put into the store as soon as
-it is done. Only this process writes,
-so workers need no common disk. Trials are handed out in groups that are trained as one (`trials.groups`); when a sweep
-dies, at most the groups that were being trained are lost.
+it is done. Only this process writes, so workers need no common disk. Trials are handed out in groups that are trained
+as one (`trials.groups`); when a sweep dies, at most the groups that were being trained are lost.
 """
 
 import contextlib
@@ -12,6 +11,7 @@ import signal
 import tempfile
 import threading
 import time
+import warnings
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -130,7 +130,9 @@ class Sweep:
             except (joblib.externals.loky.process_executor.BrokenProcessPool, TimeoutError) as error:
                 raise SweepError(f"a worker was lost: {' '.join(str(error).split())[:200]}") from error
             finally:
-                finished.close()  # ends the processes that are still at work
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # that work was lost is said by whoever asked for it
+                    finished.close()  # ends the processes that are still at work
 
     def _jobs(self) -> int:
         if self.jobs is not None:
@@ -155,6 +157,9 @@ class Sweep:
         import joblib
 
         if self.scheduler is None:
+            # Processes that are ended leave semaphores, which one of multiprocessing's own removes, with a warning.
+            quiet = "ignore:resource_tracker:UserWarning"
+            os.environ["PYTHONWARNINGS"] = ",".join(filter(None, (os.environ.get("PYTHONWARNINGS"), quiet)))
             with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
                 yield
             return
