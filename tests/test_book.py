@@ -20,7 +20,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import BrowserContext, Page, Request, ViewportSize, sync_playwright
+from playwright.sync_api import BrowserContext, Page, Request, ViewportSize, expect, sync_playwright
 
 HTML = Path(__file__).parents[1] / "_build" / "html"
 #: Every page; none if the book was not printed, which each test then says.
@@ -165,6 +165,7 @@ class Visit:
 
     outside: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+    policy: str = ""
     formulas: int = 0
     typeset: int = 0
     bad_formulas: list[str] = field(default_factory=list)
@@ -278,6 +279,7 @@ class Visitor:
         page.set_viewport_size(DESKTOP)
         page.goto(f"{self.site}/{name}")
         settle(page)
+        visit.policy = page.locator("meta[http-equiv='Content-Security-Policy']").get_attribute("content") or ""
         visit.formulas = page.locator(".math").count()
         visit.typeset = page.locator(".math mjx-container > svg").count()
         wrong = "[data-mjx-error], mjx-container [fill=red], mjx-container [data-mml-node=merror]"
@@ -319,8 +321,28 @@ def test_page_asks_no_other_host_for_anything(visit: Visit) -> None:
 
 
 @pytest.mark.parametrize("page", VISITED)
-def test_page_runs_without_a_javascript_error(visit: Visit) -> None:
+def test_page_runs_without_a_javascript_error_and_breaks_no_policy(visit: Visit) -> None:
     assert visit.errors == []
+    assert "default-src 'self'" in visit.policy
+    assert "unsafe-eval" not in visit.policy
+
+
+def test_the_policy_stops_what_comes_from_elsewhere_and_text_that_is_run_as_code(
+    browser: BrowserContext, site: str
+) -> None:
+    visit = Visit()
+    tab = open_tab(browser, site, lambda: visit)
+    tab.goto(f"{site}/book/intro.html")
+    for attempt in (
+        "document.body.append(Object.assign(document.createElement('img'), {src: 'http://127.0.0.2:9/a.png'}))",
+        "document.body.append(Object.assign(document.createElement('script'), {src: 'http://127.0.0.2:9/a.js'}))",
+        "document.body.setAttribute('onclick', 'new Function(\"return 1\")()'); document.body.click()",
+    ):
+        visit.errors.clear()
+        tab.evaluate(attempt)
+        tab.wait_for_timeout(100)
+        assert any("Content Security Policy" in error or "unsafe-eval" in error for error in visit.errors), attempt
+    tab.close()
 
 
 @pytest.mark.parametrize("page", VISITED)
@@ -377,7 +399,7 @@ def test_reader_comes_from_the_list_of_claims_to_a_claim(tab: Page, site: str) -
     line = tab.locator(f"[id='claim-{identifier}']")
     assert line.locator(".claim-verdict").inner_text() == "holds"
     assert line.locator("abbr").get_attribute("title")
-    tab.wait_for_function("one => one.getBoundingClientRect().top < innerHeight", arg=line.element_handle())
+    expect(line).to_be_in_viewport()
 
 
 def test_proof_is_folded_until_it_is_clicked(tab: Page, site: str) -> None:

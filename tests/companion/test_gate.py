@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -116,6 +117,30 @@ def test_a_page_whose_last_run_failed_is_failed_although_its_good_copy_is_kept(f
     assert state(finished, "alpha") == ("failed", reason)
     assert gate.problems(finished.root) == [f"alpha is failed: {reason}"]
     assert gate.state(finished.page("alpha")).run == finished.about("alpha")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text[: len(text) // 2],
+        lambda text: "",
+        lambda text: text.replace('"measured": 3', '"measured": 2'),
+        lambda text: text.replace("run number", "run numbex"),
+        lambda text: text.replace("Claim 1 of alpha", "Claim one of alpha"),
+    ],
+    ids=["half of it", "nothing", "another claim", "another output", "another statement"],
+)
+def test_an_executed_copy_that_is_not_as_the_run_left_it_is_not_printed(
+    damage: Callable[[str], str], finished: Project
+) -> None:
+    copy = finished.executed("alpha")
+    text = copy.read_text(encoding="utf-8")
+    assert damage(text) != text
+    copy.write_text(damage(text), encoding="utf-8")
+    reason = "its executed copy is not as a run left it"
+    assert state(finished, "alpha") == ("missing", reason)
+    assert gate.problems(finished.root) == [f"alpha is missing: {reason}"]
+    assert not gate.book_run(finished.page("alpha")).is_fresh
 
 
 def test_a_failure_of_an_earlier_source_is_forgotten(finished: Project) -> None:

@@ -234,6 +234,14 @@ def test_a_listed_page_without_a_source_is_refused_by_name(project: Project) -> 
         all_pages(project.root)
 
 
+@pytest.mark.parametrize("name", ["../outside", "a/b", "a b", "a;b", "-a"])
+def test_a_page_whose_name_could_lead_elsewhere_is_refused(name: str, project: Project) -> None:
+    project.add("alpha")
+    project.write_toc("alpha", name)
+    with pytest.raises(ValueError, match="a name has letters, digits, - and _ only"):
+        all_pages(project.root)
+
+
 def test_a_table_of_contents_that_is_not_yaml_is_refused_in_one_line(project: Project) -> None:
     (project.root / "_toc.yml").write_text("chapters: [\n- broken", encoding="utf-8")
     with pytest.raises(ValueError, match=r"_toc\.yml") as caught:

@@ -37,7 +37,8 @@ def state(page: Page) -> State:
     if failed is not None and failed["digests"] == digests:
         return State("failed", f"its last run failed: {failed['error']}", executed)
     if executed is None:
-        return State("missing", "it was never run", None)
+        damaged = "its executed copy is not as a run left it"
+        return State("missing", damaged if book.target.exists() else "it was never run", None)
     changed = [part for part, digest in digests.items() if executed["digests"].get(part) != digest]
     if changed:
         return State("stale", f"its {' and '.join(changed)} changed since it was run", executed)

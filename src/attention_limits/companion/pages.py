@@ -11,6 +11,7 @@ import difflib
 import hashlib
 import io
 import json
+import re
 import sys
 import tokenize
 import traceback
@@ -316,7 +317,7 @@ def all_pages(root: Path) -> list[Page]:
     """The book's pages in reading order, as `_toc.yml` lists them.
 
     Raises:
-        ValueError: if it is no YAML, or lists a page whose source does not exist.
+        ValueError: if it is no YAML, or lists a page whose name is none or whose source does not exist.
     """
     listed: list[str] = []
 
@@ -334,6 +335,9 @@ def all_pages(root: Path) -> list[Page]:
         visit(yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8")))
     except yaml.YAMLError as error:
         raise ValueError(f"_toc.yml is no YAML: {' '.join(str(error).split())}") from error
+    for name in listed:
+        if not re.fullmatch(r"[A-Za-z0-9][\w-]*", name):
+            raise ValueError(f"_toc.yml lists the page {name!r}: a name has letters, digits, - and _ only")
     pages = [Page(root, name) for name in listed]
     for page in pages:
         if not page.path.is_file():

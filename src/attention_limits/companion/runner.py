@@ -5,6 +5,7 @@
 """
 
 import contextlib
+import hashlib
 import importlib.metadata
 import json
 import os
@@ -88,11 +89,18 @@ def plan(page: Page, profile: str, overrides: Mapping[str, Any]) -> Run:
 
 
 def read_run(path: Path) -> dict[str, Any] | None:
-    """What an executed notebook says about its run; None if there is no such notebook or it is not one of ours."""
+    """What an executed notebook says about its run; None if there is none, or it is not as a run left it."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))["metadata"][METADATA_KEY]
+        notebook = json.loads(path.read_text(encoding="utf-8"))
+        about = notebook["metadata"][METADATA_KEY]
+        return about if about["checksum"] == checksum(notebook) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def checksum(notebook: Mapping[str, Any]) -> str:
+    """A hash of a notebook's cells with their outputs."""
+    return hashlib.sha256(json.dumps(notebook["cells"], sort_keys=True).encode()).hexdigest()
 
 
 @contextlib.contextmanager
@@ -256,6 +264,9 @@ class _Execution:
                 "finished": datetime.now(UTC).isoformat(timespec="seconds"),
                 "error": error,
             }
+            # Of what will be read: nbformat writes long texts as lists of lines.
+            written = json.loads(nbformat.writes(notebook))
+            notebook.metadata[METADATA_KEY]["checksum"] = checksum(written)
             publish(nbformat.writes(notebook), run.failed_target if error else run.target)
             if not error:
                 run.failed_target.unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 Named in _config.yml: `read` under nb_custom_formats, this module under extra_extensions.
 """
 
+import hashlib
 import re
 from importlib.resources import files
 from pathlib import Path
@@ -21,6 +22,11 @@ from attention_limits.companion.pages import all_pages, code_cells
 from attention_limits.dependencies import cell_statements
 
 MATHJAX = "tex-svg.js"  # one file, 2 MB, with its fonts inside
+#: What a page may load: the book's own files. The theme's scripts and MathJax write styles and scripts into the page.
+POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "font-src 'self' data:; object-src 'none'; base-uri 'self'; form-action 'self'"
+)
 _root = Path()
 
 
@@ -57,12 +63,31 @@ def refuse(app: Sphinx) -> None:
         raise ExtensionError("the book is not printed:\n" + "\n".join(found))
 
 
-def changed_pages(
+def changed_documents(
     app: Sphinx, env: BuildEnvironment, added: set[str], changed: set[str], removed: set[str]
 ) -> list[str]:
-    """Pages run again since Sphinx read them: their source is the same, their executed copy is not."""
-    runs = ((f"notebooks/{page.name}", gate.book_run(page).target) for page in all_pages(_root))
-    return [doc for doc, run in runs if doc in env.all_docs and run.stat().st_mtime_ns > env.all_docs[doc] * 1000]
+    """Documents that are not what Sphinx read: it looks at times, which a clock that was set back makes wrong."""
+    known: dict[str, str] = getattr(env, "attention_limits_content", {})
+    content = _content(env)
+    return [name for name in content if name in env.all_docs and known.get(name) != content[name]]
+
+
+def note_content(app: Sphinx, env: BuildEnvironment) -> list[str]:
+    """Keep with what Sphinx read what it read it from."""
+    env.attention_limits_content = _content(env)
+    return []
+
+
+def _content(env: BuildEnvironment) -> dict[str, str]:
+    """For each document a hash of its source, of what that includes, and of a page's executed copy."""
+    runs = {f"notebooks/{page.name}": gate.book_run(page).target for page in all_pages(_root)}
+    found = {}
+    for name in env.found_docs:
+        included = (Path(env.srcdir, path) for path in sorted(env.dependencies.get(name, ())))
+        parts = [Path(env.doc2path(name)), *included, *filter(None, [runs.get(name)])]
+        content = b"\0".join(part.read_bytes() for part in parts if part.is_file())
+        found[name] = hashlib.sha256(content).hexdigest()
+    return found
 
 
 def copy_static(app: Sphinx, exception: Exception | None) -> None:
@@ -72,6 +97,12 @@ def copy_static(app: Sphinx, exception: Exception | None) -> None:
         target = Path(app.outdir, "_static", "mathjax")
         target.mkdir(parents=True, exist_ok=True)
         copy2(str(files("sphinx-mathjax-offline") / "static" / "mathjax" / MATHJAX), target)
+
+
+def add_policy(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: object) -> None:
+    """Let no page load or run anything of another host, whatever it holds."""
+    policy = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}" />\n'
+    context["metatags"] = policy + context.get("metatags", "")
 
 
 def drop_thebe(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: object) -> None:
@@ -117,9 +148,11 @@ def setup(app: Sphinx) -> dict[str, bool]:
     _root = Path(app.srcdir)
     app.config.mathjax_path = f"mathjax/{MATHJAX}"
     app.connect("builder-inited", refuse)
-    app.connect("env-get-outdated", changed_pages)
+    app.connect("env-get-outdated", changed_documents)
+    app.connect("env-updated", note_content)
     app.connect("doctree-read", name_statements)
     app.connect("doctree-resolved", name_references)
     app.connect("build-finished", copy_static)
     app.connect("html-page-context", drop_thebe, priority=900)
+    app.connect("html-page-context", add_policy)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
