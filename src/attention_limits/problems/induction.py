@@ -143,8 +143,7 @@ class Hops(SymbolStrings):
     def sample_chains(self, num_inputs: int, *, generator: torch.Generator) -> Int[Tensor, "inputs tokens"]:
         """Chains: s₁ s₀ s₂ s₁ s₃ s₂ … with different symbols s₀, s₁, …, so that each hop leads two places back.
 
-        The last token starts with s_m, m = ⌊(N − 1)/2⌋, if N is odd, and is followed back to s_{m−k}: the answer tells how
-        many hops were made, up to m of them.
+        If N = 2m + 1, the last token is s_m and its answer s_{m−k}: it tells how many hops were made, up to m of them.
 
         Raises:
             ValueError: unless S ≥ ⌊N/2⌋ + 1, so that the symbols differ.
