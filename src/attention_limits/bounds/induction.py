@@ -20,7 +20,7 @@ from torch import Tensor
 from attention_limits.bounds.attention_protocol import AttentionProtocol
 from attention_limits.bounds.counting import least_bits
 from attention_limits.constructions.induction import SlotLayer
-from attention_limits.hypotheses import require_integer
+from attention_limits.hypotheses import require, require_integer
 from attention_limits.problems.composition import all_rows
 from attention_limits.problems.induction import InductionHeads
 
@@ -137,6 +137,5 @@ def slot_protocol(model: SlotLayer, last: int, *, error: float = ROUNDING) -> At
 
 def _require_sizes(num_alice: int, num_symbols: int) -> None:
     require_integer("num_alice", num_alice, 1)
-    if num_symbols == 2:
-        raise ValueError("the formula needs S ≥ 3 symbols: with two there are at most four rows, got 2")
-    require_integer("num_symbols", num_symbols, 3)
+    require_integer("num_symbols", num_symbols, 2)
+    require(num_symbols >= 3, "rows are counted by formula for S ≥ 3 symbols: two have at most four rows, got S = 2")

@@ -157,8 +157,8 @@ class TwoSymbolLayer:
     """One layer of one head, m = 1 and values of one coordinate, for S = 2: all scores are 0.
 
     Token j has the value X_j, but token N − 1 has (N + 1) X_{N−1}. N times the mean is then b + (N + 1) X_{N−1} with
-    the b < N ones among the others. If X_{N−1} is the last token's symbol s, the answer is s. If not, only other symbols
-    stand between the last s before the end and the end: the answer is 1 − s if s occurs before, and else there is none.
+    the b < N ones among the others. If X_{N−1} is the last token's symbol s, the answer is s. If not, the
+    other symbol follows the last s before the end: the answer is 1 − s if s occurs before, and else there is none.
 
     Raises:
         ValueError: unless N ≥ 1.
