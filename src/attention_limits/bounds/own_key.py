@@ -7,10 +7,10 @@ parabola do it with m = 2 and O(log N) bits. With the own key in sight:
 **Proposition.** If all entries are integers below 2^{p−1} in size, times one power of two for queries and one for keys,
 then N − 1 ≤ m (4p − 2 + log₂(mN)).
 
-*Proof.* Let e_j = k_{j+1} − k_j, D_j = u_i·e_j ≥ 1 for j ≤ i − 2. As u_i·k_i < u_i·k_1, we have u_i·e_{i−1} ≤ −1 − Σ D_j.
+*Proof.* Let e_j = k_{j+1} − k_j and D_j = u_i·e_j ≥ 1 for j ≤ i − 2. As u_i·k_i < u_i·k_1, u_i·e_{i−1} ≤ −1 − Σ D_j.
 With G_n = λI + Σ_{j≤n} e_j e_jᵀ and λ = 1/(m 4^{p−1}), u_iᵀ G_{i−2} u_i ≤ 1 + Σ D_j² ≤ (u_i·e_{i−1})². So by Cauchy and
-Schwarz e_{i−1}ᵀ G_{i−2}⁻¹ e_{i−1} ≥ 1, and det G_{i−1} = det G_{i−2} (1 + e_{i−1}ᵀ G_{i−2}⁻¹ e_{i−1}) ≥ 2 det G_{i−2}. In the
-end 2^{N−1} λ^m ≤ det G_{N−1} ≤ (N 4^p)^m, as the mean of the eigenvalues is at most λ + (N − 1) 4^p. ∎
+Schwarz e_{i−1}ᵀ G_{i−2}⁻¹ e_{i−1} ≥ 1, and det G_{i−1} = det G_{i−2} (1 + e_{i−1}ᵀ G_{i−2}⁻¹ e_{i−1}) ≥ 2 det G_{i−2}.
+In the end 2^{N−1} λ^m ≤ det G_{N−1} ≤ (N 4^p)^m, as the mean of the eigenvalues is at most λ + (N − 1) 4^p. ∎
 
 Letters: N = num_tokens, m = embed_dim, p = bits, u queries, k keys.
 """

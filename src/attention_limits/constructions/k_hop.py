@@ -1,15 +1,16 @@
 """k-hop in about log₂ k layers: pointers that double, and symbols that follow them (weights ours; depth of the paper).
 
-Token i keeps a pointer, at first find(i), and a symbol, at first its own. In a *doubling* layer it fetches by place what
-the token P that it points to keeps, takes over its pointer, and its symbol too if a bit of k says so. Before layer l let
-the pointer be find^h(i) and the symbol X at find^g(i), for every i. After it they are find^{2h}(i), and X at find^{g+h}(i)
-if the bit is 1. If P = i, then find(i) = i, and the token keeps what it has: so that P is visible under a strict mask too.
+Token i keeps a pointer, at first find(i), and a symbol, at first its own. In a *doubling* layer it fetches by place
+what the token P that it points to keeps; it takes over its pointer, and its symbol too if a bit of k says so. Let the
+pointers be find^h(i) and the symbols X at find^g(i) before the layer. After it they are find^{2h}(i) and, if the bit
+is 1, X at find^{g+h}(i). If P = i, then find(i) = i, and the token keeps what it has: so that P is visible under a
+strict mask too.
 
 How find(i) is found depends on the mask, by the lemma of the last place in `induction`:
 
-* `StrictMaskHops`, j < i: layer 1 finds the last earlier place of the own symbol, and find(i) is the next one. The symbol
-  has made no hop yet when the first pointer is there, and bits 0, 1, … of k are left to layers 2, 3, …: depth
-  ⌊log₂ k⌋ + 2, and depth L reaches all k < 2^{L−1}.
+* `StrictMaskHops`, j < i: layer 1 finds the last earlier place of the own symbol, and find(i) is the next one. No
+  symbol has made a hop yet when the first pointers are there, and the bits 0, 1, … of k are left to layers 2, 3, …:
+  depth ⌊log₂ k⌋ + 2, and depth L reaches all k < 2^{L−1}.
 * `ManyHeadHops`, j ≤ i: the same depth. A token's own key would win, so ⌈log₂ N⌉ heads look in layer 1, each at places
   that differ from the own one in one binary digit; an earlier place differs in some.
 * `OneHeadHops`, j ≤ i: layer 1 notes down X_{i−1}, layer 2 finds the last noted symbol X_i and makes the first hop, and

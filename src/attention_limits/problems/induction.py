@@ -128,7 +128,7 @@ class Hops(SymbolStrings):
     def sample_moving(self, num_inputs: int, *, generator: torch.Generator) -> Int[Tensor, "inputs tokens"]:
         """Uniform strings without two equal neighbours: each hop leads to an earlier place.
 
-        In uniform strings many hops stand still: find(i) = i where X_{i−1} = X_i.
+        In a uniform string one token in S stands still: find(i) = i where X_{i−1} = X_i.
 
         Raises:
             ValueError: unless S ≥ 2.
@@ -141,9 +141,10 @@ class Hops(SymbolStrings):
         return torch.cat([first, steps], dim=1).cumsum(dim=1) % self.num_symbols
 
     def sample_chains(self, num_inputs: int, *, generator: torch.Generator) -> Int[Tensor, "inputs tokens"]:
-        """Chains: s₁ s₀ s₂ s₁ s₃ s₂ … with different symbols s₀, s₁, …, so that each hop leads two places back.
+        """Chains: s₁ s₀ s₂ s₁ s₃ s₂ … with different symbols, so that hops lead two places back.
 
-        If N = 2m + 1, the last token is s_m and its answer s_{m−k}: it tells how many hops were made, up to m of them.
+        If N = 2m + 1, the last token is s_m, its first hop leads one place back, and its answer is s_{m−k}: it tells
+        how many hops were made, up to m of them.
 
         Raises:
             ValueError: unless S ≥ ⌊N/2⌋ + 1, so that the symbols differ.
