@@ -1,4 +1,4 @@
-"""k-hop in about log₂ k layers: pointers that double, and symbols that follow them (weights ours; depth of the paper).
+"""hop_k in about log₂ k layers: pointers that double, and symbols that follow them (weights ours; depth of the paper).
 
 Token i keeps a pointer, at first find(i), and a symbol, at first its own. In a *doubling* layer it fetches by place
 what the token P that it points to keeps; it takes over its pointer, and its symbol too if a bit of k says so. Let the

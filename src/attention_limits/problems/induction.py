@@ -1,4 +1,4 @@
-"""Induction heads and k-hop: what followed the last time that the own symbol was seen, and so on k times.
+"""Induction heads and hop_k: what followed the last time that the own symbol was seen, and so on k times.
 
 An input is a row of N symbols below S, at the places 1 … N. One hop leads from place i to the place after the last
 earlier one that holds the symbol of i:
@@ -6,7 +6,7 @@ earlier one that holds the symbol of i:
     find(i) = max({0} ∪ {2 ≤ j ≤ i : X_{j−1} = X_i}),    find(0) = 0.
 
 (Definition 4.1 of Sanford, Hsu and Telgarsky, arXiv 2402.09268.) Place 0 stands for "none", and `NONE` for the symbol
-there. *k-hop* asks each place for the symbol k hops away; *induction heads* asks the last place for one hop.
+there. *hop_k* asks each place for the symbol k hops away; *induction heads* asks the last place for one hop.
 
 Letters: N = num_tokens, S = num_symbols, k = num_hops.
 """
