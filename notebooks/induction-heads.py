@@ -258,9 +258,9 @@ require(
 # %% [markdown]
 # ## Rows, counted
 #
-# All of Alice's strings against all of Bob's, and how many different rows there are; in a column each, what the formulas say.
+# All of Alice's strings against all of Bob's: how many different rows are there? The claims below compare each number with its formula.
 
-# %%
+# %% tags=["hide-input"]
 import numpy as np
 import pandas as pd
 import torch
@@ -288,6 +288,7 @@ from attention_limits.problems.induction import Hops, InductionHeads
 torch.set_num_threads(1)  # exact checks on the CPU, most of them small
 generator = torch.Generator().manual_seed(seed)
 
+# %%
 counted = []
 for num_symbols in row_symbols:
     for public_last in (True, False):
@@ -546,7 +547,7 @@ observed("induction.large-value-needed", plain_wrong, ">=", 1,
 # :::{exercise}
 # :label: ex-induction-alice
 #
-# Let Alice hold the first half of the string and Bob the second. How many rows are there over $S$ symbols if both know the last token?
+# Let Alice hold the first half of the string and Bob the second. How many rows are there over $S\ge3$ symbols if both know the last token?
 # :::
 #
 # :::{solution} ex-induction-alice

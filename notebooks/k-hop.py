@@ -91,7 +91,7 @@ plt.show()
 # :::{prf:proposition} (the own key; ours as far as we found)
 # :label: prop-own-key
 #
-# Let a head's queries $u_1,\dots,u_N$ and keys $k_1,\dots,k_N$ for one symbol, in $m$ dimensions, be such that whichever places hold the symbol, token $i$ has its largest score, of all places $j\le i$ that hold it, at the last one before $i$ (if there is one). If all entries are integers below $2^{p-1}$ in size, times one power of two for queries and one for keys, then
+# Let a head's queries $u_1,\dots,u_N$ and keys $k_1,\dots,k_N$ for one symbol, in $m$ dimensions, be such that, whichever places hold the symbol, token $i$ has strictly the largest score, of all places $j\le i$ that hold it, at the last one before $i$ (if there is one). If all entries are integers below $2^{p-1}$ in size, times one power of two for queries and one for keys, then
 #
 # ```{math}
 # :label: eq-own-key
@@ -219,7 +219,7 @@ for name, hops in (("chain_hops", chain_hops), ("compared_hops", compared_hops))
 #
 # `StrictMaskHops`, `ManyHeadHops` and `OneHeadHops` are the three propositions, made of real softmax layers under their masks. They are run on all strings of many small lengths and alphabets, on a long random string, and on long chains.
 
-# %%
+# %% tags=["hide-input"]
 import pandas as pd
 import torch
 
@@ -248,6 +248,9 @@ from attention_limits.problems.induction import NONE, Hops
 
 torch.set_num_threads(1)  # exact checks on the CPU, most of them small
 generator = torch.Generator().manual_seed(seed)
+
+
+# %%
 #: Each construction with its depth and what its count of bits needs to know.
 CONSTRUCTIONS = {
     "strict mask, one head": (StrictMaskHops, strict_depth, {}),

@@ -66,7 +66,7 @@ def least_bits_allowed(num_tokens: int, embed_dim: int) -> int:
 
     Example:
         >>> [least_bits_allowed(n, 2) for n in (16, 128, 1024)]
-        [1, 14, 126]
+        [2, 15, 126]
     """
     bits = 1
     while not bound_holds(num_tokens, embed_dim, bits):
