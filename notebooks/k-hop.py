@@ -164,7 +164,7 @@ plt.show()
 # ## Parameters
 
 # %% tags=["parameters"]
-largest_inputs: int = 1500  # all S^N strings are run up to so many
+largest_inputs: int = 1000  # all S^N strings are run up to so many
 hop_grid: list[int] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 15]  # k on these strings
 long_tokens: int = 1024  # N of the long string
 long_symbols: int = 3  # S of it
