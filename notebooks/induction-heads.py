@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Induction heads: one layer against two
 #
-# **The question.** What followed the last time that this symbol was seen? Models of language learn to answer this, and they use two layers for it. How much would one layer need, counted exactly, and how little do two need?
+# **The question.** What followed the last time that this symbol was seen? Models of language learn to answer this, and they use two layers for it {cite}`elhage2021mathematical,olsson2022context`. How much would one layer need, counted exactly, and how little do two need?
 #
 # **In one paragraph.** In `baebcabebdea` the last symbol is `a`. It was seen before at place 6, and `b` followed: the answer is `b`. The trick of two layers is to let every token first note down the symbol *before* it. Then the last token asks once
 # for the latest token that noted down an `a`, and reads it ({numref}`fig-induction-example`). One layer has no notes to look for: while the last token asks for its `a`, the tokens after an `a` don't know yet that they are wanted, and so all of them must be brought, a bit for each.
@@ -582,4 +582,4 @@ observed("induction.large-value-needed", plain_wrong, ">=", 1,
 #
 # ## Reference
 #
-# The task as defined here is from {cite}`sanford2024parallel`, and so is the example; the theorem on one layer and two is from {cite}`sanford2024onelayer`, known to us at second hand. That a layer which looks at the token before makes the second look possible is well known. The exact rows, the layer for two symbols, the addresses, scale and bits of the two layers, and all measurements are ours, as far as we found.
+# The task as defined here is from {cite}`sanford2024parallel`, and so is the example; the theorem on one layer and two is from {cite}`sanford2024onelayer`, known to us at second hand. That a head which looks at the token before makes the second look possible was found in trained models {cite}`elhage2021mathematical,olsson2022context`. The exact rows, the layer for two symbols, the addresses, scale and bits of the two layers, and all measurements are ours, as far as we found.

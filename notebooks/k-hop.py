@@ -334,7 +334,7 @@ plt.show()
 # %% [markdown]
 # ### Depth
 #
-# The depths of the constructions as they are built, for each $k$, and those of one hop a layer. What layers reach is what the paper's experiments are about, too: it reports that trained models of 4, 5 and 6 layers do well up to $k=4$, 8 and 16 (16 is the largest $k$ there), which is $2^{L-2}$.
+# The depths of the constructions as they are built, for each $k$, and those of one hop a layer. What layers reach is what the paper's experiments are about, too: it reports that trained models of 4, 5 and 6 layers do well up to $k=4$, 8 and 16 (16 is the largest $k$ there). That is $2^{L-2}$, as for one head under $j\le i$ here; but what is learned and what weights can do are two questions.
 
 # %%
 hop_range = range(1, depth_hops + 1)
@@ -595,4 +595,4 @@ observed("hop.many-symbols-hide", noticed["many"], "<=", 0.05,
 #
 # ## Reference
 #
-# The task, the theorem, its idea of doubling pointers and the corollaries are from {cite}`sanford2024parallel`; we have read these statements and the proof. Doubling pointers is a classic of parallel computation. The weights, scales and bits, the version for the strict mask with the symbol one layer behind, that with many heads, the bound on the own key, and all measurements are ours, as far as we found.
+# The task, the theorem, its idea of doubling pointers and the corollaries are from {cite}`sanford2024parallel`; we have read these statements and the proof. Doubling pointers is a classic of parallel computation. It says that its first two layers follow {cite}`bietti2023birth`. The weights, scales and bits, the version for the strict mask with the symbol one layer behind, that with many heads, the bound on the own key, and all measurements are ours, as far as we found.
