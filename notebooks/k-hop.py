@@ -3,7 +3,7 @@
 #
 # **The question.** Ask an [induction head](induction-heads.py) again and again: find what followed the last time that this symbol was seen, then what followed the last time that *that* one was seen, $k$ times over. How many layers does it take? And does it matter whether a token may see itself?
 #
-# **In one paragraph.** One hop a layer would take $k$ layers. But all tokens hop at the same time: if each knows where *its* first hop leads, a token can ask the one it points to for its pointer, and has made two hops; in the next layer four, then eight
+# **In one paragraph.** One hop a layer would take about $k$ layers. But all tokens hop at the same time: if each knows where *its* first hop leads, a token can ask the one it points to for its pointer, and has made two hops; in the next layer four, then eight
 # ({numref}`fig-hop-chain`). So about $\log_2k$ layers are enough. The exact number depends on how the first pointer is found, and there a token's own key can be in the way.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-hop-chain", "caption": "A chain: each hop leads two places back, only the first one from the last token by one. The pointer of the last token after layers 1 to 4, one, two, four and eight hops: in each layer it takes over the pointer of the token that it points to."}, "image": {"alt": "Seventeen squares with letters, b a c b d c e d f e g f h g i h i. Four arcs start at the last square. They end one, three, seven and fifteen squares before it, labelled layer 1 to layer 4 and one, two, four and eight hops."}}

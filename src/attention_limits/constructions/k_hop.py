@@ -179,7 +179,9 @@ def _doubling(follow: bool, scale: float) -> FetchStep:
         symbol, place, pointer, held = registers.unbind(dim=-1)
         read_pointer, read_held = outputs.round().unbind(dim=-1)
         stays = pointer == place
-        further = torch.where(stays, pointer, torch.where(pointer == 0, 0, read_pointer))
+        further = torch.where(
+            stays, pointer, read_pointer
+        )  # without a pointer one reads token 1, which has none either
         followed = torch.where(stays, held, torch.where(pointer == 0, NONE, read_held))
         return torch.stack([symbol, place, further, followed if follow else held], dim=-1)
 
