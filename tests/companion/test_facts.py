@@ -187,6 +187,31 @@ REFUSED: dict[str, list[tuple[dict[str, Any], str]]] = {
         ({"token_grid": [16]}, "token_grid needs a length above 2K = 16"),
         ({"num_inputs": 3}, "num_inputs must be at least 4, got 3"),
     ],
+    "induction-heads": [
+        ({"largest_inputs": 99}, "largest_inputs must be at least 100, got 99"),
+        ({"row_symbols": [3, 4]}, "row_symbols needs S = 2 and an S above it, got [3, 4]"),
+        ({"row_symbols": [1, 2, 3]}, "row_symbols's entries must be at least 2, got 1"),
+        ({"row_entries": 2**24 + 1}, "row_entries must be at most 16777216 (all are listed), got 16777217"),
+        ({"talk_grid": [129]}, "talk_grid's entries must be at most 128 (values have 2n + 1 coordinates), got 129"),
+        ({"long_tokens": 4097}, "long_tokens must be at most 4096 (N² weights of 8 bytes are held), got 4097"),
+        (
+            {"long_tokens": 4096, "long_symbols": 6690},
+            "long_symbols S must be at most 6689 for N = 4096 (scores exact in float64), got 6690",
+        ),
+    ],
+    "k-hop": [
+        ({"largest_inputs": 49}, "largest_inputs must be at least 50, got 49"),
+        ({"hop_grid": [1, 0]}, "hop_grid's entries must be at least 1, got 0"),
+        ({"hop_grid": [3, 3]}, "hop_grid's entries must differ, got [3, 3]"),
+        ({"long_tokens": 1025}, "long_tokens must be at most 1024 (each head holds N² weights), got 1025"),
+        ({"long_symbols": 10001}, "long_symbols must be at most 10000 (scores exact in float64), got 10001"),
+        ({"chain_tokens": 128}, "chain_tokens must be odd, so that the last token starts, got 128"),
+        (
+            {"chain_hops": 257},
+            "chain_hops k must be at most 256 for N = 513 (hops lead two places back), got 257",
+        ),
+        ({"own_tokens": 257}, "own_tokens must be at most 256 (numbers of 2N bits), got 257"),
+    ],
     "composition": [
         ({"num_points": 4097}, "num_points must be at most 4096 (N² weights of 8 bytes are held), got 4097"),
         ({"num_points": 63}, "num_points must be at least 64, got 63"),

@@ -21,6 +21,7 @@ from attention_limits.constructions.fetch import (
     leakage,
 )
 from attention_limits.fixed_point import PrecisionError
+from attention_limits.models.attention import causal_mask
 
 
 def fetched(targets: Tensor, addresses: Tensor, values: Tensor, scale: float) -> Tensor:
@@ -211,3 +212,24 @@ def test_scores_that_float64_does_not_hold_are_refused() -> None:
     zero = torch.zeros(1, 1).double()
     with pytest.raises(PrecisionError, match="do not fit into 52 bits and a sign"):
         entry_format(fetch_layer([1], 1.0), fetch_tokens([Fetch(zero, zero, fine)]))
+
+
+def test_under_a_mask_the_nearest_visible_address_is_read() -> None:
+    size, scale = 8, 32.0
+    places = torch.arange(size).double()
+
+    def ask(registers: Tensor) -> list[Fetch]:  # the next place, which the mask hides
+        return [Fetch(registers[..., 0] + 1, registers[..., 0], registers[..., :1])]
+
+    model = FetchTransformer([FetchStep(fetch_layer([1], scale), ask, lambda _, outputs: outputs.round())] * 2)
+    registers = places.reshape(1, size, 1)
+    for strict, expected in ((False, places), (True, (places - 1).clamp(min=0))):
+        mask = causal_mask(size, strict=strict)
+        first = next(model.run(registers, mask))[2]
+        assert torch.equal(first.flatten(), expected)
+    # In the second layer every token but the first asks for less than it did: formats are those of such a run.
+    mask = causal_mask(size, strict=True)
+    trace = [tokens for tokens, _, _ in model.run(registers, mask)]
+    forms = [entry_format(step.layer, tokens) for step, tokens in zip(model.steps, trace, strict=True)]
+    assert model.formats(registers, mask) == forms
+    assert forms[1].bits < forms[0].bits == model.formats(registers)[1].bits

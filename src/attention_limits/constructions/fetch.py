@@ -241,9 +241,13 @@ class FetchTransformer(Attending):
         trace = list(self.run(tokens, mask))
         return Attended(trace[-1][2], tuple(cast(Tensor, attended.attention) for _, attended, _ in trace))
 
-    def formats(self, registers: Float[Tensor, "batch tokens registers"]) -> list[FixedPoint]:
+    def formats(
+        self,
+        registers: Float[Tensor, "batch tokens registers"],
+        mask: Bool[Tensor, "*#batch tokens tokens"] | None = None,
+    ) -> list[FixedPoint]:
         """For each layer, the format that holds all its queries, keys and values on these inputs exactly."""
-        run = self.run(registers)
+        run = self.run(registers, mask)
         return [entry_format(step.layer, tokens) for step, (tokens, _, _) in zip(self.steps, run, strict=True)]
 
 
