@@ -32,7 +32,7 @@ PACKAGE = Path(attention_limits.__file__).parent
 #: Seconds after which a command counts as hung.
 TIMEOUT = 300.0
 
-#: What an editor may put on top of a page; this book's own pages go without it.
+#: What stands on top of this book's pages, for programs that ask a notebook for its kernel; ours does not need it.
 HEADER = """# ---
 # jupyter:
 #   kernelspec:

@@ -11,9 +11,10 @@ import nbformat
 import papermill
 import pytest
 
+from attention_limits.companion import claims
 from attention_limits.companion.pages import FACTS_IMPORT, Page, all_pages, get_page
 
-from .conftest import REPOSITORY, Project, invoke
+from .conftest import HEADER, REPOSITORY, Project, invoke
 
 #: What a page must refuse, with the value and the condition that its message has to name.
 REFUSED: dict[str, list[tuple[dict[str, Any], str]]] = {
@@ -452,6 +453,26 @@ def test_a_new_page_is_one_file_and_refuses_in_the_words_of_its_facts(
     assert invoke(project, "run", "alpha", "-p", "num_tokens=7") == 2
     assert capsys.readouterr().err == "error: num_tokens must be even, got 7\n"
     assert not (project.root / "_build" / "custom").exists()
+
+
+@pytest.mark.parametrize("page", all_pages(REPOSITORY), ids=lambda page: page.name)
+def test_a_page_names_its_kernel_for_programs_that_ask_for_it(page: Page) -> None:
+    assert page.notebook.metadata["kernelspec"]["name"] == "python3"
+    assert page.text.startswith(HEADER)
+
+
+@pytest.mark.parametrize("kind", ["executed", "converted"])
+def test_plain_papermill_runs_an_executed_notebook_and_a_converted_source(
+    kind: str, finished: Project, tmp_path: Path
+) -> None:
+    source = finished.source("alpha")
+    source.write_text(HEADER + source.read_text(encoding="utf-8"), encoding="utf-8")
+    notebook = finished.executed("alpha")
+    if kind == "converted":
+        notebook = tmp_path / "alpha.ipynb"
+        jupytext.write(jupytext.read(source), notebook)
+    result = papermill.execute_notebook(notebook, tmp_path / "again.ipynb", {"num_seeds": 1}, progress_bar=False)
+    assert len(claims.records(result)) == 5
 
 
 def test_plain_papermill_and_a_readers_own_kernel_refuse_in_the_same_words(project: Project, tmp_path: Path) -> None:
