@@ -1,6 +1,6 @@
 # make help lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help book test check bench records records-fresh serve clean reference
+.PHONY: help book test check faults audit bench records records-fresh serve clean reference
 
 # Names of files and output may hold any character, whatever the user's locale says.
 export PYTHONUTF8 := 1
@@ -61,6 +61,26 @@ publish_report(Path("_build/benchmarks.json"), records_folder() / "benchmarks.js
 print("published in records/benchmarks.json: make book shows it")
 endef
 export PUBLISH_BENCHMARKS
+
+faults: $(INSTALLED) ## Kill each kind of process at ten moments and see that the next run gives the same book, some ten minutes
+	ATTENTION_LIMITS_MOMENTS=10 $(BIN)/pytest --numprocesses auto --maxprocesses 8 tests/companion/test_faults.py
+
+# Where no database answers nothing is known: that is said, and is no failure.
+define AUDIT
+import subprocess, sys
+pinned = [line for line in open("constraints.txt", encoding="utf-8") if "==" in line]
+command = [sys.executable, "-m", "pip_audit", "--no-deps", "--disable-pip", "--progress-spinner", "off", "-r", "constraints.txt"]
+result = subprocess.run(command, capture_output=True, text=True)
+unknown = result.stdout.count("could not be audited") if result.stdout else len(pinned)
+print("".join(line for line in result.stdout.splitlines(keepends=True) if "could not be audited" not in line), end="")
+print(f"{len(pinned) - unknown} of {len(pinned)} pinned versions were looked up")
+sys.exit("known vulnerabilit" in result.stderr and not result.stderr.strip().startswith("No known"))
+endef
+export AUDIT
+
+audit: $(INSTALLED) ## Look the pinned versions up among known vulnerabilities; without a network it says that it could not
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[audit]' \
+		|| { echo "not audited: pip-audit could not be installed"; exit 0; } && $(BIN)/python -c "$$AUDIT"
 
 bench: $(INSTALLED) ## Time attention, training and evaluation against the usual ways, some 8 minutes, and publish it: records/benchmarks.json
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'

@@ -18,6 +18,7 @@ import gc
 import importlib
 import json
 import os
+import resource
 import selectors
 import signal
 import socket
@@ -33,7 +34,10 @@ from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
 from attention_limits.dependencies import dependencies
+from attention_limits.runtime import DEVICE_VARIABLE
 
+#: The part of this machine's memory that one kernel on a CPU may hold; one that asks for more gets an error.
+MEMORY_SHARE = 0.75
 #: The name under which pyproject.toml registers `ForkProvisioner`.
 PROVISIONER = "attention-limits-fork"
 #: What takes long to import, by the library that a page names.
@@ -219,6 +223,9 @@ def _kill(pid: int) -> None:
 def main() -> None:
     """Load libraries and serve; in a fork, become the kernel."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the runner's
+    if not os.environ.get(DEVICE_VARIABLE, "").startswith("cuda"):  # which maps far more than it holds
+        most = int(MEMORY_SHARE * os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+        resource.setrlimit(resource.RLIMIT_DATA, (most, most))
     # A kernel ends when this process is gone; whose child it is it learns when ipykernel is imported.
     os.environ["JPY_PARENT_PID"] = str(os.getpid())
     for module in (*sys.argv[2:], "ipykernel.kernelapp"):

@@ -21,6 +21,9 @@ import papermill
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from traitlets.config import Config
 
+#: Bytes of an executed notebook, above which its page fails: the book's pages have some hundred thousand.
+LARGEST_NOTEBOOK = 20_000_000
+
 
 def main(job_path: Path) -> int:
     """Run the job; 0 if every cell ran, else 1."""
@@ -46,7 +49,7 @@ def main(job_path: Path) -> int:
             on_cell_start=position.enter,
             config=_connection(job["connection"]),
         )
-        error = _halted(output) or _figureless(output)
+        error = _oversized(output) or _halted(output) or _figureless(output)
     except papermill.PapermillExecutionError as raised:
         error = f"{raised.ename}: {_first_line(raised.evalue)}"
     except CellTimeoutError:
@@ -81,8 +84,11 @@ class Position:
             self.tell(cell=self.number, of=self.num_cells, section=self.section)
 
     def tell(self, **event: Any) -> None:
-        """Report to the runner."""
-        print(json.dumps(event), file=self.channel, flush=True)
+        """Report to the runner; if it has gone, end."""
+        try:
+            print(json.dumps(event), file=self.channel, flush=True)
+        except BrokenPipeError:
+            os._exit(1)
 
 
 def _report_channel() -> TextIO:
@@ -103,6 +109,19 @@ def _halted(output: Path) -> str:
     """What ended a run that papermill calls good: it takes a page's SystemExit for its regular end."""
     outputs = [shown for cell in nbformat.read(output, 4).cells for shown in cell.get("outputs", [])]
     return next((f"{shown.ename}: {shown.evalue}" for shown in outputs if shown.output_type == "error"), "")
+
+
+def _oversized(output: Path) -> str:
+    """That a page shows more than anybody reads; its outputs are then dropped."""
+    size = output.stat().st_size
+    if size <= LARGEST_NOTEBOOK:
+        return ""
+    notebook = nbformat.read(output, 4)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = []
+    nbformat.write(notebook, output)
+    return f"its outputs take {size / 1e6:.0f} MB, and at most {LARGEST_NOTEBOOK / 1e6:.0f} MB are kept"
 
 
 def _figureless(output: Path) -> str:
