@@ -75,14 +75,17 @@ seed: int = 0  # of the first repetition
 from attention_limits.hypotheses import positive, require, usual_ranges
 
 quick = {
-    "num_tokens": 10,
+    "num_tokens": 8,
     "sparsity": 2,
     "embed_dim": 32,
-    "num_steps": 800,
-    "snapshot_step": 300,
+    "num_steps": 420,
+    "snapshot_step": 150,
     "num_seeds": 2,
     "largest_error": 0.05,
     "least_mass": 0.8,
+    "value_dim": 2,
+    "batch_size": 16,
+    "peak_rate": 0.01,
 }
 study = "attention_limits.experiments.studies.averaging:learned_attention"
 

@@ -100,12 +100,12 @@ num_steps: int = 1000  # of training each, on fresh samples
 from attention_limits.hypotheses import ranges, require, usual_ranges
 
 quick = {
-    "num_layers": 20,
+    "num_layers": 10,
     "largest_program": 7,
     "largest_rank": 16,
     "largest_integer_width": 2,
     "num_seeds": 2,
-    "num_steps": 200,
+    "num_steps": 100,
 }
 study = "attention_limits.experiments.studies.averaging:narrow_networks"
 

@@ -130,11 +130,13 @@ seed: int = 0  # of the first training
 from attention_limits.hypotheses import distinct, intervals, ranges, require, usual_ranges
 
 quick = {
-    "num_tokens": 7,
+    "num_tokens": 5,
     "token_grid": [4, 8, 16, 32, 64, 128],
-    "hidden_grid": [4, 32],
-    "num_steps": 500,
+    "hidden_grid": [1, 16],
+    "num_steps": 220,
     "num_seeds": 1,
+    "batch_size": 32,
+    "peak_rate": 0.06,
 }
 study = "attention_limits.experiments.studies.averaging:recurrent_errors"
 
