@@ -1,7 +1,6 @@
 """Faults of pages and machines: after each the command says so in a line, and what is made next is the same book.
 
-With ATTENTION_LIMITS_MOMENTS=10, as `make faults` sets it, processes are killed at so many moments each, drawn from a
-seed; else at one.
+`make faults` runs those that kill processes, at ten moments each, drawn from a seed: it takes minutes.
 """
 
 import os
@@ -22,7 +21,7 @@ from attention_limits.companion import kernels
 
 from .conftest import TIMEOUT, Project, copy_of, records_of
 
-MOMENTS = int(os.environ.get("ATTENTION_LIMITS_MOMENTS", "1"))
+MOMENTS = 10
 FIGURE = """\
 # %% mystnb={"figure": {"name": "fig-NAME", "caption": "A line."}}
 import matplotlib.pyplot as plt
@@ -87,6 +86,7 @@ def kill(process: subprocess.Popen[str], find: Callable[[psutil.Process], list[p
         time.sleep(0.01)
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("moment", range(MOMENTS))
 @pytest.mark.parametrize("victim", VICTIMS)
 def test_whoever_is_killed_the_next_run_gives_the_same_book(
@@ -108,6 +108,7 @@ def test_whoever_is_killed_the_next_run_gives_the_same_book(
     assert project.processes() == []
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("moment", range(MOMENTS))
 def test_after_a_print_that_was_killed_the_next_one_is_whole(
     moment: int, whole: tuple[Project, float], tmp_path: Path

@@ -90,6 +90,9 @@ def test_only_what_pages_import_is_loaded_and_what_they_import_through_the_packa
     assert kernels.slow_imports(["from pandas import DataFrame", "x = 1"]) == ["pandas"]
     assert kernels.slow_imports(["from attention_limits import figures"]) == ["pandas", "matplotlib.pyplot", "seaborn"]
     assert "torch" in kernels.slow_imports(["from attention_limits.models.attention import Attended"])
+    training = kernels.slow_imports(["import attention_limits.experiments.training"])
+    assert {"torch", kernels.OPTIMISER} <= set(training)
+    assert kernels.OPTIMISER not in kernels.slow_imports(["import attention_limits.models.attention"])
     assert kernels.slow_imports(["# import torch", "imported = 'torch'"]) == []
 
 

@@ -33,7 +33,7 @@ from typing import Any, TypedDict, cast
 from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
-from attention_limits.dependencies import dependencies
+from attention_limits.dependencies import dependencies, package_folder
 from attention_limits.runtime import DEVICE_VARIABLE
 
 #: The part of this machine's memory that one kernel on a CPU may hold; one that asks for more gets an error.
@@ -42,6 +42,9 @@ MEMORY_SHARE = 0.75
 PROVISIONER = "attention-limits-fork"
 #: What takes long to import, by the library that a page names.
 SLOW = {"torch": "torch", "pandas": "pandas", "matplotlib": "matplotlib.pyplot", "seaborn": "seaborn"}
+
+#: What an optimiser of torch imports at its first step, for a second.
+OPTIMISER = "torch._dynamo"
 
 
 class Order(TypedDict):
@@ -59,11 +62,13 @@ def can_fork(address: Path) -> bool:
 
 
 def slow_imports(sources: Iterable[str]) -> list[str]:
-    """The modules of `SLOW` that one of ``sources`` imports, itself or through this package."""
+    """The modules of `SLOW` that one of ``sources`` imports, itself or through this package, and what training imports."""
     text = list(sources)
-    text += [path.read_text(encoding="utf-8") for path in set().union(*map(dependencies, text))]
+    modules = set().union(*map(dependencies, text))
+    text += [path.read_text(encoding="utf-8") for path in modules]
     words = {line.split()[1].split(".")[0] for part in text for line in part.splitlines() if _imports(line)}
-    return [module for library, module in SLOW.items() if library in words]
+    trains = package_folder() / "experiments" / "training.py" in modules
+    return [module for library, module in SLOW.items() if library in words] + [OPTIMISER] * trains
 
 
 def _imports(line: str) -> bool:
