@@ -62,7 +62,7 @@ def can_fork(address: Path) -> bool:
 
 
 def slow_imports(sources: Iterable[str]) -> list[str]:
-    """The modules of `SLOW` that one of ``sources`` imports, itself or through this package, and what training imports."""
+    """The modules of `SLOW` that ``sources`` import, themselves or through this package, and what training imports."""
     text = list(sources)
     modules = set().union(*map(dependencies, text))
     text += [path.read_text(encoding="utf-8") for path in modules]
