@@ -240,12 +240,13 @@ plt.show()
 
 # %% tags=["parameters"]
 long_tokens: int = 1024  # N of the long input, M = N + 1
-exhaustive_inputs: int = 300  # all M^N inputs are run where there are no more
+exhaustive_inputs: int = 300  # all M^N inputs are run where there are no more,
+largest_modulus: int = 12  # for M up to this
 planted_tokens: int = 24  # N where a triple is planted in every triple of blocks
 planted_block: int = 4  # w of depth against width there
 butterfly_tokens: int = 16  # N of the attention maps
 trade_tokens: int = 4096  # N of the curve of depth against width
-built_tokens: int = 144  # N where points of that curve are built and run
+built_tokens: int = 100  # N where points of that curve are built and run
 seed: int = 0  # of every random draw on this page
 
 # %% tags=["facts", "hide-input"]
@@ -254,6 +255,7 @@ from attention_limits.hypotheses import ranges, require, usual_ranges
 quick = {
     "long_tokens": 128,
     "exhaustive_inputs": 30,
+    "largest_modulus": 5,
     "planted_tokens": 12,
     "planted_block": 3,
     "trade_tokens": 256,
@@ -264,6 +266,7 @@ usual_ranges()
 ranges(
     long_tokens=(72, 2048, "N² weights of 8 bytes are held"),
     exhaustive_inputs=(16, 3000, "in six constructions"),
+    largest_modulus=(3, 30),
     planted_tokens=(12, 48, "an input for every triple of blocks"),
     planted_block=(2, 16),
     butterfly_tokens=(4, 32, "a panel for each layer"),
@@ -312,12 +315,12 @@ torch.set_num_threads(1)  # exact checks on the CPU, most of them small
 generator = torch.Generator().manual_seed(seed)
 
 BUILD = {
-    "transform": lambda N, M: LogDepthMatcher(TransformPlan(N, M)),
-    "transform, radix 4": lambda N, M: LogDepthMatcher(TransformPlan(N, M, radix=4)),
-    "cubes": lambda N, M: CubesMatcher(CubesPlan(N, M)),
-    "sums": lambda N, M: SumsMatcher(SumsPlan(N, M)),
-    "six layers": lambda N, M: SixLayersMatcher(SixLayersPlan(N, M)),
-    "depth against width": lambda N, M: TradeMatcher(TradePlan(N, M, min(2, N))),
+    "transform": lambda n, m: LogDepthMatcher(TransformPlan(n, m)),
+    "transform, radix 4": lambda n, m: LogDepthMatcher(TransformPlan(n, m, radix=4)),
+    "cubes": lambda n, m: CubesMatcher(CubesPlan(n, m)),
+    "sums": lambda n, m: SumsMatcher(SumsPlan(n, m)),
+    "six layers": lambda n, m: SixLayersMatcher(SixLayersPlan(n, m)),
+    "depth against width": lambda n, m: TradeMatcher(TradePlan(n, m, min(2, n))),
 }
 
 
@@ -333,7 +336,7 @@ def on_all_inputs(build, orders=(3,), shortest=1):
     """Inputs, wrong labels and excess of sizes over all small problems; the oracle tries all tuples."""
     counted = wrong = beyond = 0
     for tokens in range(shortest, 8):
-        for modulus in range(2, 30):
+        for modulus in range(2, largest_modulus + 1):
             if modulus**tokens > exhaustive_inputs:
                 break
             for order in orders:
@@ -355,7 +358,7 @@ small = {
     for name, build in BUILD.items()
 }
 small["transform, s = 2, 4"] = on_all_inputs(
-    lambda N, M, s: LogDepthMatcher(TransformPlan(N, M, s)), orders=(2, 4)
+    lambda n, m, s: LogDepthMatcher(TransformPlan(n, m, s)), orders=(2, 4)
 )
 figures.table(pd.DataFrame(small, index=["inputs", "wrong labels", "excess of sizes"]).T)
 
@@ -481,7 +484,6 @@ for axes, layer, title in zip(panels.flat, attention, titles, strict=False):
     )
     axes.set(title=title, xticks=[], yticks=[])
     axes.grid(visible=False)
-fig.tight_layout()
 plt.show()
 
 # %% [markdown]
@@ -496,24 +498,22 @@ PLANS = {
     "cubes": CubesPlan,
     "sums": SumsPlan,
     "six layers": SixLayersPlan,
-    "depth against width, $w=N^{1/3}$": lambda N, M: TradePlan(N, M, round(N ** (1 / 3))),
+    "depth against width, $w=N^{1/3}$": lambda n, m: TradePlan(n, m, round(n ** (1 / 3))),
 }
-MODULI = {"N + 1": lambda N: N + 1, "N^1.5": lambda N: isqrt(N**3), "balanced": balanced}
+MODULI = {"N + 1": lambda n: n + 1, "N^1.5": lambda n: isqrt(n**3), "balanced": balanced}
 LIMITS = {"N + 1": 2**18, "N^1.5": 2**12, "balanced": 2**11}
 crossings = pd.DataFrame(
     {
         name: {
             f"M = {rule}": first_smaller(
-                lambda N, M, plan=plan: plan(N, M).sizes,
-                modulus,
-                (2**k for k in range(3, LIMITS[rule].bit_length())),
+                plan, modulus, (2**k for k in range(3, LIMITS[rule].bit_length()))
             )
             for rule, modulus in MODULI.items()
         }
         for name, plan in PLANS.items()
     }
 ).T
-first_log = first_smaller(lambda N, M: TransformPlan(N, M).sizes, MODULI["N + 1"], range(4, 2**10))
+first_log = first_smaller(TransformPlan, MODULI["N + 1"], range(4, 2**10))
 figures.table(
     crossings.astype(float),
     "{:,.0f}",
@@ -606,9 +606,9 @@ figures.prose(
 # %% tags=["hide-input"]
 small_runs = pd.DataFrame(small, index=["inputs", "wrong", "excess"]).T
 product = max(
-    Fraction(2 * sizes.depth * block**2, tokens * (l + 2) * (l + 27))
+    Fraction(2 * sizes.depth * block**2, tokens * (log + 2) * (log + 27))
     for tokens in (built_tokens, trade_tokens)
-    for l in [(tokens - 1).bit_length()]
+    for log in [(tokens - 1).bit_length()]
     for block in range(1, isqrt(tokens) + 1)
     for sizes in [TradePlan(tokens, 2, block).sizes]
 )

@@ -7,6 +7,7 @@ Letters: N = num_tokens, M = modulus.
 """
 
 from collections.abc import Callable, Iterable
+from typing import Protocol
 
 from attention_limits.constructions.deep_matching import Sizes
 from attention_limits.hypotheses import require_integer
@@ -34,15 +35,28 @@ def one_layer_bits(num_tokens: int, modulus: int) -> int:
     return total.bit_length()  # of one row less, the row of ones: ⌈log₂(1 + total)⌉
 
 
+class Plan(Protocol):
+    """What knows its sizes, as the plans of the constructions do."""
+
+    @property
+    def sizes(self) -> Sizes:
+        """Depth, heads, width, bits."""
+
+
 def first_smaller(
-    sizes: Callable[[int, int], Sizes], modulus: Callable[[int], int], lengths: Iterable[int]
+    plan: Callable[[int, int], Plan], modulus: Callable[[int], int], lengths: Iterable[int]
 ) -> int | None:
     """The first N at which a layer of a construction brings fewer bits than any one layer needs; None if there is none.
 
     Args:
-        sizes: those of the construction, of N and M.
+        plan: the construction's, of N and M.
         modulus: M as a function of N.
         lengths: the N ≥ 3 that are tried, in order.
+
+    Example: two layers by cubes, for M = N².
+        >>> from attention_limits.constructions.two_layers import CubesPlan
+        >>> first_smaller(CubesPlan, lambda n: n**2, range(3, 200))
+        126
     """
     moduli = ((tokens, modulus(tokens)) for tokens in lengths)
-    return next((n for n, m in moduli if sizes(n, m).layer_bits < one_layer_bits(n, m)), None)
+    return next((n for n, m in moduli if plan(n, m).sizes.layer_bits < one_layer_bits(n, m)), None)
