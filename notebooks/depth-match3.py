@@ -5,10 +5,10 @@
 # they be made, at which depth, and for which $M$?
 #
 # **In one paragraph.** It depends on $M$. If $M$ is about $N$, then $2\log_2N+2$ layers of fixed width are enough: the tokens multiply two polynomials by a fast Fourier transform, whose
-# butterflies pair tokens. For *any* $M$ two layers of width about $N^{2/3}$ are enough, six of width about $\sqrt N$, and with more layers the width falls to $N^{1/3}$. What is left for the conjecture is a wedge
+# butterflies pair tokens. For *any* $M$ two layers of width about $N^{2/3}$ are enough, five of width about $\sqrt N$, and with more layers the width falls to $N^{1/3}$. What is left for the conjecture is a wedge
 # ({numref}`fig-depth-wedge`).
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-depth-wedge", "caption": "Exponents: M = N^μ against a size N^γ, up to logarithms. Dashed: what one layer must have (Theorem 7). Solid: what the layers of this page have. Shaded: what the conjecture is about."}, "image": {"alt": "Lines over log M / log N from 1 to 3. A dashed line at height 1: one layer. Two layers rise from 1/2 to 2/3 and stay there. Six layers lie at 1/2. Logarithmically many layers rise from 0 at M = N to 1/2. The lowest line rises from 0 to 1/3, and the area below it is shaded."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-depth-wedge", "caption": "Exponents: M = N^μ against a size N^γ, up to logarithms. Dashed: what one layer must have (Theorem 7). Solid: what the layers of this page have. Shaded: what the conjecture is about."}, "image": {"alt": "Lines over log M / log N from 1 to 3. A dashed line at height 1: one layer. Two layers rise from 1/2 to 2/3 and stay there. Five layers lie at 1/2. Logarithmically many layers rise from 0 at M = N to 1/2. The lowest line rises from 0 to 1/3, and the area below it is shaded."}}
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -22,7 +22,7 @@ axes.axhline(1, **figures.REFERENCE)
 axes.text(3, 0.985, "one layer, at least", ha="right", va="top", color=figures.GREY)
 for height, color, name in (
     (np.minimum(2 / 3, exponent - 1 / 2), figures.ORANGE, "width of two layers"),
-    (np.full_like(exponent, 1 / 2), figures.PINK, "width of six layers"),
+    (np.full_like(exponent, 1 / 2), figures.PINK, "width of five layers"),
     (np.minimum(1 / 2, exponent - 1), figures.GREEN, r"width of about $\log N$ layers"),
     (wedge, figures.BLUE, "depth and width"),
 ):
@@ -36,7 +36,7 @@ plt.show()
 # %% [markdown]
 # **Prerequisites and time.** [Fetching by address](composition.py) ({prf:ref}`lem-fetch`), the discrete Fourier transform. A quarter of a minute on one core.
 #
-# **On this page.** What is conjectured, and what we know of it. Logarithmic depth: {prf:ref}`thm-depth-log`. Two layers: {prf:ref}`thm-depth-cubes`, {prf:ref}`thm-depth-sums`. Six: {prf:ref}`thm-depth-six`.
+# **On this page.** What is conjectured, and what we know of it. Logarithmic depth: {prf:ref}`thm-depth-log`. Two layers: {prf:ref}`thm-depth-cubes`, {prf:ref}`thm-depth-sums`. Five: {prf:ref}`thm-depth-five`.
 # Depth against width: {prf:ref}`thm-depth-trade`. Why it may stop there: {prf:ref}`prop-depth-3sum`. What a proof would cost: {prf:ref}`prop-depth-circuits`.
 #
 # ## The statement
@@ -92,10 +92,10 @@ plt.show()
 #
 # Sums are narrower than cubes while $M$ is below about $0.4\,N^{7/6}$.
 #
-# :::{prf:theorem} (six layers, every $M$; ours as far as we found)
-# :label: thm-depth-six
+# :::{prf:theorem} (five layers, every $M$; ours as far as we found)
+# :label: thm-depth-five
 #
-# Let $N\ge2$, $B=\big\lfloor\frac16(1+\sqrt{12N+1})\big\rfloor$ and $w=\lceil N/B\rceil\approx\sqrt{3N}$. For every $M\ge2$ six layers with $m=2$, at most 3 heads and width $3w$ compute $\mathrm{Match3}$, with $p=O(\log NM)$.
+# Let $N\ge2$, $B=\big\lfloor\frac16(1+\sqrt{12N+1})\big\rfloor$ and $w=\lceil N/B\rceil\approx\sqrt{3N}$. For every $M\ge2$ five layers with $m=2$, at most 3 heads and width $3w$ compute $\mathrm{Match3}$, with $p=O(\log NM)$.
 # :::
 #
 # :::{prf:theorem} (depth against width, every $M$; ours as far as we found)
@@ -158,46 +158,47 @@ plt.show()
 # four heads. Slot $t-rw$ has a mean of at least $\frac1N$ if a $\tau$ with $u+v=r$ found $t$, and 0 otherwise. $\blacksquare$
 # :::
 #
-# **Sorted blocks.** For every $M$, sorting helps. Along a *diagonal* of block triples only one can matter.
+# **Sorted blocks.** For every $M$, sorting helps: of the block triples along a *diagonal* only one has to be tried.
 #
-# :::{prf:lemma} (one box a diagonal; as in algorithms for 3SUM)
+# :::{prf:lemma} (one box a diagonal; compare algorithms for 3SUM)
 # :label: lem-depth-diagonal
 #
-# Let $v_0\le v_1\le\dots$ be the residues in order, in $B$ blocks of $w$ ranks with lows $\lambda_b$ and highs $\eta_b$, and $K$ an integer. For the boxes $(s+t;u+t,v+t)$ of a diagonal let $L_t=\lambda_{s+t}+\lambda_{u+t}+\lambda_{v+t}$, and $t^*$ the last $t$ with $L_t\le K$, or 0. If members of a box $t$, one of each block, add up to $K$, then so do members of box
-# $t^*$ with the same three residues.
+# Let $v_0\le v_1\le\dots$ be the residues in order, in $B$ blocks of $w$ ranks with least residues $\lambda_b$, and $K$ an integer. For the boxes $(s+t;u+t,v+t)$ of a diagonal, $t=0,1,\dots$, put $L_t=\lambda_{s+t}+\lambda_{u+t}+\lambda_{v+t}$. If $x+y+z=K$ with $x$ in block $a$ and residues $y,z$ that occur, then there
+# are blocks $b$ and $c$ with members $y$ and $z$ so that $(a;b,c)$ is the *last* box with $L_t\le K$ on its diagonal.
 # :::
 #
 # :::{prf:proof}
 # :class: dropdown
 #
-# Let $H_t$ be the sum of the highs. A triple of sum $K$ in box $t$ has $L_t\le K\le H_t$, so that $t\le t^*$. If $t<t^*$, then $K\le H_t\le L_{t+1}\le L_{t^*}\le K$. All are equal. The triple's sum is $H_t$, so each member is the high of its block; and $H_t=L_{t^*}$ while each high is at most the low in box $t^*$, so each high equals that low: the lows of box $t^*$ are the same residues. $\blacksquare$
+# Let $b$ and $c$ be the last blocks that have $y$ and $z$ as members. Then $\lambda_a+\lambda_b+\lambda_c\le x+y+z=K$. The next box on the diagonal, if there is one, has $\lambda_{a+1}\ge x$, $\lambda_{b+1}>y$ and $\lambda_{c+1}>z$, so that its sum is above $K$; and the $L_t$ do not fall along a diagonal. $\blacksquare$
 # :::
 #
-# Each of the boxes $(s;u\le v)$ lies on one diagonal that starts with $s=0$ or $u=0$: there are $\frac12B(B+1)+(B-1)B=\frac12(3B^2-B)$ of them. Three residues that are not all 0 add up to $K=M$ or $2M$, if to a multiple of $M$, and a residue 0 completes itself. So there are $3B^2-B$ *jobs*, a diagonal and a $K$ each.
+# Let $u\le v$, as order does not matter there. Each box lies on one diagonal, which starts with $s=0$ or $u=0$: there are $\frac12B(B+1)+(B-1)B=\frac12(3B^2-B)$ of them. Three residues that are not all 0 add up to $K=M$ or $2M$, if to a multiple of $M$, and a residue 0 completes itself. So there are $3B^2-B$ *jobs*, a diagonal and a $K$ each.
 #
 # :::{prf:proof} of {prf:ref}`thm-depth-trade`
 # :class: dropdown
 #
 # *Sort.* Batcher's odd-even merge sort has $\frac12l(l+1)$ stages of disjoint pairs, and all its comparators put the smaller one first; so those beyond $N$ can be left out, as if there were larger numbers. A stage is a layer: a token fetches its partner's residue by position and keeps the smaller or the larger one. Then the token at position $r$ holds $v_r$ beside its own $x_r$.
 #
-# *Rounds.* In a round each token takes one job. It finds $t^*$ by bisection in $\lceil\log_2B\rceil$ layers, each with three fetches, by position, of a low. One layer fetches three blocks, with the address $\lfloor r/w\rfloor$ and the slot $r\bmod w$, as in {prf:ref}`thm-depth-cubes`. By itself it finds the bits of the members of block $s+t^*$ that are completed to $K$. One more layer collects them:
-# the address is $s+t^*$, also among the values; token $r$ asks a quarter below its block, and knows from the address that it reads whether there is any job for it. A bit has a mean of at least $\frac1N$ or 0.
+# *Rounds.* In a round each token takes one job. It finds the last $t$ with $L_t\le K$, or 0, by bisection in $\lceil\log_2B\rceil$ layers, each with three fetches, by position, of a $\lambda_b$. One layer fetches three blocks, with the address $\lfloor r/w\rfloor$ and the slot $r\bmod w$, as in {prf:ref}`thm-depth-cubes`. By itself it finds the bits of the members of block $s+t$ that members of the two others complete to $K$. One more layer collects them:
+# the address is $s+t$, also among the values; token $r$ asks a quarter below its block, and knows from the address that it reads whether there is any job for it. A bit has a mean of at least $\frac1N$ or 0. By {prf:ref}`lem-depth-diagonal` every position $r$ whose $v_r$ has a solution gets a 1 in some round.
 #
-# *Share.* In the last layer token $i$ asks for the address $x_i$ among the $v_r$, and reads the mean of the bits of its equals. By {prf:ref}`lem-depth-diagonal` one of them is 1 if $x_i$ has a solution. Widths are 1, 3, $3w$, $w+1$ and 1. All numbers read are integers at most $M$, multiplied by block sizes where means are taken, or shares, so that $c=O(\log NM)$.
+# *Return.* In the last layer token $i$ asks for the address $x_i$ among the $v_r$, and reads the bits of its equals. Widths are 1, 3, $3w$, $w+1$ and 1. All numbers read are integers at most $M$, multiplied by block sizes where means are taken, or shares, so that $c=O(\log NM)$.
 #
 # *The product.* For $w\le\sqrt N$ we have $Bw\le N+w$ and $\frac{3B^2w^2}N\le\frac3N(N+\sqrt N)^2=3(\sqrt N+1)^2$, so $D\,w^2\le N\big(\tfrac12l(l+1)+1\big)+\big(3(\sqrt N+1)^2+N\big)(l+2)$. The last bracket is at most $13N$, and $\frac12l(l+1)+1+13(l+2)\le\frac12(l+2)(l+27)$. $\blacksquare$
 # :::
 #
-# :::{prf:proof} of {prf:ref}`thm-depth-six`
+# :::{prf:proof} of {prf:ref}`thm-depth-five`
 # :class: dropdown
 #
-# $B$ is the largest integer with $3B^2-B\le N$: in $\lceil N/w\rceil\le B$ blocks there is a token for each job.
+# $B$ is the largest integer with $3B^2-B\le N$: with $\lceil N/w\rceil\le B$ blocks there is a token for each job.
 #
 # *Ranks, layers 1 and 2.* Positions lie in parts of $q=\lceil N/\lfloor\sqrt N\rfloor\rceil$, of which there are $A\le\lfloor\sqrt N\rfloor$, and there is a token for each ordered pair of parts. It reads both, and counts for each member of the first the members of the second that are smaller, or equal and further left. Token $i$ takes the mean of its slot over all pairs whose first part is
 # its own, times $A$: its rank.
 #
-# *Lows, layer 3.* Tokens of rank divisible by $w$ have the address 0 and their residue in the slot of their block, all others the address 1. Everybody asks for 0 and reads all lows at once, so that each token finds its $t^*$ by itself. *Layers 4, 5, 6* are the blocks, the collecting and the sharing of {prf:ref}`thm-depth-trade`, with the rank in place of the position.
-# Widths are $2q$, $q$, at most $B$, $3w$, $w+1$ and 1, and $B\le\lfloor\sqrt N\rfloor\le q\le w$. $\blacksquare$
+# *Lows, layer 3.* Tokens of rank divisible by $w$ have the address 0 and their residue in the slot of their block, all others the address 1. Everybody asks for 0 and reads all $\lambda_b$ at once, so that each token finds its box by itself. *Blocks and verdicts, layers 4 and 5,* are those of {prf:ref}`thm-depth-trade`, with the rank in place of the position;
+# as a token knows its rank, it reads its own verdict.
+# Widths are $2q$, $q$, at most $B$, $3w$ and $w+1$, and $B\le\lfloor\sqrt N\rfloor\le q\le w$. $\blacksquare$
 # :::
 #
 # ### Why it may stop there, and what a proof would cost
@@ -295,8 +296,8 @@ from attention_limits.bounds.match3_depth import first_smaller, one_layer_bits
 from attention_limits.companion.claims import claim, observed
 from attention_limits.constructions.log_depth import LogDepthMatcher, TransformPlan
 from attention_limits.constructions.sorted_blocks import (
-    SixLayersMatcher,
-    SixLayersPlan,
+    FiveLayersMatcher,
+    FiveLayersPlan,
     TradeMatcher,
     TradePlan,
 )
@@ -319,7 +320,7 @@ BUILD = {
     "transform, radix 4": lambda n, m: LogDepthMatcher(TransformPlan(n, m, radix=4)),
     "cubes": lambda n, m: CubesMatcher(CubesPlan(n, m)),
     "sums": lambda n, m: SumsMatcher(SumsPlan(n, m)),
-    "six layers": lambda n, m: SixLayersMatcher(SixLayersPlan(n, m)),
+    "five layers": lambda n, m: FiveLayersMatcher(FiveLayersPlan(n, m)),
     "depth against width": lambda n, m: TradeMatcher(TradePlan(n, m, min(2, n))),
 }
 
@@ -354,7 +355,7 @@ def on_all_inputs(build, orders=(3,), shortest=1):
 
 # %%
 small = {
-    name: on_all_inputs(build, shortest=2 if name == "six layers" else 1)
+    name: on_all_inputs(build, shortest=2 if name == "five layers" else 1)
     for name, build in BUILD.items()
 }
 small["transform, s = 2, 4"] = on_all_inputs(
@@ -372,14 +373,14 @@ figures.table(pd.DataFrame(small, index=["inputs", "wrong labels", "excess of si
 wide = 64 * planted_tokens**3  # M, so large that there is hardly a solution but the planted one
 narrow = planted_tokens + 1
 cubes, sums = CubesPlan(planted_tokens, wide), SumsPlan(planted_tokens, narrow)
-six = SixLayersPlan(planted_tokens, wide)
+five = FiveLayersPlan(planted_tokens, wide)
 trade = TradePlan(planted_tokens, wide, planted_block)
 problem = Match3(planted_tokens, wide)
 places = block_places(planted_tokens, cubes.block, generator=generator)
 pairs = residue_pairs(planted_tokens, narrow)
 by_rank = {
     plan: rank_triples(planted_tokens, wide, plan.block, generator=generator)
-    for plan in (six, trade)
+    for plan in (five, trade)
 }
 third = len(trade.jobs) // 3
 matchers = {  # whole, with one part lost, and the inputs
@@ -390,7 +391,11 @@ matchers = {  # whole, with one part lost, and the inputs
         plant(problem, places, generator=generator),
     ),
     "sums": (SumsMatcher(sums), SumsMatcher(sums, sums.pairs[:-1]), pairs),
-    "six layers": (SixLayersMatcher(six), SixLayersMatcher(six, six.jobs[:-1]), by_rank[six]),
+    "five layers": (
+        FiveLayersMatcher(five),
+        FiveLayersMatcher(five, five.jobs[:-1]),
+        by_rank[five],
+    ),
     "depth against width": (
         TradeMatcher(trade),
         TradeMatcher(trade, trade.jobs[:third] + trade.jobs[third + 1 :]),
@@ -429,7 +434,7 @@ longest = {
     "transform, radix 32": LogDepthMatcher(TransformPlan(long_tokens, long_tokens + 1, radix=32)),
     "sums": SumsMatcher(SumsPlan(long_tokens, long_tokens + 1)),
     "cubes": CubesMatcher(CubesPlan(half, balanced(half))),
-    "six layers": SixLayersMatcher(SixLayersPlan(half, balanced(half))),
+    "five layers": FiveLayersMatcher(FiveLayersPlan(half, balanced(half))),
     "depth against width": TradeMatcher(TradePlan(quarter, balanced(quarter), isqrt(quarter))),
 }
 long_runs = []
@@ -497,7 +502,7 @@ PLANS = {
     "transform": TransformPlan,
     "cubes": CubesPlan,
     "sums": SumsPlan,
-    "six layers": SixLayersPlan,
+    "five layers": FiveLayersPlan,
     "depth against width, $w=N^{1/3}$": lambda n, m: TradePlan(n, m, round(n ** (1 / 3))),
 }
 MODULI = {"N + 1": lambda n: n + 1, "N^1.5": lambda n: isqrt(n**3), "balanced": balanced}
@@ -528,7 +533,7 @@ figures.prose(
     f"though {log_sizes.depth * log_sizes.layer_bits:,} in all of them."
 )
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-depth-bits", "caption": "Bits that a layer brings to a token at M = N + 1. Dashed: what any one layer must bring, exactly."}, "image": {"alt": "A log-log plot. The dashed line rises in proportion to N. The transform's line is nearly flat and crosses it near 500. The lines of cubes, sums and six layers rise more slowly than the dashed one and cross it later, beyond ten thousand."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-depth-bits", "caption": "Bits that a layer brings to a token at M = N + 1. Dashed: what any one layer must bring, exactly."}, "image": {"alt": "A log-log plot. The dashed line rises in proportion to N. The transform's line is nearly flat and crosses it near 500. The lines of cubes, sums and five layers rise more slowly than the dashed one and cross it later, beyond ten thousand."}}
 fig, axes = plt.subplots(figsize=(6.4, 4))
 lengths = [2**k for k in range(4, 19)]
 axes.loglog(
@@ -625,10 +630,10 @@ for number, (name, title) in enumerate((("transform", "radix 2"), ("transform, r
     ("transform, s = 2, 4", "radix 2, for s = 2 and 4"))):
     claim(f"depth.transform-{('small', 'radix', 'orders')[number]}", int(small_runs.loc[name, "wrong"]), "==", 0,
         statement=f"Wrong labels of the transform, {title}, on all {small_runs.loc[name, 'inputs']:,} small inputs.")
-for name, identifier in (("cubes", "cubes"), ("sums", "sums"), ("six layers", "six"), ("depth against width", "trade")):
+for name, identifier in (("cubes", "cubes"), ("sums", "sums"), ("five layers", "five"), ("depth against width", "trade")):
     claim(f"depth.{identifier}-small", int(small_runs.loc[name, "wrong"]), "==", 0,
         statement=f"Wrong labels of {name} on all {small_runs.loc[name, 'inputs']:,} small inputs.")
-for name, identifier in (("transform", "transform"), ("cubes", "cubes"), ("sums", "sums"), ("six layers", "six"),
+for name, identifier in (("transform", "transform"), ("cubes", "cubes"), ("sums", "sums"), ("five layers", "five"),
     ("depth against width", "trade")):
     claim(f"depth.{identifier}-planted", int(planted.loc[name, "wrong"]), "==", 0,
         statement=f"Wrong labels of {name} with a triple planted in every triple of blocks, in "
@@ -649,8 +654,8 @@ claim("depth.cubes-width", cubes_width, "<=", 0.0, tolerance=1e-9, note="roundin
     statement=f"Excess of the cubes' block over the theorem's bound, largest over N below {trade_tokens:,}.")
 claim("depth.trade-product", product, "<=", 1,
     statement="Depth times w², as a part of N (l + 2)(l + 27)/2: the largest over w ≤ √N, in fractions.")
-claim("depth.six-narrower", SixLayersPlan(1024, 1025).sizes.width, "<", CubesPlan(1024, 1025).sizes.width,
-    statement="Width of six layers against that of cubes, at N = 1,024.")
+claim("depth.five-narrower", FiveLayersPlan(1024, 1025).sizes.width, "<", CubesPlan(1024, 1025).sizes.width,
+    statement="Width of five layers against that of cubes, at N = 1,024.")
 observed("depth.block-needed", int(planted["wrong, one part lost"].min()), ">=", 1,
     statement="Wrong labels on the planted inputs, least over the constructions, when one of their parts is lost.")
 observed("depth.breaks", min(wrong_when_broken.values()), ">=", 100,
@@ -660,7 +665,7 @@ observed("depth.breaks", min(wrong_when_broken.values()), ">=", 100,
 # %% [markdown]
 # ## What this does not show
 #
-# * *That the conjecture is settled.* For $M\ge N^{1+c}$ nothing is known to us below the exponent $\min\{\frac13,c\}$, and no lower bound for two or more layers. {prf:ref}`thm-depth-cubes` and {prf:ref}`thm-depth-six` only say that bounds for two and for six layers can't exceed $N^{2/3}$ and $N^{1/2}$, up to logarithms.
+# * *That the conjecture is settled.* For $M\ge N^{1+c}$ nothing is known to us below the exponent $\min\{\frac13,c\}$, and no lower bound for two or more layers. {prf:ref}`thm-depth-cubes` and {prf:ref}`thm-depth-five` only say that bounds for two and for five layers can't exceed $N^{2/3}$ and $N^{1/2}$, up to logarithms.
 # * *That the paper says otherwise for $M=N+1$.* Its formal statement may carry a condition on $M$ that our sources leave out.
 # * *That these layers are the first of their kind.* We found no direct construction for $\mathrm{Match3}$ in several layers, and absence from our sources is all that this says.
 # * *That training finds them.* These weights are made by hand, and [trained pairwise models](conjecture.py) find no triples.
@@ -708,13 +713,13 @@ observed("depth.breaks", min(wrong_when_broken.values()), ">=", 100,
 # :::{exercise}
 # :label: ex-depth-symmetric
 #
-# In layer 5 of the six, a job tells only the members of the block $s+t^*$ what it found. What if it told all three blocks? How many jobs, and what width, would be enough?
+# In the last of the five layers, a job tells only the members of the first block what it found. What if it told all three blocks? How many jobs, and what width, would be enough?
 # :::
 #
 # :::{solution} ex-depth-symmetric
 # :class: dropdown
 #
-# Then $s\le u\le v$ is enough: diagonals start with $s=0$, $\frac12B(B+1)$ of them, so $B(B+1)\le N$ jobs in place of $3B^2-B$, and $w\approx\sqrt N$. Three heads collect, under the addresses $s+t^*$, $u+t^*$ and $v+t^*$, with $3(w+1)$ value coordinates: about $3\sqrt N$ in place of $3\sqrt{3N}$.
+# Then $s\le u\le v$ is enough: diagonals start with $s=0$, $\frac12B(B+1)$ of them, so $B(B+1)\le N$ jobs in place of $3B^2-B$, and $w\approx\sqrt N$. Three heads collect, under the addresses of the three blocks, with $3(w+1)$ value coordinates: about $3\sqrt N$ in place of $3\sqrt{3N}$.
 # :::
 #
 # ## Reference

@@ -1,19 +1,18 @@
-"""Match3 by sorting, for every modulus: six layers of width about √N, or depth against width, D d'² ≈ N (ours).
+"""Match3 by sorting, for every modulus: five layers of width about √N, or depth against width, D d'² ≈ N (ours).
 
-Let v_0 ≤ v_1 ≤ … be the residues in order, in blocks of w ranks with lows and highs. A triple of sum K lies in a
-*box* (s; u ≤ v) of three blocks, whose lows add up to L ≤ K and whose highs to H ≥ K. On a *diagonal* (s + t; u + t,
-v + t), H_t ≤ L_{t+1}. Let t* be the last t with L_t ≤ K. If a triple of sum K lies in box t < t*, then K ≤ H_t ≤
-L_{t*} ≤ K: all are equal, each member is the high of its block, and each high is the low of the block in box t*,
-which so holds a triple of the *same residues*. One box a diagonal is therefore enough if equal residues share their
-verdict. Of B blocks there are (3B² − B)/2 diagonals, those with u = 0 or s = 0, and two sums K, M and 2M; x_i = 0 has
-the label 1 at once.
+Let v_0 ≤ v_1 ≤ … be the residues in order, in blocks of w ranks. A *box* (s; u ≤ v) is three blocks, L the sum of
+their least residues, their lows. On a *diagonal* (s + t; u + t, v + t) these sums do not fall. If x + y + z = K with
+x in block s, take the *last* blocks u and v that hold y and z. Then L ≤ K in (s; u, v), and L > K in the next box, as
+the lows after u and v are above y and z: **only the last box of a diagonal with L ≤ K has to be tried.** Of B blocks
+there are (3B² − B)/2 diagonals, those that start with u = 0 or s = 0, and two sums K, M and 2M; x_i = 0 has the label
+1 at once.
 
 `TradePlan`: a layer a stage of Batcher's odd-even merge sort, comparators beyond N left out; then rounds in which a
-token takes one job, a diagonal and a K: t* by bisection, three lows a step; three blocks; verdicts collected by
-block. Last, tokens look up their residue's verdict. `SixLayersPlan`: ranks in two layers, all lows at once, one job a
-token.
+token takes one job, a diagonal and a K: the box by bisection, three lows a step; three blocks; verdicts collected by
+block. Last, tokens look up their residue's verdict. `FiveLayersPlan`: ranks in two layers, all lows at once, one job
+a token.
 
-Letters: N = num_tokens, M = modulus, w = block, B = num_blocks, K = total.
+Letters: N = num_tokens, M = modulus, w = block, B = num_blocks, K = total, t = the box of a diagonal.
 """
 
 from dataclasses import dataclass
@@ -42,7 +41,7 @@ from attention_limits.problems.matching import Match3
 #: A job of a token: a diagonal (s, u, v) and which multiple of M the sum is.
 Job = tuple[int, int, int, int]
 #: Registers after x_i: the residue that the token keeps, and its rank; whether it has a triple; t of the token's job.
-KEPT, RANK, VERDICT, BOX = range(1, 5)
+KEPT, RANK, FOUND, BOX = range(1, 5)
 
 
 class Boxes:
@@ -71,15 +70,10 @@ class Boxes:
         address = fetch_scale(self.num_tokens, spread=self.num_blocks + 1, error=1 / 8, gap=GAP_AT_QUARTER)
         return max(reading_scale(self.num_tokens, max(self.modulus, self.num_tokens) - 1), share, address)
 
-    def _check(self) -> None:
-        """Residues are addresses in the last layer, with 3 (M − 1)² ≤ 2^53, and are read as means of blocks."""
-        readable = largest_readable(self.num_tokens, self.block) + 1
-        require_modulus(Match3(self.num_tokens, self.modulus), min(readable, isqrt(2**53 // 3) + 1))
-
     def _bits(self, top: int) -> int:
-        """p, with addresses and questions up to ``top``, or a residue, or a quarter below 0."""
-        scale, residue = int(self.scale), self.modulus - 1
-        return entry_bits(max(residue**2, top**2, NOWHERE**2, 2 * scale * max(residue, top), scale))
+        """p, with residues as values, and addresses and questions up to ``top``, or from a quarter below 0 on."""
+        scale = int(self.scale)
+        return entry_bits(max(self.modulus - 1, top**2, NOWHERE**2, 2 * scale * top, scale))
 
 
 @dataclass(frozen=True)
@@ -100,7 +94,8 @@ class TradePlan(Boxes):
         require_integer("block", self.block, 1)
         if self.block > self.num_tokens:
             raise ValueError(f"block w must be at most N = {self.num_tokens}, got {self.block}")
-        self._check()
+        readable = largest_readable(self.num_tokens, self.block) + 1  # and residues are addresses, 3 (M − 1)² ≤ 2^53
+        require_modulus(Match3(self.num_tokens, self.modulus), min(readable, isqrt(2**53 // 3) + 1))
 
     @property
     def rounds(self) -> int:
@@ -117,17 +112,17 @@ class TradePlan(Boxes):
         """Depth l(l + 1)/2 + rounds · (⌈log₂ B⌉ + 2) + 1 with l = ⌈log₂ N⌉; at most 3 heads and d' = 3w."""
         stages = (self.num_tokens - 1).bit_length()
         depth = stages * (stages + 1) // 2 + self.rounds * (self.bisections + 2) + 1
-        return Sizes(depth, 3, 3 * self.block, self._bits(self.num_tokens - 1))
+        return Sizes(depth, 3, 3 * self.block, self._bits(max(self.modulus, self.num_tokens) - 1))
 
 
 @dataclass(frozen=True)
-class SixLayersPlan(Boxes):
+class FiveLayersPlan(Boxes):
     """The most blocks whose jobs are no more than tokens, and what they take, for any N ≥ 2 and M ≥ 2.
 
     Example:
-        >>> plan = SixLayersPlan(400, 115_440)
+        >>> plan = FiveLayersPlan(400, 115_440)
         >>> plan.num_blocks, plan.block, plan.sizes
-        (11, 37, Sizes(depth=6, num_heads=3, width=111, bits=35))
+        (11, 37, Sizes(depth=5, num_heads=3, width=111, bits=18))
     """
 
     num_tokens: int
@@ -136,8 +131,8 @@ class SixLayersPlan(Boxes):
     def __post_init__(self) -> None:
         require_matching(self.num_tokens, self.modulus)
         if self.num_tokens < 2:
-            raise ValueError(f"six layers need two jobs, N ≥ 2, got N = {self.num_tokens}")
-        self._check()
+            raise ValueError(f"five layers need two jobs, N ≥ 2, got N = {self.num_tokens}")
+        require_modulus(Match3(self.num_tokens, self.modulus), largest_readable(self.num_tokens, self.block) + 1)
 
     @property
     def block(self) -> int:  # type: ignore[override]  # follows from N
@@ -151,9 +146,9 @@ class SixLayersPlan(Boxes):
 
     @property
     def sizes(self) -> Sizes:
-        """Six layers, at most 3 heads, d' = 3w."""
+        """Five layers, at most 3 heads, d' = 3w."""
         top = max(self.num_blocks, -(-self.num_tokens // self.part)) - 1
-        return Sizes(6, 3, 3 * self.block, self._bits(max(1, top)))
+        return Sizes(5, 3, 3 * self.block, self._bits(top))
 
 
 class BoxMatcher(DeepMatcher):
@@ -162,53 +157,42 @@ class BoxMatcher(DeepMatcher):
     plan: Boxes
 
     def _round(self, jobs: list[Job], find: list[FetchStep]) -> list[FetchStep]:
-        """Layers that do a job a token: ``find`` puts t* into the last register; then blocks, and their verdicts."""
+        """Layers that do a job a token: ``find`` puts t into the last register, or t = 0; then blocks, verdicts."""
         plan = self.plan
         told, total = job_columns(jobs, plan.num_tokens)
         busy = total > 0
         sizes = (torch.arange(plan.num_tokens) // plan.block).bincount()
 
+        def blocks(registers: Tensor) -> Tensor:
+            return told + (registers[..., BOX : BOX + 1] if registers.shape[-1] > BOX else 0)
+
         def ask_blocks(registers: Tensor) -> list[Fetch]:
             rank = registers[..., RANK]
             values = in_slots(registers[..., KEPT], (rank % plan.block).long(), plan.block)
-            blocks = told + registers[..., BOX].unsqueeze(-1)
-            return [Fetch(block, rank // plan.block, values) for block in blocks.unbind(-1)]
+            asked = blocks(registers).expand(*rank.shape, 3)
+            return [Fetch(block, rank // plan.block, values) for block in asked.unbind(-1)]
 
         def judge(registers: Tensor, outputs: Tensor) -> Tensor:
-            lists = block_lists(outputs, sizes[(told + registers[..., BOX].unsqueeze(-1)).long()])
-            verdicts = completed(lists, (total * plan.modulus).unsqueeze(-1)) & busy.unsqueeze(-1)
-            return torch.cat([registers, verdicts.double()], dim=-1)
+            asked = blocks(registers).expand(*registers.shape[:-1], 3)
+            lists = block_lists(outputs, sizes[asked.long()])
+            verdicts = completed(lists, (total * plan.modulus).unsqueeze(-1))
+            address = torch.where(busy, asked[..., 0], NOWHERE)
+            return torch.cat([registers[..., :BOX], verdicts.double(), address.unsqueeze(-1)], dim=-1)
 
         def ask_verdicts(registers: Tensor) -> list[Fetch]:
-            address = torch.where(busy, told[:, 0] + registers[..., BOX], NOWHERE)
-            values = torch.cat([registers[..., BOX + 1 :], address.unsqueeze(-1)], dim=-1)
-            return [Fetch(registers[..., RANK] // plan.block - 0.25, address, values)]
+            return [Fetch(registers[..., RANK] // plan.block - 0.25, registers[..., -1], registers[..., BOX:])]
 
         def collect(registers: Tensor, outputs: Tensor) -> Tensor:
             rank = registers[..., RANK].long()
             found = occurring(outputs, (rank // plan.block).double().unsqueeze(-1), plan.num_tokens)
-            mine = found.gather(-1, (rank % plan.block).unsqueeze(-1)).squeeze(-1) | (registers[..., VERDICT] > 0)
-            return torch.cat(
-                [registers[..., :VERDICT], mine.double().unsqueeze(-1), torch.zeros_like(registers[..., :1])], dim=-1
-            )
+            mine = found.gather(-1, (rank % plan.block).unsqueeze(-1)) | (registers[..., FOUND:BOX] > 0)
+            return torch.cat([registers[..., :FOUND], mine.double()], dim=-1)
 
         return [
             *find,
             FetchStep(fetch_layer([plan.block] * 3, plan.scale), ask_blocks, judge),
             FetchStep(fetch_layer([plan.block + 1], plan.scale), ask_verdicts, collect),
         ]
-
-    def _share(self) -> FetchStep:
-        """Each token looks up its residue among those that are kept: whether one of its equals has a triple."""
-
-        def ask(registers: Tensor) -> list[Fetch]:
-            return [Fetch(registers[..., 0], registers[..., KEPT], registers[..., VERDICT : VERDICT + 1])]
-
-        def keep(registers: Tensor, outputs: Tensor) -> Tensor:
-            found = (outputs > 1 / (2 * self.plan.num_tokens)) | (registers[..., :1] == 0)
-            return torch.cat([registers[..., :1], found.double()], dim=-1)
-
-        return FetchStep(fetch_layer([1], self.plan.scale), ask, keep)
 
 
 class TradeMatcher(BoxMatcher):
@@ -231,10 +215,22 @@ class TradeMatcher(BoxMatcher):
         super().__init__(Match3(plan.num_tokens, plan.modulus), plan.sizes, [*steps, self._share()])
 
     def registers(self, inputs: Int[Tensor, "inputs tokens"]) -> Tensor:
-        """(x_i, x_i, i, 0, 0): token i is to keep the residue of rank i."""
+        """(x_i, x_i, i, 0): token i is to keep the residue of rank i."""
         residue = super().registers(inputs)
         rank = torch.arange(self.plan.num_tokens).double().expand(inputs.shape).unsqueeze(-1)
-        return torch.cat([residue, residue, rank, torch.zeros_like(residue), torch.zeros_like(residue)], dim=-1)
+        return torch.cat([residue, residue, rank, torch.zeros_like(residue)], dim=-1)
+
+    def _share(self) -> FetchStep:
+        """Each token looks up its residue among those that are kept: whether these have a triple."""
+
+        def ask(registers: Tensor) -> list[Fetch]:
+            return [Fetch(registers[..., 0], registers[..., KEPT], registers[..., FOUND:])]
+
+        def keep(registers: Tensor, outputs: Tensor) -> Tensor:
+            found = (outputs > 1 / (2 * self.plan.num_tokens)) | (registers[..., :1] == 0)
+            return torch.cat([registers[..., :1], found.double()], dim=-1)
+
+        return FetchStep(fetch_layer([1], self.plan.scale), ask, keep)
 
     def _sort(self, stage: list[tuple[int, int]]) -> FetchStep:
         """Tokens of a pair fetch each other's residue; the lower position keeps the smaller one."""
@@ -255,14 +251,15 @@ class TradeMatcher(BoxMatcher):
         return FetchStep(fetch_layer([1], self.plan.scale), ask, keep)
 
     def _bisect(self, jobs: list[Job], step: int) -> FetchStep:
-        """t* lies in t … t', at first the whole diagonal: token-wise by three lows at the middle."""
+        """t lies in an interval, at first the whole diagonal: token-wise by three lows at the middle."""
         plan = self.plan
         told, total = job_columns(jobs, plan.num_tokens)
         end = plan.num_blocks - 1 - told.amax(dim=-1)
 
         def interval(registers: Tensor) -> tuple[Tensor, Tensor]:
-            first = registers[..., BOX]
-            return first, end.expand(first.shape) if step == 0 else registers[..., BOX + 1]
+            if step == 0:
+                return torch.zeros_like(registers[..., 0]), end.expand(registers.shape[:-1])
+            return registers[..., BOX], registers[..., BOX + 1]
 
         def ask(registers: Tensor) -> list[Fetch]:
             first, last = interval(registers)
@@ -280,17 +277,17 @@ class TradeMatcher(BoxMatcher):
         return FetchStep(fetch_layer([1] * 3, plan.scale), ask, keep)
 
 
-class SixLayersMatcher(BoxMatcher):
-    """The layers of a `SixLayersPlan`.
+class FiveLayersMatcher(BoxMatcher):
+    """The layers of a `FiveLayersPlan`.
 
     Args:
         plan: N and M.
         jobs: by default each diagonal with each sum once.
     """
 
-    plan: SixLayersPlan
+    plan: FiveLayersPlan
 
-    def __init__(self, plan: SixLayersPlan, jobs: list[Job] | None = None) -> None:
+    def __init__(self, plan: FiveLayersPlan, jobs: list[Job] | None = None) -> None:
         self.plan = plan
         jobs, size = plan.jobs if jobs is None else jobs, plan.num_tokens
         position = torch.arange(size)
@@ -305,7 +302,7 @@ class SixLayersMatcher(BoxMatcher):
             FetchStep(fetch_layer([plan.part], plan.scale), self._ask_counts, self._rank),
         ]
         steps += self._round(jobs, [self._find(jobs)])
-        super().__init__(Match3(size, plan.modulus), plan.sizes, [*steps, self._share()])
+        super().__init__(Match3(size, plan.modulus), plan.sizes, steps)
 
     def _ask_parts(self, registers: Tensor) -> list[Fetch]:
         residue = registers[..., 0]
@@ -328,14 +325,14 @@ class SixLayersMatcher(BoxMatcher):
         return [Fetch(self._part.double().expand(shape), self._told.expand(shape), registers[..., 1:])]
 
     def _rank(self, registers: Tensor, outputs: Tensor) -> Tensor:
-        """(x_i, x_i, rank, 0, 0): the mean count over all parts, times how many there are, is the rank."""
+        """(x_i, x_i, rank, x_i = 0): the mean count over all parts, times how many there are, is the rank."""
         counts = (len(self._members) * outputs).round()
         residue = registers[..., :1]
         rank = counts.gather(-1, self._slot.expand(registers.shape[:-1]).unsqueeze(-1))
-        return torch.cat([residue, residue, rank, torch.zeros_like(rank), torch.zeros_like(rank)], dim=-1)
+        return torch.cat([residue, residue, rank, (residue == 0).double()], dim=-1)
 
     def _find(self, jobs: list[Job]) -> FetchStep:
-        """All tokens read all lows at once, and each finds t* by itself."""
+        """All tokens read all lows at once, and each finds its t by itself."""
         plan = self.plan
         told, total = job_columns(jobs, plan.num_tokens)
         end = plan.num_blocks - 1 - told.amax(dim=-1)
