@@ -52,7 +52,7 @@ plt.show()
 #
 # *Who found what.* That $M=N+1$ needs no $N^{\Omega(1)}$ follows from Theorem 3.1 of {cite}`sanford2024parallel`, by the same authors, and a constant-round Fourier transform: that theorem turns rounds of parallel
 # computation into layers, so that for every $\eps>0$ constantly many layers of size $N^\eps$ are enough. The polylogarithmic construction and the exact layers, widths and bits below are ours, as far as we found. Their parts are known:
-# the butterfly {cite}`cooley1965algorithm`, blocks for all triples {cite}`afrati2010optimizing`, sorted blocks {cite}`gronlund2014threesomes`, merge sort in a network {cite}`batcher1968sorting`, and parallel algorithms for 3SUM and
+# the butterfly {cite}`cooley1965algorithm`, blocks for all triples {cite}`afrati2010optimizing,dolev2012tri`, sorted blocks {cite}`gronlund2014threesomes`, merge sort in a network {cite}`batcher1968sorting`, and parallel algorithms for 3SUM and
 # Fourier transforms in few rounds {cite}`hajiaghayi2019mapreduce`.
 #
 # **Conventions.** Token $i<N$ starts with its residue $x_i$ and knows $i$, as the maps between the layers may be arbitrary ({prf:ref}`def-transformer`). A token keeps what it had, a residual connection; without one, each layer takes one head more, by which a
