@@ -5,7 +5,7 @@
 # they be made, at which depth, and for which $M$?
 #
 # **In one paragraph.** It depends on $M$. If $M$ is about $N$, then $2\log_2N+2$ layers of fixed width are enough: the tokens multiply two polynomials by a fast Fourier transform, whose
-# butterflies pair tokens. For *any* $M$ two layers of width about $N^{2/3}$ are enough, five of width about $\sqrt N$, and with more layers the width falls to $N^{1/3}$. What is left for the conjecture is a wedge
+# butterflies pair tokens. For *any* $M$ two layers of width about $N^{2/3}$ are enough, five of width about $\sqrt N$, and about $N^{1/3}$ layers need a width of only $N^{1/3}$, up to logarithms. What is left for the conjecture is a wedge
 # ({numref}`fig-depth-wedge`).
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-depth-wedge", "caption": "Exponents: M = N^μ against a size N^γ, up to logarithms. Dashed: what one layer must have (Theorem 7). Solid: what the layers of this page have. Shaded: what the conjecture is about."}, "image": {"alt": "Lines over log M / log N from 1 to 3. A dashed line at height 1: one layer. Two layers rise from 1/2 to 2/3 and stay there. Five layers lie at 1/2. Logarithmically many layers rise from 0 at M = N to 1/2. The lowest line rises from 0 to 1/3, and the area below it is shaded."}}
@@ -20,14 +20,20 @@ wedge = np.minimum(1 / 3, exponent - 1)
 fig, axes = plt.subplots(figsize=(6, 4))
 axes.axhline(1, **figures.REFERENCE)
 axes.text(3, 0.985, "one layer, at least", ha="right", va="top", color=figures.GREY)
-for height, color, name in (
-    (np.minimum(2 / 3, exponent - 1 / 2), figures.ORANGE, "width of two layers"),
-    (np.full_like(exponent, 1 / 2), figures.PINK, "width of five layers"),
-    (np.minimum(1 / 2, exponent - 1), figures.GREEN, r"width of about $\log N$ layers"),
-    (wedge, figures.BLUE, "depth and width"),
+for height, color, thickness, name, place in (
+    (np.minimum(2 / 3, exponent - 1 / 2), figures.ORANGE, 2.2, "width of two layers", (3, 0.7)),
+    (np.full_like(exponent, 1 / 2), figures.PINK, 5, "width of five layers", (3, 0.54)),
+    (
+        np.minimum(1 / 2, exponent - 1),
+        figures.GREEN,
+        2.2,
+        r"width of about $\log N$ layers",
+        (2.38, 0.43),
+    ),
+    (wedge, figures.BLUE, 2.2, "depth and width", (3, 0.365)),
 ):
-    axes.plot(exponent, height, color=color, linewidth=2.2)
-    axes.text(3, height[-1] + 0.012, name, ha="right", va="bottom", color=color)
+    axes.plot(exponent, height, color=color, linewidth=thickness)
+    axes.text(*place, name, ha="right", va="center", color=color)
 axes.fill_between(exponent, 0, wedge, color=figures.SKY, alpha=0.35, linewidth=0)
 axes.text(2.2, 0.15, "open", ha="center", va="center", fontsize=12)
 axes.set(xlabel=r"$\mu=\log_NM$", ylabel=r"$\gamma=\log_N$ size", xlim=(1, 3.02), ylim=(0, 1.06))
@@ -57,13 +63,13 @@ plt.show()
 #
 # **Conventions.** Token $i<N$ starts with its residue $x_i$ and knows $i$, as the maps between the layers may be arbitrary ({prf:ref}`def-transformer`). A token keeps what it had, a residual connection; without one, each layer takes one head more, by which a
 # token looks at itself. All heads fetch by address: queries and keys have $m=2$. The *width* $d'$ counts the value coordinates of a layer, all heads together, and $p$ bits hold each entry of queries, keys and values exactly. What is read is rounded to the
-# next multiple of its unit. In general, $\operatorname{Match-}s(x)_i=1$ if $x_i$ and $s-1$ tokens, chosen freely, add up to a multiple of $M$.
+# next multiple of its unit. In general, $\mathrm{Match}_s(x)_i=1$ if $x_i$ and $s-1$ tokens, chosen freely, add up to a multiple of $M$.
 #
 # :::{prf:theorem} (logarithmic depth; ours as far as we found)
 # :label: thm-depth-log
 #
 # Let $N\ge1$, $M\ge2$, $s\ge2$. Let $L$ be the least power of two from $(s-1)M$ on, $T=\min\{2^{\lfloor\log_2N\rfloor},L\}$ and $W=L/T$, so that $W=1$ or $W<4(s-1)M/N$. For every radix $R=2^\rho\ge2$ there is a transformer with $m=2$ that gives the right label of
-# $\operatorname{Match-}s$ for every input in $\{0,\dots,M-1\}^N$. It has depth
+# $\mathrm{Match}_s$ for every input in $\{0,\dots,M-1\}^N$. It has depth
 #
 # ```{math}
 # :label: eq-depth-log
@@ -116,8 +122,10 @@ plt.show()
 # **Only the set of residues matters**, as indices are unrestricted. Write $A$ for the set that occurs, and $a$ for its indicator on $[0,M)$. Label $i$ asks whether $-x_i$ is a sum of $s-1$ members modulo $M$, which a convolution tells. The trick is to convolve
 # with the set *repeated*: $b_e=1$ if $e<(s-1)M$ and $e\bmod M\in A$. Then the plain product of polynomials already counts modulo $M$, at one place for each $i$; nothing is folded, and one last fetch reads the label.
 #
-# :::{prf:proof} of {prf:ref}`thm-depth-log`
+# :::{prf:proof}
 # :class: dropdown
+#
+# *The proof of* {prf:ref}`thm-depth-log`.
 #
 # *Presence.* Token $k<T$ owns the entries $e=kW,\dots,kW+W-1$ of $[0,L)$. Residues are addresses and values, and head $l$ of token $k$ asks for $(e\bmod M)-\frac14$ with $e=kW+l$. By {prf:ref}`lem-fetch` the nearest residue that occurs is unique, and with
 # $(N-1)(M-1)\mathrm e^{-c/2}\le\frac18$ it is read within $\frac18$. So the number read is within $\frac12$ of $e\bmod M$ if and only if this is in $A$. The token knows its entries of $a$ and $b$.
@@ -138,8 +146,10 @@ plt.show()
 #
 # **Cubes and sums.** In two layers the tokens split the work, a token $\tau$ a part, and each token then asks all that worked for it. *Cubes:* positions lie in $B$ blocks of $w$, and $\tau$ compares three blocks. *Sums:* residues lie in $U$ blocks of $w$, and $\tau$ adds two.
 #
-# :::{prf:proof} of {prf:ref}`thm-depth-cubes`
+# :::{prf:proof}
 # :class: dropdown
+#
+# *The proof of* {prf:ref}`thm-depth-cubes`.
 #
 # There are $B'=\lceil N/w\rceil\le B$ blocks, and at most $N$ triples $(s;u\le v)$ of them: one for each of the first tokens. In layer 1 the address of token $j$ is its block $\lfloor j/w\rfloor$, and its value is $x_j$ in slot $j\bmod w$ of $w$. Token $\tau$ asks for $s$, $u$ and $v$, a head each. A mean times the size of the block is the list of its residues,
 # within $\frac18$ if $(N-1)(M-1)\mathrm e^{-c}\le\frac18$. By itself $\tau$ finds the bits of the members of block $s$ which one of $u$ and one of $v$ complete. In layer 2 the address of $\tau$ is $s$, and its values are these $w$ bits. Token $i$ asks for its block and takes slot $i\bmod w$ of the mean, times
@@ -148,8 +158,10 @@ plt.show()
 # With $b=(2N)^{1/3}$ we have $(b-\frac13)^2(b+\frac23)=b^3-\frac b3+\frac2{27}\le2N$, so $B\ge\lfloor b-\frac13\rfloor>b-\frac43$, which is positive for $N\ge2$, and $w<\frac NB+1$. $\blacksquare$
 # :::
 #
-# :::{prf:proof} of {prf:ref}`thm-depth-sums`
+# :::{prf:proof}
 # :class: dropdown
+#
+# *The proof of* {prf:ref}`thm-depth-sums`.
 #
 # There are $U'=\lceil M/w\rceil\le U$ blocks of residues, and a token $\tau$ for each pair $u\le v$. In layer 1 the address of token $j$ is $\lfloor x_j/w\rfloor$, and its value is a 1 in slot $x_j\bmod w$, and the address. Token $\tau$ asks for $u-\frac14$ and $v-\frac14$. If the address that it reads is not the one it wants, the block is empty. Else
 # a slot has a mean of at least $\frac1N$ if its residue occurs and 0 otherwise, and leakage is at most $\frac1{4N}$. By itself $\tau$ finds all sums $(u+v)w+\sigma$ of a residue of block $u$ and one of $v$, as $2w-1$ bits for $0\le\sigma\le2w-2$.
@@ -175,8 +187,10 @@ plt.show()
 #
 # Let $u\le v$, as order does not matter there. Each box lies on one diagonal, which starts with $s=0$ or $u=0$: there are $\frac12B(B+1)+(B-1)B=\frac12(3B^2-B)$ of them. Three residues that are not all 0 add up to $K=M$ or $2M$, if to a multiple of $M$, and a residue 0 completes itself. So there are $3B^2-B$ *jobs*, a diagonal and a $K$ each.
 #
-# :::{prf:proof} of {prf:ref}`thm-depth-trade`
+# :::{prf:proof}
 # :class: dropdown
+#
+# *The proof of* {prf:ref}`thm-depth-trade`.
 #
 # *Sort.* Batcher's odd-even merge sort has $\frac12l(l+1)$ stages of disjoint pairs, and all its comparators put the smaller one first; so those beyond $N$ can be left out, as if there were larger numbers. A stage is a layer: a token fetches its partner's residue by position and keeps the smaller or the larger one. Then the token at position $r$ holds $v_r$ beside its own $x_r$.
 #
@@ -188,8 +202,10 @@ plt.show()
 # *The product.* For $w\le\sqrt N$ we have $Bw\le N+w$ and $\frac{3B^2w^2}N\le\frac3N(N+\sqrt N)^2=3(\sqrt N+1)^2$, so $D\,w^2\le N\big(\tfrac12l(l+1)+1\big)+\big(3(\sqrt N+1)^2+N\big)(l+2)$. The last bracket is at most $13N$, and $\frac12l(l+1)+1+13(l+2)\le\frac12(l+2)(l+27)$. $\blacksquare$
 # :::
 #
-# :::{prf:proof} of {prf:ref}`thm-depth-five`
+# :::{prf:proof}
 # :class: dropdown
+#
+# *The proof of* {prf:ref}`thm-depth-five`.
 #
 # $B$ is the largest integer with $3B^2-B\le N$: with $\lceil N/w\rceil\le B$ blocks there is a token for each job.
 #
@@ -466,7 +482,7 @@ figures.table(long_runs.drop(columns="excess"), {"M": "{:,}"})
 #
 # In {numref}`fig-depth-butterfly` each token of a stage looks at itself and at one other, at half the distance of the stage before; after the product the same pairs come back in reverse.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-depth-butterfly", "caption": "Attention of the transform on one input with N tokens, M = N + 1: queries downwards, keys across, first head of each layer. Yellow is weight 1 or more tokens that share it. First: which residue occurs? Then: the transform, and its inverse. Last: each token asks for its label."}, "image": {"alt": "A grid of square heat maps. The first has one bright dot in each row, in scattered columns. The next ones are butterflies: two parallel diagonals at distance 8, 4, 2 and 1, then at 1, 2, 4 and 8. The last has again one dot in each row."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-depth-butterfly", "caption": "Attention of the transform on one input with N tokens, M = N + 1: queries downwards, keys across, first head of each layer. Yellow: the largest weight of a row, which several tokens may share. First: which residue occurs? Then: the transform, and its inverse. Last: each token asks for its label."}, "image": {"alt": "A grid of square heat maps. The first has scattered bright dots, one or more in each row. The next ones are butterflies: each row has its diagonal and one more dot, at distance 8, 4, 2 and 1, then 1, 2, 4 and 8. The last has again one dot in each row."}}
 maps = LogDepthMatcher(TransformPlan(butterfly_tokens, butterfly_tokens + 1))
 shown = maps.problem.sample(1, generator=generator)
 attention = maps.attend(maps.registers(shown)).attention
@@ -495,7 +511,7 @@ plt.show()
 # ### Less than any one layer needs
 #
 # A layer of heads brings a token, for each head, a normaliser and its value coordinates: $(d'+H)\,p$ bits, if each is told with $p$ bits, which is enough here, as what is read is rounded to one of at most $2^p$ multiples of its unit. [Theorem 7's page](thm-7-match3.py) counts exactly what *any* one layer must bring
-# ({prf:ref}`prop-match3-rows`). From some $N$ on each construction brings less than that in each of its layers.
+# ({prf:ref}`prop-match3-rows`). The table says from where on each layer of a construction brings less than that.
 
 # %%
 PLANS = {
@@ -503,7 +519,7 @@ PLANS = {
     "cubes": CubesPlan,
     "sums": SumsPlan,
     "five layers": FiveLayersPlan,
-    "depth against width, $w=N^{1/3}$": lambda n, m: TradePlan(n, m, round(n ** (1 / 3))),
+    "depth against width, w = ∛N": lambda n, m: TradePlan(n, m, round(n ** (1 / 3))),
 }
 MODULI = {"N + 1": lambda n: n + 1, "N^1.5": lambda n: isqrt(n**3), "balanced": balanced}
 LIMITS = {"N + 1": 2**18, "N^1.5": 2**12, "balanced": 2**11}
@@ -558,9 +574,8 @@ plt.show()
 # ### Depth against width
 
 # %%
-built_grid = sorted({1, 2, 3, isqrt(isqrt(built_tokens)) + 1, isqrt(built_tokens)})
 built = []
-for block in built_grid[1:]:
+for block in sorted({2, 3, 4, isqrt(built_tokens)}):
     model = TradeMatcher(TradePlan(built_tokens, balanced(built_tokens), block))
     inputs = model.problem.sample(1, generator=generator)
     wrong = int((model.labels(inputs) != search_triples(inputs, model.problem.modulus)).sum())
@@ -594,7 +609,6 @@ plt.show()
 tight = TransformPlan(4, 5)
 every = Match3(4, 5).all_inputs()
 right = Match3(4, 5).target(every)
-good = LogDepthMatcher(tight)
 broken = {
     "another root": LogDepthMatcher(tight, root=2),
     "flat first layer": LogDepthMatcher(tight, presence_scale=0.5),
@@ -701,7 +715,7 @@ observed("depth.breaks", min(wrong_when_broken.values()), ">=", 100,
 # :::{exercise}
 # :label: ex-depth-order
 #
-# Extend cubes to $\operatorname{Match-}s$ for $s\ge3$. How wide are the two layers?
+# Extend cubes to $\mathrm{Match}_s$ for $s\ge3$. How wide are the two layers?
 # :::
 #
 # :::{solution} ex-depth-order
