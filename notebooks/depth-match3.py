@@ -57,7 +57,8 @@ plt.show()
 # * **Read with $M\ge N^{1+c}$ it is open**, and its exponent is at most $\frac13$, by {prf:ref}`thm-depth-trade`: a bound $N^\gamma$ for all large $N$ can only hold with $\gamma\le\frac13$.
 #
 # *Who found what.* That $M=N+1$ needs no $N^{\Omega(1)}$ follows from Theorem 3.1 of {cite}`sanford2024parallel`, by the same authors, and a constant-round Fourier transform: that theorem turns rounds of parallel
-# computation into layers, so that for every $\eps>0$ constantly many layers of size $N^\eps$ are enough. The polylogarithmic construction and the exact layers, widths and bits below are ours, as far as we found. Their parts are known:
+# computation into layers, so that for every $\eps>0$ constantly many layers of size $N^\eps$ are enough. The polylogarithmic construction and the exact layers, widths and bits below are ours, as far as we found. For every $M$ that theorem is silent, as it takes processors with memory below $N^{1/4}$, and ours need $N^{1/3}$ and more; a later simulation
+# may cover them up to $N^\eps$ (arXiv 2405.18512, which we could not read), and then what is new are two and five layers, $m=2$, and no $N^\eps$. The parts are known:
 # the butterfly {cite}`cooley1965algorithm`, blocks for all triples {cite}`afrati2010optimizing,dolev2012tri`, sorted blocks {cite}`gronlund2014threesomes`, merge sort in a network {cite}`batcher1968sorting`, and parallel algorithms for 3SUM and
 # Fourier transforms in few rounds {cite}`hajiaghayi2019mapreduce`.
 #
@@ -130,7 +131,7 @@ plt.show()
 # *Presence.* Token $k<T$ owns the entries $e=kW,\dots,kW+W-1$ of $[0,L)$. Residues are addresses and values, and head $l$ of token $k$ asks for $(e\bmod M)-\frac14$ with $e=kW+l$. By {prf:ref}`lem-fetch` the nearest residue that occurs is unique, and with
 # $(N-1)(M-1)\mathrm e^{-c/2}\le\frac18$ it is read within $\frac18$. So the number read is within $\frac12$ of $e\bmod M$ if and only if this is in $A$. The token knows its entries of $a$ and $b$.
 #
-# *Transform.* Let $P$ be the least prime with $P\equiv1\pmod L$ and $P>\min(N,M)^{s-2}$, and $\omega$ of order $L$ modulo $P$. By Linnik's theorem, for a multiple of $L$ that is a power of two, $\log P=O(s\log NM)$. In the transform with decimation in frequency, the stage of half-distance $2^jW$ maps entries
+# *Transform.* Let $P$ be the least prime with $P\equiv1\pmod L$ and $P>\min(N,M)^{s-2}$, and $\omega$ of order $L$ modulo $P$. If $L'\ge L$ is a power of two above $\min(N,M)^{s-2}$, then a prime that is 1 modulo $L'$ is among them, and by Linnik's theorem the least of these is polynomial in $L'$: so $\log P=O(s\log NM)$. In the transform with decimation in frequency, the stage of half-distance $2^jW$ maps entries
 # $y_e,y_{e'}$ at this distance to $y_e+y_{e'}$ and $(y_e-y_{e'})\omega^{\cdots}$: it pairs token $k$ with $k\oplus2^j$. Let the address of both be $k$ without bit $j$, an integer that both ask for, and let each put its entries into the slot of its own bit. No other token has that address, so that the mean is half of both tokens' entries, and
 # with $(N-1)(P-1)\mathrm e^{-c}\le\frac18$ twice the mean is within $\frac18$ of them. The rest is arithmetic modulo $P$ by the token itself. In the same way $\rho$ stages take one layer: $R$ tokens share an address, with a slot each. The last $\log_2W$ stages pair entries of one token.
 #
@@ -163,7 +164,7 @@ plt.show()
 #
 # *The proof of* {prf:ref}`thm-depth-sums`.
 #
-# There are $U'=\lceil M/w\rceil\le U$ blocks of residues, and a token $\tau$ for each pair $u\le v$. In layer 1 the address of token $j$ is $\lfloor x_j/w\rfloor$, and its value is a 1 in slot $x_j\bmod w$, and the address. Token $\tau$ asks for $u-\frac14$ and $v-\frac14$. If the address that it reads is not the one it wants, the block is empty. Else
+# There are $U'=\lceil M/w\rceil\le U$ blocks of residues, and a token $\tau$ for each pair $u\le v$. In layer 1 the address of token $j$ is $\lfloor x_j/w\rfloor$, and its value is a 1 in slot $x_j\bmod w$, and the address. Token $\tau$ asks for $u-\frac14$ and $v-\frac14$. Addresses are read within $\frac18$; if one is not the one that $\tau$ wants, the block is empty. Else
 # a slot has a mean of at least $\frac1N$ if its residue occurs and 0 otherwise, and leakage is at most $\frac1{4N}$. By itself $\tau$ finds all sums $(u+v)w+\sigma$ of a residue of block $u$ and one of $v$, as $2w-1$ bits for $0\le\sigma\le2w-2$.
 #
 # In layer 2 the address of $\tau$ is $u+v$, also among its values. Token $i$ looks for the sums $M-x_i$ and $2M-x_i$, or $M$ and $0$ if $x_i=0$: as sums lie in $[0,2M-2]$, no others complete it. A sum $t$ has $u+v=r$ with $t-rw\in[0,2w-2]$, so $r=\lfloor t/w\rfloor$ or $\lfloor t/w\rfloor-1$. Token $i$ asks for both, at $r-\frac14$, for both sums:
@@ -250,7 +251,7 @@ plt.show()
 # $(N-1)^2$ and queries $2c(N-1)$. $\blacksquare$
 # :::
 #
-# This has two consequences. For $M\le N\operatorname{polylog}N$ a Fourier transform is a circuit of $N\operatorname{polylog}N$ gates and polylogarithmic depth, and so the reading $M=N+1$ falls once more. And for $M\ge N^{1+c}$, a proof that no polylogarithmic depth, width, heads and bits are enough would show that $\mathrm{Match3}$ has no circuits of
+# This has two consequences. For $M\le N\operatorname{polylog}N$ sorting and a Fourier transform make a circuit of $N\operatorname{polylog}N$ gates and polylogarithmic depth, and so the reading $M=N+1$ falls once more. And for $M\ge N^{1+c}$, a proof that no polylogarithmic depth, width, heads and bits are enough would show that $\mathrm{Match3}$ has no circuits of
 # $N\operatorname{polylog}N$ gates and polylogarithmic depth: more than a linear number of gates, for an explicit function. For circuits of logarithmic depth even that is a famous open problem. {prf:ref}`prop-depth-3sum` says why the conjecture is plausible, {prf:ref}`prop-depth-circuits` why it is hard.
 #
 # ## Parameters
@@ -521,8 +522,8 @@ PLANS = {
     "five layers": FiveLayersPlan,
     "depth against width, w = ∛N": lambda n, m: TradePlan(n, m, round(n ** (1 / 3))),
 }
-MODULI = {"N + 1": lambda n: n + 1, "N^1.5": lambda n: isqrt(n**3), "balanced": balanced}
-LIMITS = {"N + 1": 2**18, "N^1.5": 2**12, "balanced": 2**11}
+MODULI = {"N + 1": lambda n: n + 1, "N^1.5": lambda n: isqrt(n**3), "N²/(2 ln 2)": balanced}
+LIMITS = {"N + 1": 2**18, "N^1.5": 2**12, "N²/(2 ln 2)": 2**11}
 crossings = pd.DataFrame(
     {
         name: {
@@ -544,7 +545,7 @@ figures.table(
 # %% tags=["hide-input"]
 at, log_sizes = 4096, TransformPlan(4096, 4097).sizes
 figures.prose(
-    f"No entry: none up to {LIMITS['N + 1']:,}, {LIMITS['N^1.5']:,} and {LIMITS['balanced']:,}. For the transform at $M=N+1$ the first such $N$ at all is {first_log}. "
+    f"No entry: none up to {LIMITS['N + 1']:,}, {LIMITS['N^1.5']:,} and {LIMITS['N²/(2 ln 2)']:,}. For the transform at $M=N+1$ the first such $N$ at all is {first_log}. "
     f"At $N={at}$ one layer must bring {one_layer_bits(at, at + 1):,} bits; the transform brings at most {log_sizes.layer_bits} in each of its {log_sizes.depth} layers, "
     f"though {log_sizes.depth * log_sizes.layer_bits:,} in all of them."
 )

@@ -14,7 +14,7 @@ from .deep_checks import all_inputs, by_definition, largest_reading_error, measu
 
 @pytest.mark.parametrize(("plan", "matcher"), [(CubesPlan, CubesMatcher), (SumsPlan, SumsMatcher)])
 def test_all_small_inputs_are_labelled(plan: type, matcher: type) -> None:
-    for tokens, modulus in small_problems(5000):
+    for tokens, modulus in small_problems(3000):
         inputs = all_inputs(tokens, modulus)
         model = matcher(plan(tokens, modulus))
         assert torch.equal(model.labels(inputs), by_definition(inputs, modulus)), (tokens, modulus)

@@ -82,7 +82,7 @@ class TradePlan(Boxes):
 
     Example:
         >>> TradePlan(256, 47_284, 16).sizes
-        Sizes(depth=55, num_heads=3, width=48, bits=32)
+        Sizes(depth=55, num_heads=3, width=48, bits=33)
     """
 
     num_tokens: int
