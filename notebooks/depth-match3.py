@@ -64,7 +64,7 @@ plt.show()
 #
 # **Conventions.** Token $i<N$ starts with its residue $x_i$ and knows $i$, as the maps between the layers may be arbitrary ({prf:ref}`def-transformer`). A token keeps what it had, a residual connection; without one, each layer takes one head more, by which a
 # token looks at itself. All heads fetch by address: queries and keys have $m=2$. The *width* $d'$ counts the value coordinates of a layer, all heads together, and $p$ bits hold each entry of queries, keys and values exactly. What is read is rounded to the
-# next multiple of its unit. In general, $\mathrm{Match}_s(x)_i=1$ if $x_i$ and $s-1$ tokens, chosen freely, add up to a multiple of $M$.
+# nearest multiple of its unit. In general, $\mathrm{Match}_s(x)_i=1$ if $x_i$ and $s-1$ tokens, chosen freely, add up to a multiple of $M$.
 #
 # :::{prf:theorem} (logarithmic depth; ours as far as we found)
 # :label: thm-depth-log
@@ -294,6 +294,11 @@ ranges(
 require(
     planted_block**2 <= planted_tokens,
     f"planted_block w = {planted_block} needs w² ≤ N = planted_tokens = {planted_tokens}",
+)
+require(
+    planted_tokens <= 12 * planted_block,
+    f"planted_block w = {planted_block} needs planted_tokens N ≤ 12w = {12 * planted_block} "
+    f"(an input for every triple of blocks), got {planted_tokens}",
 )
 
 # %% [markdown]
@@ -633,7 +638,8 @@ product = max(
     for sizes in [TradePlan(tokens, 2, block).sizes]
 )
 cubes_width = max(
-    CubesPlan(N, 2).block - (N / ((2 * N) ** (1 / 3) - 4 / 3) + 1) for N in range(2, trade_tokens)
+    CubesPlan(N, 2).block - (N / ((2 * N) ** (1 / 3) - 4 / 3) + 1)
+    for N in range(2, min(trade_tokens, 2**12))
 )
 
 # %% [markdown]
@@ -666,7 +672,7 @@ claim("depth.log-bits", TransformPlan(1024, 1025).sizes.bits, "==", 22,
 claim("depth.log-crossing", first_log, "==", 481,
     statement="Least N at which a layer of the transform brings fewer bits than any one layer needs, M = N + 1.")
 claim("depth.cubes-width", cubes_width, "<=", 0.0, tolerance=1e-9, note="rounding of float64",
-    statement=f"Excess of the cubes' block over the theorem's bound, largest over N below {trade_tokens:,}.")
+    statement=f"Excess of the cubes' block over the theorem's bound, largest over N below {min(trade_tokens, 2**12):,}.")
 claim("depth.trade-product", product, "<=", 1,
     statement="Depth times w², as a part of N (l + 2)(l + 27)/2: the largest over w ≤ √N, in fractions.")
 claim("depth.five-narrower", FiveLayersPlan(1024, 1025).sizes.width, "<", CubesPlan(1024, 1025).sizes.width,

@@ -194,6 +194,7 @@ REFUSED: dict[str, list[tuple[dict[str, Any], str]]] = {
         ({"largest_modulus": 1}, "largest_modulus must be at least 3, got 1"),
         ({"planted_tokens": 49}, "planted_tokens must be at most 48 (an input for every triple of blocks), got 49"),
         ({"planted_block": 5}, "planted_block w = 5 needs w² ≤ N = planted_tokens = 24"),
+        ({"planted_tokens": 37, "planted_block": 3}, "needs planted_tokens N ≤ 12w = 36"),
         ({"butterfly_tokens": 3}, "butterfly_tokens must be at least 4, got 3"),
         ({"built_tokens": 257}, "built_tokens must be at most 256"),
     ],

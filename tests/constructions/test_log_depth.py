@@ -108,12 +108,15 @@ def test_what_is_read_stays_within_an_eighth() -> None:
     assert largest_reading_error(LogDepthMatcher(plan), inputs, multiples) <= READING_ERROR
 
 
-def test_another_root_a_flat_layer_and_a_lost_repetition_are_noticed() -> None:
+def test_another_root_shifted_powers_a_flat_layer_and_a_lost_repetition_are_noticed() -> None:
     inputs, labels = all_inputs(4, 5), by_definition(all_inputs(4, 5), 5)
     plan = TransformPlan(4, 5)
     assert int((LogDepthMatcher(plan).labels(inputs) != labels).sum()) == 0
     assert int((LogDepthMatcher(plan, root=2).labels(inputs) != labels).sum()) > 100
     assert int((LogDepthMatcher(plan, presence_scale=0.5).labels(inputs) != labels).sum()) > 100
+    shifted = LogDepthMatcher(plan)
+    shifted._powers[False] = shifted._powers[False].roll(1)
+    assert int((shifted.labels(inputs) != labels).sum()) > 100
     single = LogDepthMatcher(plan)
     single.plan = TransformPlan(4, 5, 2)  # the set is not repeated, and read at the first M entries
     assert int((single.labels(inputs) != labels).sum()) > 100
