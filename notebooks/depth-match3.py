@@ -651,11 +651,11 @@ for number, (name, title) in enumerate((("transform", "radix 2"), ("transform, r
     ("transform, s = 2, 4", "radix 2, for s = 2 and 4"))):
     claim(f"depth.transform-{('small', 'radix', 'orders')[number]}", int(small_runs.loc[name, "wrong"]), "==", 0,
         statement=f"Wrong labels of the transform, {title}, on all {small_runs.loc[name, 'inputs']:,} small inputs.")
-for name, identifier in (("cubes", "cubes"), ("sums", "sums"), ("five layers", "five"), ("depth against width", "trade")):
+IDENTIFIERS = {"cubes": "cubes", "sums": "sums", "five layers": "five", "depth against width": "trade"}
+for name, identifier in IDENTIFIERS.items():
     claim(f"depth.{identifier}-small", int(small_runs.loc[name, "wrong"]), "==", 0,
         statement=f"Wrong labels of {name} on all {small_runs.loc[name, 'inputs']:,} small inputs.")
-for name, identifier in (("transform", "transform"), ("cubes", "cubes"), ("sums", "sums"), ("five layers", "five"),
-    ("depth against width", "trade")):
+for name, identifier in ({"transform": "transform"} | IDENTIFIERS).items():
     claim(f"depth.{identifier}-planted", int(planted.loc[name, "wrong"]), "==", 0,
         statement=f"Wrong labels of {name} with a triple planted in every triple of blocks, in "
         f"{planted.loc[name, 'inputs']:,} inputs of {planted_tokens} tokens.")
@@ -672,7 +672,7 @@ claim("depth.log-bits", TransformPlan(1024, 1025).sizes.bits, "==", 22,
 claim("depth.log-crossing", first_log, "==", 481,
     statement="Least N at which a layer of the transform brings fewer bits than any one layer needs, M = N + 1.")
 claim("depth.cubes-width", cubes_width, "<=", 0.0, tolerance=1e-9, note="rounding of float64",
-    statement=f"Excess of the cubes' block over the theorem's bound, largest over N below {min(trade_tokens, 2**12):,}.")
+    statement=f"Excess of the cubes' block over its bound, largest over N below {min(trade_tokens, 2**12):,}.")
 claim("depth.trade-product", product, "<=", 1,
     statement="Depth times w², as a part of N (l + 2)(l + 27)/2: the largest over w ≤ √N, in fractions.")
 claim("depth.five-narrower", FiveLayersPlan(1024, 1025).sizes.width, "<", CubesPlan(1024, 1025).sizes.width,
@@ -680,7 +680,7 @@ claim("depth.five-narrower", FiveLayersPlan(1024, 1025).sizes.width, "<", CubesP
 observed("depth.block-needed", int(planted["wrong, one part lost"].min()), ">=", 1,
     statement="Wrong labels on the planted inputs, least over the constructions, when one of their parts is lost.")
 observed("depth.breaks", min(wrong_when_broken.values()), ">=", 100,
-    statement="Wrong labels at N = 4, M = 5 of a transform with another root of unity, or a flat first layer: the less.")
+    statement="Wrong labels at N = 4, M = 5 of a transform with another root, or a flat first layer: the less.")
 # fmt: on
 
 # %% [markdown]
