@@ -10,26 +10,27 @@
 # # The conjecture: can a few pairwise layers detect triples?
 #
 # **The question.** [One small layer can't](thm-7-match3.py) compute $\operatorname{Match3}$, and [one third-order
-# unit](third-order.py) can. What about several pairwise layers? The paper conjectures that they must be large too. Nobody
-# has proved it, and nobody has refuted it. What would settle it, and what happens when such models are trained?
+# unit](third-order.py) can. What about several pairwise layers? The paper conjectures that they must be large too. [Read with
+# $M=N+1$ it is false; with $M\ge N^{1+c}$ it is open](depth-match3.py). What would settle it, and what happens when such models are trained?
 #
 # ## The statement
 #
 # The paper {cite}`sanford2023representational` conjectures, in the words of {prf:ref}`def-transformer`:
 #
-# :::{prf:conjecture} (the paper's; **open**)
+# :::{prf:conjecture} (the paper's; **open** for $M\ge N^{1+c}$)
 # :label: con-match3
 #
 # Every transformer that computes $\operatorname{Match3}$ on $N$ tokens has a width, a depth, an embedding dimension or a bit precision that is polynomially
 # large in $N$.
 # :::
 #
-# Nothing on this page proves or refutes it. Three things can be said with certainty, and each has its page:
+# Nothing on this page settles it. Four things can be said with certainty, and each has its page:
 #
 # * For **one layer** it holds: Theorem 7 of the paper, with [explicit constants and counted bits](thm-7-match3.py).
 # * It is about **pairs against triples**: one unit of [third order](third-order.py) with $m=4$ computes $\operatorname{Match3}$ at every length.
 # * It is about **all** pairs: if the two others must be [neighbours](match3-bigram.py), two small pairwise layers are enough where one is not, and
 #   if they must lie in a [short window](match3-local.py), one is.
+# * It is about **moduli well above** $N$. Read with $M=N+1$ it is false: [logarithmically many layers](depth-match3.py) of fixed width are enough. With $M\ge N^{1+c}$ it is open, and its exponent is at most $\frac13$.
 #
 # ### What would settle it
 #
@@ -39,8 +40,8 @@
 # for each of his. To simulate the second layer in this way she has to send something for every token, $N\cdot\operatorname{polylog}N$ bits in all, and with so many bits she could send
 # her whole input. So counting the bits between two halves gives no bound for two layers. A proof needs another idea.
 #
-# *The modulus matters.* The statement names no $M$. For $M$ of the order of $N$ one can count the residues and convolve the counts by a fast Fourier transform whose stages pair tokens, and a
-# transformer of depth $O(\log N)$ seems to be enough for that; we have not built it here. So read the conjecture for $M$ well above $N$, such as the $M\approx N^2/(2\ln2)$ of this page.
+# *The modulus matters.* The statement names no $M$. For $M$ of the order of $N$ one can mark the residues that occur and convolve the marks by a fast Fourier transform whose stages pair tokens: $2\log_2N+2$ small layers, [built and run](depth-match3.py). So read the conjecture for $M$ well above $N$, such as the $M\approx N^2/(2\ln2)$ of this page.
+# There two layers of width about $N^{2/3}$ are enough, and more layers of width about $N^{1/3}$.
 #
 # ### What pairs can see
 #
@@ -206,8 +207,8 @@ plt.show()
 # ### Could the weights exist?
 #
 # For two of the three architectures we know the answer. The [third-order unit](third-order.py) is right at every length, so where training fails to find such weights, training is to blame. And one pairwise layer
-# *can* compute $\operatorname{Match3}$ if it is large enough: a single head that carries a [histogram of the residues](thm-7-match3.py) has values of $M$ coordinates. We run both on random sequences of the lengths above. For small models of
-# two layers nobody knows.
+# *can* compute $\operatorname{Match3}$ if it is large enough: a single head that carries a [histogram of the residues](thm-7-match3.py) has values of $M$ coordinates. We run both on random sequences of the lengths above. [Two layers](depth-match3.py) can do it too, with
+# maps between them that are larger than the trained ones; for models as small as these nobody knows.
 
 # %%
 builders = {"third-order unit": match3_tensor_unit, "one-layer histogram": histogram_layer}
@@ -281,7 +282,7 @@ if len(replays.table):
 # %% [markdown]
 # ## What this does not show
 #
-# * *The conjecture, or its negation.* It speaks of all weights and of large $N$. These are a few trained models at small $N$.
+# * *The conjecture, or its negation, for $M\ge N^{1+c}$.* It speaks of all weights and of large $N$. These are a few trained models at small $N$.
 # * *That pairwise layers can't.* At these lengths no theorem excludes it. A model that was not found may exist.
 # * *That pairwise layers are at their limit.* At the longer length they stay below the rule of pairs, which one layer can compute: they are undertrained.
 # * *That other settings would not do better.* The recipe was made for third order. [Read-ins, rates, numbers of frequencies and ten times the steps](learning-match.py) did not lift pairwise layers above the rule of pairs; other widths, depths and optimisers were not tried.

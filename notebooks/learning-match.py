@@ -59,7 +59,7 @@ plt.show()
 #
 # * *Pairs.* [Theorem 6](thm-6-match2.py) of the paper: one pairwise unit with $m=3$ is enough, at every length.
 # * *Triples.* [One third-order unit](third-order.py) with $m=4$ is enough. One pairwise layer needs $mpH$ nearly linear in $N$ ([Theorem 7](thm-7-match3.py)), which at the lengths
-#   of this page is no obstacle for the models trained. For several layers nothing is proved; see [the conjecture](conjecture.py).
+#   of this page is no obstacle for the models trained. For several layers no lower bound is known; see [the conjecture](conjecture.py).
 # * *The scale of the scores.* Let $\delta$ be the gap of $F$ frequencies, {eq}`eq-frequency-gap`. By {prf:ref}`thm-third-order` with several frequencies a unit with the score
 #   $c\sum_f\cos\frac{2\pi}Mk_f(x_i+x_j+x_k)$ is right on *every* input, by one nat on either side, if
 #

@@ -597,7 +597,7 @@ observed("thm-7.no-log-sum", outside, ">", num_layers // 2,
 # ## What this does not show
 #
 # * *Anything about two layers.* After one layer Alice's and Bob's tokens are mixed, and the protocol ends there. That a transformer of more layers which computes Match3 must be large is a
-#   conjecture of the paper, and open. "Match3 needs exponentially many layers" is sometimes read into this theorem; nothing of the kind is proved.
+#   conjecture of the paper. [Read with $M=N+1$ it is false; with $M\ge N^{1+c}$ it is open](depth-match3.py). "Match3 needs exponentially many layers" is sometimes read into this theorem; nothing of the kind is proved.
 # * *That $m$ or $H$ alone must grow.* The bound is on a product. The four layers spend it in different ways, and none of them is claimed to be the smallest.
 # * *A bound without a margin.* {prf:ref}`thm-match3-bits` needs labels that survive an error $\eta$. An output map that tells arbitrarily close numbers apart can read everything from one number. The paper
 #   counts $p$-bit numbers instead; its theorem is not implied by ours, nor ours by it.

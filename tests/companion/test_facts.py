@@ -213,6 +213,17 @@ REFUSED: dict[str, list[tuple[dict[str, Any], str]]] = {
         ),
         ({"own_tokens": 257}, "own_tokens must be at most 256 (numbers of 2N bits), got 257"),
     ],
+    "depth-match3": [
+        ({"long_tokens": 2049}, "long_tokens must be at most 2048 (N² weights of 8 bytes are held), got 2049"),
+        ({"long_tokens": 71}, "long_tokens must be at least 72, got 71"),
+        ({"exhaustive_inputs": 15}, "exhaustive_inputs must be at least 16, got 15"),
+        ({"largest_modulus": 1}, "largest_modulus must be at least 3, got 1"),
+        ({"planted_tokens": 49}, "planted_tokens must be at most 48 (an input for every triple of blocks), got 49"),
+        ({"planted_block": 5}, "planted_block w = 5 needs w² ≤ N = planted_tokens = 24"),
+        ({"planted_tokens": 37, "planted_block": 3}, "needs planted_tokens N ≤ 12w = 36"),
+        ({"butterfly_tokens": 3}, "butterfly_tokens must be at least 4, got 3"),
+        ({"built_tokens": 257}, "built_tokens must be at most 256"),
+    ],
     "composition": [
         ({"num_points": 4097}, "num_points must be at most 4096 (N² weights of 8 bytes are held), got 4097"),
         ({"num_points": 63}, "num_points must be at least 64, got 63"),
