@@ -21,6 +21,9 @@ from attention_limits.companion.pages import all_pages, code_cells
 from attention_limits.dependencies import cell_statements
 
 MATHJAX = "tex-svg.js"  # one file, 2 MB, with its fonts inside
+#: Ids that extensions write again and again: each content's of a statement or exercise, and that of an unnumbered
+#: statement, which its title has beside its box.
+_REPEATED_IDS = re.compile(r'(?<=<p class="admonition-title") id="[^"]*"| id="(?:proof|exercise|solution)-content"')
 _root = Path()
 
 
@@ -83,6 +86,12 @@ def drop_thebe(app: Sphinx, pagename: str, templatename: str, context: dict[str,
     ]
 
 
+def drop_repeated_ids(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: object) -> None:
+    """Leave each id to one element of a page; links lead to the boxes of statements, whose ids stay."""
+    if "body" in context:
+        context["body"] = _REPEATED_IDS.sub("", context["body"])
+
+
 def name_statements(app: Sphinx, doctree: nodes.document) -> None:
     """Give each proof a title to fold it by, and note the paper's number of each statement whose title has one.
 
@@ -122,4 +131,5 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("doctree-resolved", name_references)
     app.connect("build-finished", copy_static)
     app.connect("html-page-context", drop_thebe, priority=900)
+    app.connect("html-page-context", drop_repeated_ids)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
