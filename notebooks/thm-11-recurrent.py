@@ -688,7 +688,7 @@ if len(replays.table):
 #   close to it.
 # * *What real values cost.* Lower bounds carry over, since signs are values. The machine that meets them stores signs; for
 #   values in $[-1,1]$ and an error $\eps$ it is enough to store each of them in one of $\lceil1/\eps\rceil$ cells.
-# * *The best bound for machines that err.* {prf:ref}`prop-recurrent-coins` loses $q-1$ signs in one layer, and nothing is said of machines that read all and then write all beyond what holds for one layer.
+# * *The best bound for machines that err.* {prf:ref}`prop-recurrent-coins` loses $q-1$ signs in one layer. Machines that read all and then write all need at least as much; nothing more is shown of them.
 # * *That an LSTM of $N-1$ bits learns this task, or that a smaller one fails for want of memory.* The illustration is one
 #   task, one budget and one schedule.
 # * *The best bound for larger $q$ in a stack.* An output that adds up several values tells more than one bit, so that cuts
