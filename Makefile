@@ -1,6 +1,6 @@
 # make help lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help book test check faults audit bench records records-fresh serve clean reference
+.PHONY: help book test check faults mutate audit bench records records-fresh serve clean reference
 
 # Names of files and output may hold any character, whatever the user's locale says.
 export PYTHONUTF8 := 1
@@ -51,6 +51,9 @@ check: book ## Lint, format, types, and the book built with warnings as errors
 test: check ## make check, then all tests (the first needs the book, so it is made too)
 	@store=$$(mktemp -d) && { ATTENTION_LIMITS_STORE=$$store $(BIN)/attention-limits run --profile quick --device cpu || true; rm -rf $$store; }
 	$(BIN)/pytest --numprocesses auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder --junitxml _build/tests.xml
+
+mutate: $(INSTALLED) ## Edit page or package so that each claim must fail, and list those that survive; minutes a page, goes on where it was stopped
+	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m tests.mutations
 
 # Only a run whose contests all agreed comes so far.
 define PUBLISH_BENCHMARKS

@@ -172,6 +172,7 @@ ranges(
 # which float32 computes *exactly*; sizes for which they are not are refused when the module is called.
 
 # %%
+import math
 from fractions import Fraction
 
 import matplotlib.pyplot as plt
@@ -364,6 +365,17 @@ caption = "Disjointness as the first label of Match3Bigram, M = 4"
 figures.table(reduction_rows, {"pairs": "{:,}"}, caption, index=False)
 
 # %%
+
+
+def bits_of_formula(row):
+    """The bits of the proof, from the layer's sizes, its largest score and its largest value."""
+    heads, _, _, value_dim = row.values.shape
+    score, value = (Fraction(part.abs().max().item()) for part in (row.scores, row.values))
+    cells = heads * value / row.slack
+    of_mean = math.ceil(math.log2(math.ceil(2 * cells)))
+    return heads * (math.ceil(math.log2(max(1, math.ceil(cells * score)))) + value_dim * of_mean)
+
+
 channel = []
 for bits in progress(range(1, channel_bits + 1), "conversations"):
     reduction, strings = BigramReduction(bits), Disjointness(bits).strings()
@@ -381,7 +393,7 @@ for bits in progress(range(1, channel_bits + 1), "conversations"):
         if name == "slots":
             answers = read_slots(reduction, tally.outputs.flatten(0, 1))
             wrong = grade_outputs(answers, tally.labels.flatten()).wrong
-        channel.append((name, bits, tally.num_bits, row.num_bits, error, wrong))
+        channel.append((name, bits, tally.num_bits, bits_of_formula(row), error, wrong))
 columns = ["layer", "n", "bits sent", "of the formula", "error / η", "wrong"]
 channel = pd.DataFrame(channel, columns=columns)
 slots = channel[channel["layer"] == "slots"]

@@ -59,6 +59,18 @@
 # 4. *A stack.* $L\cdot s\ge\lfloor N/2\rfloor$, and $s=\lceil (N-1)/L\rceil$ is enough.
 # :::
 #
+# These machines are right on every input. If they may toss coins and err, little changes:
+#
+# :::{prf:proposition} (machines that err, ours)
+# :label: prop-recurrent-coins
+#
+# Let coins be tossed beforehand that every map may use, and let each output be off by less than $\frac1q$ with a probability of at least $1-\delta$ on every input, $\delta<\frac12$. With
+# $h(\delta)=-\delta\log_2\delta-(1-\delta)\log_2(1-\delta)$,
+#
+# * the forward state of one bidirectional layer takes at least $2^{(1-h(\delta))(N-q)}$ values at the cut $N-1$: $(1-h(\delta))(N-1)$ bits for $q=1$. The same holds for one direction in step, with pointers back or strictly back;
+# * a stack has $L\cdot s\ge(1-h(\delta))\lfloor N/2\rfloor$, if $q\le\lceil N/2\rceil$.
+# :::
+#
 # Since $\lfloor N/2\rfloor\ge(N-1)/2$, the paper's number follows in each of these models, with all layers' states counted
 # together; only pointers strictly back with $q=N-1$ escape it. Asking for *everything* is another matter: for $q=N$ the sum of the prefix is all that counts, and $c+1$ states
 # do.
@@ -107,6 +119,20 @@
 # Let $\delta=z-z'$ and suppose that $\sum_{y}\delta_j=0$ for every $q$-subset $y$. For any $j\ne k$ there is a $y$ with
 # $j\in y$ and $k\notin y$, because $1\le q<M$. Exchanging $j$ for $k$ leaves the sum 0, so $\delta_j=\delta_k$. All
 # $\delta_j$ are equal, $q$ of them sum to 0, hence $\delta=0$. $\blacksquare$
+# :::
+#
+# Errors need another argument, from entropy. One of many values is asked for, and nobody knows which one at the cut.
+#
+# :::{prf:proof}
+# :class: dropdown
+#
+# **Machines that err.** Fix the coins. Let $n$ of the prefix's signs be uniform and independent, and let the suffix be able to ask for any one of them: if it asks for $z_j$, its answer is wrong with a probability $\delta_j$ over the signs. By Fano's
+# inequality for one bit, the entropy of $z_j$ given the states that cross the cut is at most $h(\delta_j)$. The $n$ signs together have the entropy $n$, so that states of $B$ bits in all have $B\ge n-\sum_jh(\delta_j)\ge n\,(1-h(\delta))$, where
+# $\delta$ is the mean of the $\delta_j$: $h$ is concave. The mean over the coins is at most the $\delta$ of the statement, and concavity serves once more; $h$ grows up to $\frac12$.
+#
+# *One layer.* $c=N-1$. The signs of $n=N-q$ tokens of the prefix are random, those of the $q-1$ others are 1. Token $N$ asks for any one of the first and for all of these others: its output, known within less than $\frac1q$ and so exactly, tells the sign.
+#
+# *Stack.* $c=\lfloor N/2\rfloor=n$, all signs of the suffix are 1, and token $c+i$ asks for token $i$ and for $q-1$ tokens of the suffix. As for machines that are right, what comes out after the cut depends on the $L$ forward states that cross it, of $Ls$ bits. $\blacksquare$
 # :::
 #
 # **Prerequisites and time.** Finite automata, binomial coefficients. The trained results are recorded.
@@ -162,6 +188,7 @@ import torch
 from attention_limits import figures
 from attention_limits.bounds.counting import least_bits
 from attention_limits.bounds.in_step import in_step_error
+from attention_limits.bounds.random_access import least_mean_error, random_access_bits
 from attention_limits.bounds.residuals import (
     Machine,
     deferred_formula,
@@ -465,6 +492,24 @@ stacks = pd.DataFrame(stacks).set_index(["N", "L"])
 figures.table(stacks, caption="Stacks of bidirectional layers, q = 1")
 
 # %% [markdown]
+# ### With errors
+#
+# How good is $(1-h(\delta))\,n$? Over the means of all signs and questions, coins are no help, and the state stands for a string: its best guess of all $n$ signs. So the least mean error of $B$ bits is the mean distance of a string to the nearest of
+# $2^B$ strings, over $n$. Small cases can be searched through. With coins that all see, which turn signs and exchange places at random, this mean is also the error on *each* input and question.
+
+# %%
+codes = []
+for length, sent in [(n, B) for n in range(1, 5) for B in range(n + 1)] + [(5, 1), (5, 2)]:
+    error = least_mean_error(length, sent)
+    codes.append((length, sent, error, random_access_bits(length, error)))
+codes = pd.DataFrame(codes, columns=["n", "B", "δ", "(1 − h(δ)) n"])
+codes["text"] = codes["δ"].map(str) + ": " + codes["(1 − h(δ)) n"].map("{:.2f}".format)
+figures.table(
+    codes.pivot(index="n", columns="B", values="text").fillna(""),
+    caption="The least mean error δ of B bits about n signs, and the bits (1 − h(δ)) n that it needs",
+)
+
+# %% [markdown]
 # ### Memory against N
 #
 # The models side by side. For *read all, then write all*, {eq}`eq-deferred` is evaluated exactly at every cut and the largest
@@ -623,7 +668,11 @@ claim("thm-11.machine-bits", state_mismatches, "==", 0,
 claim("thm-11.dropped-bit", least_wrong_when_dropped, ">=", 1,
     statement="Without any one of its positions the machine errs: least number of wrong outputs over positions and "
     "sizes.")
-claim("thm-11.memory", least_over_paper, ">=", 0, source="P",
+claim("thm-11.coins", (codes["B"] - codes["(1 − h(δ)) n"]).min(), ">=", 0.0, tolerance=1e-12,
+    note="logarithms in float64",
+    statement=f"Bits minus (1 − h(δ)) n, δ the least mean error of any machine with so many, of all {len(codes)} "
+    "sizes that were searched through: the least.")
+claim("thm-11.memory", least_over_paper, ">=", 0, source="P~",
     statement="Bits for the largest count over all cuts, minus (N − 1)/2: least over our models, N = 2 … "
     f"{num_tokens} and the q that they cover.")
 observed("thm-11.one-direction", trained.loc[trained["architecture"] == "lstm", "error"].min(), ">=", floor,
@@ -649,7 +698,7 @@ if len(replays.table):
 #   close to it.
 # * *What real values cost.* Lower bounds carry over, since signs are values. The machine that meets them stores signs; for
 #   values in $[-1,1]$ and an error $\eps$ it is enough to store each of them in one of $\lceil1/\eps\rceil$ cells.
-# * *Anything about random machines.* Ours are deterministic and right on every input.
+# * *The best bound for machines that err.* {prf:ref}`prop-recurrent-coins` loses $q-1$ signs in one layer. Machines that read all and then write all need at least as much; nothing more is shown of them.
 # * *That an LSTM of $N-1$ bits learns this task, or that a smaller one fails for want of memory.* The illustration is one
 #   task, one budget and one schedule.
 # * *The best bound for larger $q$ in a stack.* An output that adds up several values tells more than one bit, so that cuts
@@ -708,5 +757,5 @@ if len(replays.table):
 # ## Reference
 #
 # The theorem is from {cite}`sanford2023representational`. Ours are: the four models and what is shown about each, the exact
-# counts and formulas, the machine, the choice of pointers at the half cut, {prf:ref}`prop-in-step`, the settings of the
+# counts and formulas, the machine, the choice of pointers at the half cut, {prf:ref}`prop-recurrent-coins`, whose argument from entropy is well known, {prf:ref}`prop-in-step`, the settings of the
 # illustration, and all measurements.

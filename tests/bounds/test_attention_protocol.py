@@ -45,6 +45,17 @@ def random_case(seed: int, letters: int = 3) -> tuple[AttentionProtocol, Tensor,
     return protocol, alice, bob, layer(chosen.unsqueeze(0))[0, 0].detach()
 
 
+def bits_from_sizes(protocol: AttentionProtocol) -> int:
+    return message_bits_bound(
+        len(protocol.heads),
+        protocol.num_coordinates,
+        writers=protocol.writers,
+        spread=protocol.spread,
+        log_sum_range=protocol.log_sum_range,
+        error=protocol.error,
+    )
+
+
 @pytest.mark.parametrize("block", range(3))
 def test_random_layers_stay_within_the_bound_and_the_bits(block: int) -> None:
     for seed in range(100 * block, 100 * block + 100):
@@ -54,8 +65,7 @@ def test_random_layers_stay_within_the_bound_and_the_bits(block: int) -> None:
         assert bool((error <= protocol.error_bound + ROUNDING).all()), f"seed {seed}"
         assert bool((protocol.error_bound <= protocol.error + ROUNDING).all()), f"seed {seed}"
         assert talk.num_bits == protocol.num_bits == sum(sum(plan.grid.widths) for plan in protocol.heads)
-        sizes = {"spread": protocol.spread, "log_sum_range": protocol.log_sum_range, "error": protocol.error}
-        assert talk.num_bits <= message_bits_bound(len(protocol.heads), len(truth), **sizes), f"seed {seed}"
+        assert talk.num_bits <= bits_from_sizes(protocol), f"seed {seed}"
 
 
 def test_omitting_the_log_sum_exp_breaks_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,6 +150,34 @@ def test_the_four_layers_answer_through_the_channel_on_all_inputs(name: str, num
             assert bool(((talk.bob_answer - exact[row]).abs() <= protocol.error_bound + ROUNDING).all())
             answers.append(bool(layer.decide(talk.bob_answer)))
     assert answers == truth.tolist()
+
+
+def test_heads_with_coordinates_of_their_own_share_no_error_and_constant_values_cost_nothing() -> None:
+    sizes = {}
+    for name, build in LAYERS.items():
+        layer = build(Match3(65, 66))
+        table = layer.table
+        protocol = AttentionProtocol(layer.layer, table[0, 1], table[1:64], table[64:], error=OUTPUT_TOLERANCE)
+        sizes[name] = (protocol.writers, protocol.num_coordinates, protocol.num_bits, bits_from_sizes(protocol))
+    assert sizes == {
+        "slots": (1, 63, 945, 945),
+        "shifts": (1, 1, 520, 520),
+        "histogram": (1, 66, 939, 939),
+        "thresholds": (1, 0, 526, 528),
+    }
+
+
+def test_heads_that_write_into_one_coordinate_share_the_error() -> None:
+    generator = torch.Generator().manual_seed(2)
+    units = [SelfAttentionUnit(2, 1, 3, generator=generator, dtype=torch.float64) for _ in range(4)]
+    for coordinate, unit in enumerate(units[:2]):
+        unit.value.data[:, coordinate] = 0
+    table = torch.randn(5, 3, 2, generator=generator, dtype=torch.float64)
+    protocol = AttentionProtocol(MultiHeadAttention(units), table[0, 0], table[1:3], table[3:], error=0.5)
+    assert (protocol.writers, protocol.num_coordinates) == (4, 3)
+    assert bool((protocol.error_bound <= 0.5 + ROUNDING).all())
+    alone = AttentionProtocol(MultiHeadAttention(units[:1]), table[0, 0], table[1:3], table[3:], error=0.5)
+    assert (alone.writers, alone.num_coordinates) == (1, 2)
 
 
 def test_what_has_no_meaning_is_refused() -> None:

@@ -163,6 +163,7 @@ REFUSED: dict[str, list[tuple[dict[str, Any], str]]] = {
         ({"modulus": 3}, "modulus must be at least 4, got 3"),
         ({"num_tokens": 6}, "num_tokens must be at most 5 (all M^N inputs are run), got 6"),
         ({"num_tokens": 5, "modulus": 8}, "modulus^num_tokens must be at most 4096 (all inputs are run), got 32768"),
+        ({"message_modulus": 13}, "message_modulus must be at most 12 (all of Alice's inputs are run), got 13"),
         ({"disjointness_bits": 10}, "disjointness_bits must be at most 9 (all 4^n pairs are run), got 10"),
         ({"largest_modulus": 17}, "largest_modulus must be at most 16 (all multisets are listed), got 17"),
         ({"row_tokens": [2]}, "row_tokens's entries must lie in 3…7, got 2"),

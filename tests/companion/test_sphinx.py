@@ -30,6 +30,38 @@ from IPython.display import SVG
 
 SVG('<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>')  # a dot
 """
+#: A statement without a number, one with, two exercises, and a link to each kind of statement.
+STATEMENTS = r"""Let $x=1$.
+
+$$
+y = x
+$$
+
+:::{prf:theorem} 4 of the paper (unnumbered)
+:label: thm-planted
+:nonumber:
+
+It holds.
+:::
+
+:::{prf:lemma} (numbered)
+:label: lem-planted
+
+So does this, by {prf:ref}`thm-planted`; see {prf:ref}`lem-planted`.
+:::
+
+:::{exercise}
+:label: ex-planted
+
+Why?
+:::
+
+:::{exercise}
+:label: ex-planted-too
+
+And why not?
+:::
+"""
 REWORDED = {
     "## Afterwards": "## In other words",
     "The first caption.": "The second caption.",
@@ -65,7 +97,7 @@ class Story:
 @pytest.fixture(scope="module")
 def story(_finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Story:
     project = copy_of(_finished, tmp_path_factory.mktemp("story") / "project")
-    project.edit("book/definitions.md", "None.", "Let $x=1$.\n\n$$\ny = x\n$$")
+    project.edit("book/definitions.md", "None.", STATEMENTS)
     pages, times, nonces = [], [], []
 
     def build() -> subprocess.CompletedProcess[str]:
@@ -113,6 +145,16 @@ def test_every_link_of_the_claims_page_leads_to_a_claims_line(story: Story) -> N
     assert len(links) == 11
     for page, anchor in links:
         assert story.pages[0][page].count(f'id="{anchor}"') == 1
+
+
+def test_no_id_occurs_twice_on_a_page_and_links_to_statements_lead_somewhere(story: Story) -> None:
+    for name, text in story.pages[0].items():
+        identifiers = re.findall(r'<[a-z][^<>]*? id="([^"]+)"', text)
+        assert sorted(identifiers) == sorted(set(identifiers)), name
+    definitions = story.pages[0]["book/definitions.html"]
+    for label, link in (("thm-planted", "Theorem 4"), ("lem-planted", "Lemma 1")):
+        assert definitions.count(f'id="{label}"') == 1
+        assert re.search(rf'href="#{label}"[^>]*>(<[^>]*>)*\s*{link}', definitions)
 
 
 def test_the_status_page_tells_fresh_pages_from_cached_ones(story: Story) -> None:

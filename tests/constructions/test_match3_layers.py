@@ -10,6 +10,7 @@ from attention_limits.constructions.match3_layers import (
     Match3Layer,
     completes,
     histogram_layer,
+    pairs_layer,
     shift_layer,
     slot_layer,
     threshold_layer,
@@ -17,6 +18,7 @@ from attention_limits.constructions.match3_layers import (
 from attention_limits.models.attention import MultiHeadAttention, SelfAttentionUnit
 from attention_limits.problems.grading import grade
 from attention_limits.problems.matching import Match3
+from attention_limits.problems.tuples import rule_of_pairs
 
 SMALL = [(1, 2), (1, 3), (1, 7), (2, 2), (2, 5), (3, 3), (3, 4), (3, 8), (4, 5), (5, 4), (7, 2), (6, 3)]
 
@@ -63,6 +65,23 @@ def test_sizes_equal_the_formulas(num_tokens: int, modulus: int) -> None:
         "histogram": (1, modulus, modulus),
         "thresholds": (2 * modulus, 3, 2 * modulus),
     }
+
+
+@pytest.mark.parametrize(("num_tokens", "modulus"), [*SMALL, (4, 8), (3, 12)])
+def test_two_heads_compute_the_rule_of_pairs_on_all_inputs(num_tokens: int, modulus: int) -> None:
+    problem = Match3(num_tokens, modulus)
+    layer, inputs = pairs_layer(problem), problem.all_inputs()
+    assert torch.equal(layer(inputs), rule_of_pairs(inputs, modulus))
+    assert (layer.num_heads, layer.embed_dim) == (2, 3)
+    assert (layer.outputs(inputs) - 0.5).abs().min() >= OUTPUT_TOLERANCE
+
+
+def test_each_head_for_pairs_is_needed() -> None:
+    problem = Match3(3, 8)
+    layer, inputs = pairs_layer(problem), problem.all_inputs()
+    for missing in (0, 1):
+        one = layer.with_heads(layer.heads[:missing] + layer.heads[missing + 1 :])
+        assert not torch.equal(one(inputs), rule_of_pairs(inputs, 8))
 
 
 def wrong_labels(layer: Match3Layer) -> int:

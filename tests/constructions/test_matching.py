@@ -21,6 +21,7 @@ from attention_limits.constructions.matching import (
     match2_format,
     match2_others_unit,
     match2_parabola_unit,
+    match2_planar_unit,
     match2_residual_unit,
     match2_unit,
     power_of_two,
@@ -86,6 +87,26 @@ def test_every_label_is_right_and_has_the_margin_on_all_small_inputs(
         asked = default_margin(num_tokens) if margin is None else margin
         assert found.wrong == 0, (num_tokens, modulus)
         assert found.right_side >= expit(asked) - 1e-4
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("modulus", [2, 3, 4])
+def test_two_dimensions_are_enough_for_few_residues(modulus: int, dtype: torch.dtype) -> None:
+    for num_tokens in range(1, 7):
+        problem = Match2(num_tokens, modulus)
+        for margin in (None, 1.0, 9.0):
+            unit = match2_planar_unit(problem, margin=margin).to(dtype)
+            found = grade(unit, problem)
+            assert (found.wrong, unit.embed_dim, unit.attention.embed_dim) == (0, 2, 2)
+            assert unit.margin >= (default_margin(num_tokens) if margin is None else margin)
+            assert found.right_side >= expit(unit.margin) - (1e-6 if dtype == torch.float32 else 1e-12)
+
+
+def test_two_dimensions_are_refused_for_more_residues() -> None:
+    with pytest.raises(ValueError, match="needs M ≤ 4, got M = 5"):
+        match2_planar_unit(Match2(3, 5))
+    with pytest.raises(ValueError, match="need match2_others_unit"):
+        match2_planar_unit(Match2Others(3, 4))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -14,7 +14,8 @@ most δ and a by at most ρ, and no two values differ by more than D in a coordi
 as two values of σ at points δ apart differ by at most tanh(δ/4). S need not be sent where it can't matter: beyond Φ
 below the least or above the largest S that Bob can have, w is within σ(−Φ) of 0 or 1. Cutting S off there adds D σ(−Φ).
 
-Letters: H heads, d = model_dim, d' = value_dim, S = log_sum, Φ = reach, η = error, D = spread.
+Letters: H heads, G = writers, d = model_dim, d' = value_dim, r = num_coordinates, S = log_sum, R = log_sum_range,
+Φ = reach, η = error, D = spread.
 """
 
 import math
@@ -26,6 +27,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from attention_limits.bounds.counting import least_bits
 from attention_limits.bounds.protocols import Bits, Conversation, Party, receive, run_protocol
 from attention_limits.models.attention import MultiHeadAttention, SelfAttentionUnit
 
@@ -70,21 +72,26 @@ def merge_error_bound(mean_error: float, log_sum_error: float, spread: float, re
     return mean_error + spread * (math.tanh(log_sum_error / 4) + 1 / (1 + math.exp(min(reach, 700.0))))
 
 
-def message_bits_bound(num_heads: int, value_dim: int, *, spread: float, log_sum_range: float, error: float) -> int:
-    """H (d' ⌈log₂(H D/η)⌉ + ⌈log₂(R H D/(2η))⌉), an upper bound on the bits of `AttentionProtocol` from sizes alone.
+def message_bits_bound(
+    num_heads: int, num_coordinates: int, *, writers: int, spread: float, log_sum_range: float, error: float
+) -> int:
+    """H (r ⌈log₂(G D/η)⌉ + ⌈log₂(R G D/(2η))⌉), an upper bound on the bits of `AttentionProtocol` from sizes alone.
 
     A logarithm of a number below 1 counts as 0.
 
     Args:
-        num_heads, value_dim: H and d'.
+        num_heads: H.
+        num_coordinates: r, the most coordinates of a head's value that vary over Alice's tokens.
+        writers: G, the most heads that write into one coordinate: whose value varies in it.
         spread: D, the most by which two values of a head differ in a coordinate.
-        log_sum_range: R in nats, how far apart two log-sum-exps of Alice's can be in one head.
+        log_sum_range: R in nats, how far apart two log-sum-exps of Alice's can be in one head, after what can't matter
+            was cut off.
         error: η.
     """
-    mean_levels = math.ceil(num_heads * spread / error)
-    log_sum_levels = math.ceil(log_sum_range * num_heads * spread / (2 * error))
-    mean_bits, log_sum_bits = ((max(1, levels) - 1).bit_length() for levels in (mean_levels, log_sum_levels))
-    return num_heads * (value_dim * mean_bits + log_sum_bits)
+    mean_levels = math.ceil(writers * spread / error)
+    log_sum_levels = math.ceil(log_sum_range * writers * spread / (2 * error))
+    mean_bits, log_sum_bits = (least_bits(max(1, levels)) for levels in (mean_levels, log_sum_levels))
+    return num_heads * (num_coordinates * mean_bits + log_sum_bits)
 
 
 @dataclass(frozen=True)
@@ -164,7 +171,8 @@ class AttentionProtocol:
     Attributes:
         num_bits: all bits of the message.
         error_bound: the proved error of each coordinate, at most η.
-        spread, log_sum_range: D and R of `message_bits_bound`, the largest over the heads.
+        writers, num_coordinates, spread, log_sum_range: G, r, D and R of `message_bits_bound`, the largest over the
+            coordinates and over the heads.
     """
 
     def __init__(
@@ -186,13 +194,14 @@ class AttentionProtocol:
         ranges = [(_range(head, own, alice), _range(head, own, bob)) for head in heads]
         spreads = [_spread(*pair) for pair in ranges]
         self.spread = max(spread.max().item() for spread in spreads)
-        self.log_sum_range = max((hers.high.log_sum - hers.low.log_sum).item() for hers, _ in ranges)
-        writers = int(torch.stack([spread > 0 for spread in spreads]).sum(dim=0).max())
-        share = error / max(1, writers)
+        self.num_coordinates = max(int((hers.high.mean > hers.low.mean).sum()) for hers, _ in ranges)
+        self.writers = max(1, int(torch.stack([spread > 0 for spread in spreads]).sum(dim=0).max()))
+        share = error / self.writers
         self.heads = [
             _plan(head, own, hers, his, spread, share)
             for head, (hers, his), spread in zip(heads, ranges, spreads, strict=True)
         ]
+        self.log_sum_range = max((plan.grid.high[0] - plan.grid.low[0]).item() for plan in self.heads)
 
     @property
     def num_bits(self) -> int:

@@ -5,18 +5,25 @@ v = −1 − u. This pairs the residues, except for a fixed point 2u = −1 when
 its partner −2 is never used. What remains is ⌊(M − 2)/2⌋ pairs, for M ≥ 4. A party that holds at most one member of
 each pair can't complete the triple by itself.
 
-Letters: N = num_tokens, M = modulus, n = num_bits.
+In the one-way form Alice holds the tokens 2 … N − 1 and Bob token N. What she holds is a set of members, which
+`row_number` numbers; `hard_inputs` draws them, and `index_inputs` lists those in which she holds one of each pair.
+
+Letters: N = num_tokens, M = modulus, n = num_bits, S = the set of Alice's residues and the filler.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations_with_replacement
 from math import comb
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from attention_limits.bounds.counting import least_bits
+from attention_limits.bounds.protocols import Bits, Conversation, Party, receive, run_protocol
 from attention_limits.hypotheses import require_integer
 from attention_limits.problems.matching import Match3
 
@@ -117,7 +124,7 @@ def one_way_bits(num_tokens: int, modulus: int) -> int:
         >>> one_way_bits(65, 66)
         51
     """
-    return (num_different_rows(num_tokens, modulus) - 1).bit_length()
+    return least_bits(num_different_rows(num_tokens, modulus))
 
 
 def count_different_rows(num_tokens: int, modulus: int) -> int:
@@ -133,6 +140,139 @@ def count_different_rows(num_tokens: int, modulus: int) -> int:
         first, last = torch.full((len(held), 1), FILLER), torch.full((len(held), 1), residue)
         columns.append(problem.target(torch.cat([first, held, last], dim=1))[:, 0])
     return len(torch.stack(columns, dim=1).unique(dim=0))
+
+
+def row_number(held: Sequence[int], modulus: int) -> int:
+    """The number of Alice's row, below `num_different_rows`; 0 is the row of ones, the others follow by the size of S.
+
+    Args:
+        held: the residues of her tokens.
+
+    Example: fillers alone, one member of the only pair {0, 3}, the other one, and both.
+        >>> [row_number(held, modulus=4) for held in ([1, 1], [0, 1], [1, 3], [0, 3])]
+        [1, 2, 3, 0]
+    """
+    members = set(held) - {FILLER}
+    if any((-1 - residue) % modulus in members | {FILLER} for residue in members):
+        return 0
+    sides = {member: place for place, pair in enumerate(_pairs(modulus)) for member in pair}
+    chosen = sorted((sides[residue], residue) for residue in members)
+    pairs, size = len(sides) // 2, len(chosen)
+    smaller_sets = sum(comb(pairs, held) << held for held in range(size))
+    places = sum(comb(place, count) for count, (place, _) in enumerate(chosen, 1))  # the combinatorial number system
+    larger = sum((2 * residue >= modulus) << count for count, (_, residue) in enumerate(chosen))
+    return 1 + smaller_sets + (places << size) + larger
+
+
+def members_of_row(number: int, modulus: int) -> set[int] | None:
+    """The members that Alice holds if this is her `row_number`; None for the row of ones.
+
+    Example:
+        >>> sorted(members_of_row(row_number([8, 2, 1, 2], modulus=9), modulus=9))
+        [2, 8]
+    """
+    if number == 0:
+        return None
+    pairs, size, rest = _pairs(modulus), 0, number - 1
+    while rest >= (sets := comb(len(pairs), size) << size):
+        rest, size = rest - sets, size + 1
+    places, larger = divmod(rest, 1 << size)
+    members = set()
+    for count in range(size, 0, -1):
+        place = max(place for place in range(len(pairs)) if comb(place, count) <= places)
+        places -= comb(place, count)
+        members.add(pairs[place][larger >> (count - 1) & 1])
+    return members
+
+
+def send_row(tokens: Sequence[int], modulus: int) -> Conversation:
+    """The first output from the fewest bits: Alice sends the number of her row, `one_way_bits`, and Bob answers.
+
+    Args:
+        tokens: the residues of tokens 1 … N; the first one must be the filler.
+    """
+    width = one_way_bits(len(tokens), modulus)
+
+    def alice() -> Party:
+        yield Bits(row_number(tokens[1:-1], modulus), width)
+
+    def bob() -> Party:
+        message = yield from receive(width)
+        members, last = members_of_row(message.value, modulus), tokens[-1]
+        return members is None or (-1 - last) % modulus in members | {FILLER, last}
+
+    return run_protocol(alice(), bob(), capacity=width)
+
+
+def hard_inputs(
+    num_tokens: int, modulus: int, count: int, *, generator: torch.Generator
+) -> Int[Tensor, "count tokens"]:
+    """Sequences whose first output Bob's one token decides, in turns 1 and 0.
+
+    Alice's set S is as in `num_different_rows`: at most one member of each pair, of a random size from 1 on, and
+    fillers. Bob's token is −1 − u, for a random u in S every first time, and for one outside S every second time.
+
+    Raises:
+        ValueError: unless N ≥ 3 and M ≥ 4.
+    """
+    _require_one_way(num_tokens, modulus)
+    pairs, inputs = residue_pairs(modulus), torch.full((count, num_tokens), FILLER)
+
+    def draw(high: int, size: tuple[int, ...] = ()) -> Tensor:
+        return torch.randint(high, size, generator=generator)
+
+    for row in range(count):
+        held = 1 + int(draw(min(num_tokens - 2, len(pairs))))
+        places = torch.randperm(len(pairs), generator=generator)[:held]
+        members = pairs[places, draw(2, (held,))]
+        slots = 1 + torch.randperm(num_tokens - 2, generator=generator)[:held]
+        inputs[row, slots] = members
+        outside = pairs[~torch.isin(pairs, members)]
+        candidates = members if row % 2 == 0 else outside
+        inputs[row, -1] = (-1 - candidates[draw(len(candidates))]) % modulus
+    return inputs
+
+
+class IndexInputs(NamedTuple):
+    """Strings a of n bits and questions i, each with the sequence in which Match3's first output is a_i."""
+
+    inputs: Int[Tensor, "cases tokens"]
+    answers: Bool[Tensor, " cases"]
+
+
+def num_index_bits(num_tokens: int, modulus: int) -> int:
+    """n = min(N − 2, ⌊(M−2)/2⌋): the bits that Alice's tokens can hold for Bob to ask for one of them.
+
+    Example:
+        >>> num_index_bits(65, 66), num_index_bits(65, 128)
+        (32, 63)
+    """
+    _require_one_way(num_tokens, modulus)
+    return min(num_tokens - 2, (modulus - 2) // 2)
+
+
+def index_inputs(num_tokens: int, modulus: int) -> IndexInputs:
+    """All 2^n n of them: Alice holds the smaller member of pair i if a_i = 1, else the larger, and Bob the larger one.
+
+    Raises:
+        ValueError: unless N ≥ 3 and M ≥ 4.
+
+    Example: the pair {0, 3}; a = 0, then a = 1.
+        >>> index_inputs(3, 4)
+        IndexInputs(inputs=tensor([[1, 3, 3],
+                [1, 0, 3]]), answers=tensor([False,  True]))
+    """
+    n = num_index_bits(num_tokens, modulus)
+    pairs = residue_pairs(modulus)[:n]
+    strings = (torch.arange(2**n).unsqueeze(1) >> torch.arange(n) & 1).bool()
+    inputs = torch.full((2**n, n, num_tokens), FILLER)
+    inputs[:, :, 1 : n + 1] = torch.where(strings, pairs[:, 0], pairs[:, 1]).unsqueeze(1)
+    inputs[:, :, -1] = pairs[:, 1]
+    return IndexInputs(inputs.flatten(0, 1), strings.flatten())
+
+
+def _pairs(modulus: int) -> list[list[int]]:
+    return residue_pairs(modulus).tolist()
 
 
 def _require_one_way(num_tokens: int, modulus: int) -> None:

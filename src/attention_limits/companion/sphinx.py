@@ -27,6 +27,9 @@ POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "font-src 'self' data:; object-src 'none'; base-uri 'self'; form-action 'self'"
 )
+#: Ids that extensions write again and again: each content's of a statement or exercise, and that of an unnumbered
+#: statement, which its title has beside its box.
+_REPEATED_IDS = re.compile(r'(?<=<p class="admonition-title") id="[^"]*"| id="(?:proof|exercise|solution)-content"')
 _root = Path()
 
 
@@ -114,6 +117,12 @@ def drop_thebe(app: Sphinx, pagename: str, templatename: str, context: dict[str,
     ]
 
 
+def drop_repeated_ids(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: object) -> None:
+    """Leave each id to one element of a page; links lead to the boxes of statements, whose ids stay."""
+    if "body" in context:
+        context["body"] = _REPEATED_IDS.sub("", context["body"])
+
+
 def name_statements(app: Sphinx, doctree: nodes.document) -> None:
     """Give each proof a title to fold it by, and note the paper's number of each statement whose title has one.
 
@@ -155,4 +164,5 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("build-finished", copy_static)
     app.connect("html-page-context", drop_thebe, priority=900)
     app.connect("html-page-context", add_policy)
+    app.connect("html-page-context", drop_repeated_ids)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -7,6 +7,8 @@
 | `histogram_layer` | 1 | M | how often each residue occurs |
 | `threshold_layer` | 2M | 3 | for each residue h, whether h occurs, and whether −x_i − h does |
 
+A fifth, `pairs_layer`, computes what pairs tell about Match3, with two heads of m = 3.
+
 None needs a residual connection: the output of token i itself tells x_i, or does without it. Heads are summed
 (Definition 2), so that each writes into coordinates of its own: d' is N, N, M and 2M.
 
@@ -170,11 +172,8 @@ def threshold_layer(problem: Match3) -> Match3Layer:
     δ = 2 sin²(π/M) and c = (ln N + 2g)/δ. If t occurs, the tokens weigh at least σ(g) together, else at most σ(−g);
     g = 2 leaves σ(2) − 1/2 > 0.38 of margin.
     """
-    size, modulus, gap = problem.num_tokens, problem.modulus, 2.0
-    step, delta = 2 * math.pi / modulus, 2 * math.sin(math.pi / modulus) ** 2
-    sharpness = (math.log(size) + 2 * gap) / delta
-    blank_score = sharpness * (1 - delta / 2) + math.log(size) / 2
-    angles = step * torch.arange(modulus, dtype=torch.float64)
+    size, modulus, step = problem.num_tokens, problem.modulus, 2 * math.pi / problem.modulus
+    sharpness, blank_score, angles = _circle(problem, gap=2.0)
     # A token is (cos, sin, 1, 0), the blank (0, 0, 0, 1).
     letters = torch.stack([angles.cos(), angles.sin(), torch.ones_like(angles), torch.zeros_like(angles)], dim=1)
     blank = torch.tensor([0.0, 0.0, 0.0, 1.0], dtype=torch.float64).expand(1, modulus, -1)
@@ -200,7 +199,30 @@ def threshold_layer(problem: Match3) -> Match3Layer:
     return Match3Layer(problem, table, MultiHeadAttention(heads), decide)
 
 
-#: The four, by name.
+def pairs_layer(problem: Match3) -> Match3Layer:
+    """Two heads with m = 3 for the rule of pairs (`problems.tuples.rule_of_pairs`): 2x_i + x_j ≡ 0, and x_i + 2x_j ≡ 0.
+
+    With θ = 2π/M the first head scores c cos θ(2x_i + x_j), the second c cos θ(x_i + 2x_j): the doubled angles stand in
+    the query of the one and in the keys of the other, so that one head finds both x_j with 2x_j ≡ −x_i if M is even.
+    Blank and c are those of `threshold_layer`. Its labels are the rule's, not Match3's.
+    """
+    size = problem.num_tokens
+    sharpness, blank_score, angles = _circle(problem, gap=2.0)
+    # A token is (cos θx, sin θx, cos 2θx, sin 2θx, 1, 0), the blank (0, 0, 0, 0, 0, 1).
+    letters = torch.stack([angles.cos(), angles.sin(), (2 * angles).cos(), (2 * angles).sin()], dim=1)
+    letters = nn.functional.pad(nn.functional.pad(letters, (0, 1), value=1.0), (0, 1))
+    unit = torch.eye(6, dtype=torch.float64)
+    table = torch.cat([letters.expand(size, -1, -1), unit[5].expand(1, problem.modulus, -1)])
+    mirror = torch.diag(torch.tensor([sharpness, -sharpness, blank_score], dtype=torch.float64))
+    heads = []
+    for coordinate, (asks, answers) in enumerate((([2, 3, 4], [0, 1, 5]), ([0, 1, 4], [2, 3, 5]))):
+        value = torch.zeros(6, 2, dtype=torch.float64)
+        value[4, coordinate] = 1
+        heads.append(SelfAttentionUnit.from_matrices(query=unit[:, asks] @ mirror, key=unit[:, answers], value=value))
+    return Match3Layer(problem, table, MultiHeadAttention(heads), lambda outputs: (outputs > 0.5).any(dim=-1))
+
+
+#: The four that compute Match3, by name.
 LAYERS: dict[str, Callable[[Match3], Match3Layer]] = {
     "slots": slot_layer,
     "shifts": shift_layer,
@@ -214,6 +236,14 @@ def completes(present: Bool[Tensor, "*batch modulus"], own: Int[Tensor, "*batch 
     residues = torch.arange(present.shape[-1])
     partners = (-own - residues) % present.shape[-1]
     return (present & present.gather(-1, partners)).any(dim=-1)
+
+
+def _circle(problem: Match3, gap: float) -> tuple[float, float, Float[Tensor, " modulus"]]:
+    """c and the blank's score of Theorem 6's unit, and the residues' angles."""
+    log_tokens, delta = math.log(problem.num_tokens), 2 * math.sin(math.pi / problem.modulus) ** 2
+    sharpness = (log_tokens + 2 * gap) / delta
+    angles = (2 * math.pi / problem.modulus) * torch.arange(problem.modulus, dtype=torch.float64)
+    return sharpness, sharpness * (1 - delta / 2) + log_tokens / 2, angles
 
 
 def _presence(residues: Int[Tensor, "*batch tokens"], modulus: int) -> Bool[Tensor, "*batch modulus"]:

@@ -277,6 +277,44 @@ class ResidualUnit(CircleUnit):
         return min(int(math.pi / math.asin(min(1.0, math.sqrt(least / 2)))), super().largest_modulus(dtype))
 
 
+class PlanarUnit(Match2Unit):
+    """With m = 2 and no residual connection, for M ≤ 4 (ours): a pair scores 2c, other tokens −c and the blank 0.
+
+    Query and key are c (−1, −1) and (−1, −1) for a residue with 2x ≡ 0, c (0, 1) and (2, −1) for 1, c (1, 0) and
+    (−1, 2) for −1. From M = 5 on no unit with m = 2 has more than a small margin; see the page.
+    """
+
+    embed_dim = 2
+
+    def __init__(self, problem: Match2, margin: float | None) -> None:
+        if problem.modulus > 4:
+            raise ValueError(f"the unit with m = 2 and no residual needs M ≤ 4, got M = {problem.modulus}")
+        super().__init__(problem, margin)
+        log_tokens = math.log(problem.num_tokens)
+        self.scale = power_of_two(log_tokens + self.margin)
+        self.margin = self.scale - log_tokens
+
+    def queries(self, inputs: Int[Tensor, "batch tokens"]) -> Float[Tensor, "batch tokens embed_dim"]:
+        """c (−1, −1), c (0, 1) or c (1, 0)."""
+        return self.scale * self._rows(inputs, [-1.0, -1.0], [0.0, 1.0], [1.0, 0.0])
+
+    def keys(self, inputs: Int[Tensor, "batch tokens"]) -> Float[Tensor, "batch tokens embed_dim"]:
+        """(−1, −1), (2, −1) or (−1, 2)."""
+        return self._rows(inputs, [-1.0, -1.0], [2.0, -1.0], [-1.0, 2.0])
+
+    def blank_key(self) -> Float[Tensor, " embed_dim"]:
+        """(0, 0)."""
+        return torch.zeros(self.embed_dim, dtype=torch.float64)
+
+    def largest_modulus(self, dtype: torch.dtype) -> int:
+        """4: all numbers are small multiples of powers of two."""
+        return 4
+
+    def _rows(self, inputs: Tensor, *rows: list[float]) -> Tensor:
+        own = 2 * inputs % self.problem.modulus == 0
+        return torch.tensor(rows, dtype=torch.float64)[torch.where(own, 0, torch.where(inputs == 1, 1, 2))]
+
+
 def centred(numbers: Num[Tensor, "*shape"], modulus: int) -> Num[Tensor, "*shape"]:
     """The representative modulo M that is nearest to 0, in −⌊M/2⌋ … ⌈M/2⌉ − 1; integers, in any type.
 
@@ -343,6 +381,13 @@ def match2_residual_unit(problem: Match2, *, margin: float | None = None) -> Res
     if isinstance(problem, Match2Others):
         raise ValueError("pairs with j ≠ i need match2_others_unit")
     return ResidualUnit(problem, margin)
+
+
+def match2_planar_unit(problem: Match2, *, margin: float | None = None) -> PlanarUnit:
+    """The unit with m = 2, a blank and no residual connection for ``problem`` (ours), which must have M ≤ 4."""
+    if isinstance(problem, Match2Others):
+        raise ValueError("pairs with j ≠ i need match2_others_unit")
+    return PlanarUnit(problem, margin)
 
 
 def match2_others_unit(problem: Match2Others, *, margin: float | None = None) -> OthersUnit:

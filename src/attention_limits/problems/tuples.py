@@ -38,7 +38,7 @@ def rule_of_pairs(inputs: Int[Tensor, "batch tokens"], modulus: int) -> Bool[Ten
     """Where pairs give Match3's label away (ours): x_i + 2x_j ≡ 0 or 2x_i + x_j ≡ 0 for some j.
 
     These are the solutions with at most two different places. So a 1 is always right, and a 0 is wrong where each
-    solution takes three. One pairwise unit can find them, as in Theorem 6.
+    solution takes three. One pairwise layer of two heads finds them: `constructions.match3_layers.pairs_layer`.
 
     Example: 1 + 3 + 3 = 1 + 1 + 5 = 7 take two places, 1 + 2 + 4 = 7 takes three.
         >>> rule_of_pairs(torch.tensor([[1, 3, 5], [1, 2, 4]]), 7).tolist()
