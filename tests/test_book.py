@@ -35,6 +35,17 @@ NOT_PRINTED = "the book is not printed, or not all of it: run `make book` first"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 DESKTOP: ViewportSize = {"width": 1300, "height": 900}
+#: A4 between margins of 14 mm, at 96 pixels an inch.
+SHEET: ViewportSize = {"width": 688, "height": 1009}
+#: Code, tables and formulas that do not fit on the sheet, or scroll in a frame of which a part alone is printed.
+CUT = """() => [...document.querySelectorAll(".bd-article :is(pre, table, mjx-container[display=true], figure)")]
+    .filter(one => one.checkVisibility())
+    .filter(one => {
+        const frame = one.closest(".cell_output, .cell_input, .bd-article");
+        return one.getBoundingClientRect().right > innerWidth + 1 || one.scrollWidth > one.clientWidth + 1
+            || frame.scrollWidth > frame.clientWidth + 1;
+    })
+    .map(one => `${one.tagName} ${one.textContent.slice(0, 60)}`)"""
 
 #: What axe finds and we can't mend here: the rule, what its element's HTML contains, and the reason.
 AXE_EXCEPTIONS: list[tuple[str, str, str]] = [
@@ -172,6 +183,7 @@ class Visit:
     broken_images: list[str] = field(default_factory=list)
     images_without_text: list[str] = field(default_factory=list)
     wider_than_a_phone: float = 0
+    cut_on_paper: list[str] = field(default_factory=list)
     findings: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
 
@@ -293,6 +305,10 @@ class Visitor:
         )
         page.set_viewport_size({"width": 390, "height": 800})
         visit.wider_than_a_phone = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        page.emulate_media(media="print")
+        page.set_viewport_size(SHEET)
+        visit.cut_on_paper = page.evaluate(CUT)
+        page.emulate_media(media="screen")
         page.evaluate(THIN_OUT)
         page.set_viewport_size(DESKTOP)
         # Unfold everything, at once: a colour halfway between two states is no colour of the book.
@@ -360,6 +376,11 @@ def test_page_shows_every_image_and_says_in_words_what_it_shows(visit: Visit) ->
 @pytest.mark.parametrize("page", VISITED)
 def test_page_is_no_wider_than_a_phone(visit: Visit) -> None:
     assert visit.wider_than_a_phone <= 0
+
+
+@pytest.mark.parametrize("page", VISITED)
+def test_page_loses_nothing_on_paper(visit: Visit) -> None:
+    assert visit.cut_on_paper == []
 
 
 @pytest.mark.parametrize("mode", MODES)
