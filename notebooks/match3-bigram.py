@@ -406,6 +406,8 @@ figures.table(shown, {"error / η": "{:.2f}", "wrong": "{:.0f}"}, caption, index
 
 # %% tags=["hide-input"]
 # fmt: off
+claim("bigram.lone-token", int(by_length.loc[1, "wrong"]), "==", 0,
+    statement="A lone token has no bigram: labels other than 0 at N = 1.")
 claim("bigram.small-inputs", int(small["wrong"].sum()), "==", 0, source="P~",
     statement=f"Wrong labels of the two layers on all {int(small['inputs'].sum()):,} inputs with M^N ≤ "
     f"{largest_inputs:,}, N ≤ 8, M ≤ 12, in float32 and float64.")
@@ -414,8 +416,6 @@ claim("bigram.margin", small["margin"].min(), ">=", expit(MARGIN) - 0.5, toleran
     statement="Least distance of an output from 1/2 on these inputs, against σ(g) − 1/2.")
 claim("bigram.fetched", small["fetched"].max(), "<=", Fraction(1, 7), note="the proof's bound",
     statement="Largest error of a residue that layer 1 fetched, before rounding.")
-claim("bigram.lone-token", int(by_length.loc[1, "wrong"]), "==", 0,
-    statement="A lone token has no bigram: labels other than 0 at N = 1.")
 claim("bigram.large-inputs", int(large["wrong"].sum()), "==", 0, source="P~",
     statement=f"Wrong labels of {int(large['labels'].sum()):,} on random and hard inputs up to N = {max(token_grid)}, "
     f"M = {max(modulus_grid)}, in float32.")
@@ -429,14 +429,14 @@ claim("bigram.reduction", int(reduction_rows["wrong"].sum()), "==", 0,
     statement=f"First labels that are not DISJ, over all pairs of strings, n ≤ {reduction_bits}, N = 2n + 1, M = 4.")
 claim("bigram.rows", int(reduction_rows["different rows"].iloc[-1]), "==", 2**reduction_bits,
     statement=f"Alice's strings with different rows of first labels, n = {reduction_bits}: she must send n bits.")
+claim("bigram.channel-bits", int((slots["bits sent"] - slots["n"]).min()), ">=", 0,
+    statement="Bits that the layer of slots sends, minus the n that any right protocol needs: the least difference.")
 claim("bigram.channel", int(slots["wrong"].sum()), "==", 0,
     statement=f"Wrong answers of Bob about the layer of N slots, all pairs, n ≤ {channel_bits}.")
 claim("bigram.channel-error", channel["error / η"].max(), "<=", 1.0,
     statement="Error of Bob's output relative to η, largest over all layers and pairs.")
 claim("bigram.channel-length", int((channel["bits sent"] != channel["of the formula"]).sum()), "==", 0,
     statement=f"Layers for which Alice's messages are not as long as the formula says, of {len(channel)}.")
-claim("bigram.channel-bits", int((slots["bits sent"] - slots["n"]).min()), ">=", 0,
-    statement="Bits that the layer of slots sends, minus the n that any right protocol needs: the least difference.")
 # fmt: on
 
 # %% [markdown]

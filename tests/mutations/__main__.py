@@ -56,7 +56,12 @@ def verdict(page: Page, edit: Edit) -> str:
     return f"before: {failing[-1] if failing else outcome.error}"
 
 
-def run(pages: list[str], known: dict[str, str]) -> dict[str, dict[str, str]]:
+def verdicts() -> dict[str, str]:
+    """What is known, by `key`."""
+    return json.loads(VERDICTS.read_text(encoding="utf-8")) if VERDICTS.exists() else {}
+
+
+def run(pages: list[str]) -> dict[str, dict[str, str]]:
     """The verdict on each claim, page by page; what is new is published at once."""
     found: dict[str, dict[str, str]] = {}
     with tempfile.TemporaryDirectory(prefix="mutations-") as folder:
@@ -77,17 +82,18 @@ def run(pages: list[str], known: dict[str, str]) -> dict[str, dict[str, str]]:
             found[name] = {}
             for number, edit in enumerate(rows, 1):
                 digest = key(get_page(ROOT, name), edit)
-                if digest not in known:
+                said = verdicts().get(digest)
+                if said is None:
                     try:
                         text = edit.apply(copy)
                     except ValueError as error:
-                        known[digest] = f"{SURVIVES}: {error}"
+                        said = f"{SURVIVES}: {error}"
                     else:
-                        known[digest] = verdict(get_page(copy, name), edit)
+                        said = verdict(get_page(copy, name), edit)
                         (copy / edit.file).write_text(text, encoding="utf-8")
-                    publish(json.dumps(known, indent=1, ensure_ascii=False) + "\n", VERDICTS)
-                found[name][edit.claim] = known[digest]
-                print(f"{name} {number}/{len(rows)}  {edit.claim}: {known[digest]}", flush=True)
+                        publish(json.dumps(verdicts() | {digest: said}, indent=1, ensure_ascii=False) + "\n", VERDICTS)
+                found[name][edit.claim] = said
+                print(f"{name} {number}/{len(rows)}  {edit.claim}: {said}", flush=True)
     return found
 
 
@@ -98,14 +104,10 @@ def main() -> int:
     pages = parser.parse_args().pages or tables()
     if unknown := sorted(set(pages) - set(tables())):
         parser.error(f"no table for {', '.join(unknown)}; there are {', '.join(tables())}")
-    known = json.loads(VERDICTS.read_text(encoding="utf-8")) if VERDICTS.exists() else {}
-    found = run(pages, known)
-    verdicts = [(name, claim, said) for name, of_page in found.items() for claim, said in of_page.items()]
-    survivors = [row for row in verdicts if row[2].startswith(SURVIVES)]
-    red = sum(said == RED for _, _, said in verdicts)
-    print(
-        f"\n{len(verdicts)} claims: {red} red, {len(verdicts) - red - len(survivors)} after a page that stopped before"
-    )
+    rows = [(name, claim, said) for name, of_page in run(pages).items() for claim, said in of_page.items()]
+    survivors = [row for row in rows if row[2].startswith(SURVIVES)]
+    red = sum(said == RED for _, _, said in rows)
+    print(f"\n{len(rows)} claims: {red} red, {len(rows) - red - len(survivors)} after a page that stopped before")
     for name, claim, said in survivors:
         print(f"  {name}  {claim}  {said}")
     print(f"{len(survivors)} survive" if survivors else "none survives")
