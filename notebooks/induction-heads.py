@@ -91,7 +91,7 @@ plt.show()
 # :::{prf:proposition} (rows; ours as far as we found)
 # :label: prop-induction-rows
 #
-# Let $N=2n+1$, $S\ge3$. Alice holds the tokens at the places $2,4,\dots,2n$, Bob those at $1,3,\dots,2n-1$, and both know the last one. The table of answers, with a row for each of Alice's strings and a column for each of Bob's, has exactly
+# Let $N=2n+1$, $n\ge1$, $S\ge3$. Alice holds the tokens at the places $2,4,\dots,2n$, Bob those at $1,3,\dots,2n-1$, and both know the last one. The table of answers, with a row for each of Alice's strings and a column for each of Bob's, has exactly
 #
 # ```{math}
 # :label: eq-induction-rows
@@ -141,7 +141,7 @@ plt.show()
 # :::{prf:proposition} (one layer; after the cited theorem)
 # :label: prop-induction-one-layer
 #
-# Let $N=2n+1$ and $S\ge3$. One layer of $H$ heads, whose queries, keys and $d'$ values are any functions of a token and its place, with scores of at most $C$ and values of at most $R$ in size, and an output map that gives the right answer even if each coordinate of the layer's output is off by up to $\eta>0$, has
+# Let $N=2n+1$, $n\ge1$, $S\ge3$. One layer of $H$ heads, whose queries, keys and $d'$ values are any functions of a token and its place, with scores of at most $C$ and values of at most $R$ in size, and an output map that gives the right answer even if each coordinate of the layer's output is off by up to $\eta>0$, has
 #
 # ```{math}
 # :label: eq-induction-one-layer
@@ -192,7 +192,7 @@ plt.show()
 # :::{prf:proposition} (two layers; weights ours as far as we found)
 # :label: prop-induction-two-layers
 #
-# For all $N,S\ge1$ there is a transformer of two layers with a residual connection, one head each, $m=2$, values of one and two coordinates, which solves induction heads over $S$ symbols without a mask. Under the causal mask the same weights give $X_{\operatorname{find}(i)}$ at *every* token $i$. With $c$ the least power of two with
+# For all $N,S\ge1$ there is a transformer of two layers with a residual connection, one head each, $m=2$, values of one and two coordinates, which solves induction heads over $S$ symbols without a mask. Under the causal mask the same weights give $X_{\operatorname{find}(i)}$ at *every* token $i$. With $c\ge1$ the least power of two with
 # $(N-1)S\,\mathrm e^{-c}\le\frac18$ and $A=\max\{(2S-1)N,2N-1\}$, all queries, keys and values are integers, and
 #
 # ```{math}

@@ -72,7 +72,7 @@ plt.show()
 # :::{prf:proposition} (the strict mask; weights ours as far as we found)
 # :label: prop-hop-strict
 #
-# Let token $i$ see the tokens $j<i$, and the first token itself. For all $N,S,k\ge1$ a transformer of depth $\lfloor\log_2k\rfloor+2$ with a residual connection, one head, $m=2$ and values of two coordinates solves $k$-hop at every token. With $A=(2S-1)N$ and $c$ the least power of two with $(N-1)\max\{N,S\}\,\mathrm e^{-c}\le\frac18$, all queries, keys and values are integers, held by
+# Let token $i$ see the tokens $j<i$, and the first token itself. For all $N,S,k\ge1$ a transformer of depth $\lfloor\log_2k\rfloor+2$ with a residual connection, one head, $m=2$ and values of two coordinates solves $k$-hop at every token. With $A=(2S-1)N$ and $c\ge1$ the least power of two with $(N-1)\max\{N,S\}\,\mathrm e^{-c}\le\frac18$, all queries, keys and values are integers, held by
 #
 # ```{math}
 # :label: eq-hop-bits
@@ -103,11 +103,11 @@ plt.show()
 #
 # ```{math}
 # :label: eq-own-key
-# N-1\;\le\;m\,\big(4p-2+\log_2(mN)\big).
+# N-1\;\le\;m\,\big(4p-2+\log_2(mN)\big)\qquad\text{and}\qquad mp\;\ge\;\frac{N-2}9 .
 # ```
 # :::
 #
-# So $mp=\Omega(N)$, while $m=2$ and $p=O(\log N)$ are enough under the strict mask. The bound is right up to a constant: $u_i=(2i-1,-2)$ and $k_j=4^j(1,j)$ do it with $m=2$ and $p=2N+O(\log N)$.
+# So $mp=\Omega(N)$ for all $m$ and $p$, while $m=2$ and $p=O(\log N)$ are enough under the strict mask. This is right up to a constant: $u_i=(2i-1,-2)$ and $k_j=4^j(1,j)$ do it with $m=2$ and $p=2N+O(\log N)$.
 #
 # ## The idea: pointers one layer ahead of symbols
 #
@@ -161,6 +161,11 @@ plt.show()
 # $\det G_{i-1}=\det G_{i-2}\,(1+e_{i-1}^{\mathsf T}G_{i-2}^{-1}e_{i-1})\ge2\det G_{i-2}$ for $i=2,\dots,N$: **with each token the determinant doubles.** Entries of $e_j$ are below $2^p$, so the mean of the eigenvalues of $G_{N-1}$ is at most $\lambda+(N-1)4^p\le N4^p$, and
 #
 # $$2^{N-1}\Big(\frac1{m4^{p-1}}\Big)^m\;\le\;\det G_{N-1}\;\le\;(N4^p)^m .$$
+#
+# *Without the logarithm.* There are $i-2$ numbers $D_j\ge1$, so that $\big(1+\sum D_j\big)^2-\sum D_j^2=1+2\sum D_j+\sum_{j\ne l}D_jD_l\ge1+2(i-2)+(i-2)(i-3)>(i-2)^2$. For $1\le s\le i-2$ the inequalities above therefore hold with $\lambda=\frac{s^2}{m4^{p-1}}$ too, and
+# $s^2$ in place of the first 1: the determinant doubles for $i=s+2,\dots,N$, and $2^{N-1-s}\lambda^m\le\big(\lambda+(N-1)4^p\big)^m$. If $m\ge N$ or $N\le2$, the second inequality is clear. If not, take $s=\lfloor\frac N2\rfloor$. As $s^2\ge\frac{(N-1)^2}4$,
+#
+# $$\frac{N-2}2\;\le\;N-1-s\;\le\;m\log_2\Big(1+\frac{m(N-1)4^{2p-1}}{s^2}\Big)\;\le\;m\log_2(1+16^p)\;\le\;\frac92\,mp .$$
 #
 # *The example.* $u_i\cdot k_j=4^j(2i-1-2j)$; with $d=i-j$ it is $4^i(2d-1)/4^d$, which falls from $d=1$ on, and for $d=0$ it is $-4^i<0$. $\blacksquare$
 # :::
@@ -342,7 +347,7 @@ plt.show()
 # %% [markdown]
 # ### Depth
 #
-# The depths of the constructions as they are built, for each $k$, and those of one hop a layer. What layers reach is what the paper's experiments are about, too: it reports that trained models of 4, 5 and 6 layers do well up to $k=4$, 8 and 16 (16 is the largest $k$ there). That is $2^{L-2}$, as for one head under $j\le i$ here; but what is learned and what weights can do are two questions.
+# The depths of the constructions as they are built, for each $k$, and those of one hop a layer. What layers reach is what the paper's experiments are about, too: it reports that trained models of 4, 5 and 6 layers do well up to $k=4$, 8 and 16 (16 is the largest $k$ there). That is $2^{L-2}$, as for one head under $j\le i$ here, while the paper itself puts the threshold at $L=\lfloor\log_2k\rfloor+2$; but what is learned and what weights can do are two questions.
 
 # %%
 hop_range = range(1, depth_hops + 1)
@@ -524,7 +529,7 @@ claim("hop.own-key-order", int((~own["excludes itself"]).sum()), "==", 0,
 claim("hop.own-key-determinant", own["det grows by"].min(), ">=", 2.0,
     statement="Least factor by which the determinant of the proof grows with a token, over these heads.")
 claim("hop.own-key-bound", int((~own["bound holds"]).sum()), "==", 0,
-    statement="Lengths at which the exponential head has fewer bits than the bound allows.")
+    statement="Lengths at which the exponential head has fewer bits than either bound allows.")
 claim("hop.strict-below-bound", entry_bits(*parabola_head(1024)), "<", least_bits_allowed(1024, 2),
     statement="Bits of the head for the strict mask at N = 1,024, against those any head needs that sees itself, m = 2.")
 observed("hop.parabola-own-key", int(own["parabola excludes itself"].sum()), "==", 0,
@@ -603,4 +608,4 @@ observed("hop.many-symbols-hide", noticed["many"], "<=", 0.05,
 #
 # ## Reference
 #
-# The task, the theorem, its idea of doubling pointers and the corollaries are from {cite}`sanford2024parallel`; we have read these statements and the proof. Doubling pointers is a classic of parallel computation. It says that its first two layers follow {cite}`bietti2023birth`. The weights, scales and bits, the version for the strict mask with the symbol one layer behind, that with many heads, the bound on the own key, and all measurements are ours, as far as we found.
+# The task, the theorem, its idea of doubling pointers and the corollaries are from {cite}`sanford2024parallel`; we have read these statements and the proof. Doubling pointers is a classic of parallel computation. The paper says that its first two layers follow {cite}`bietti2023birth`. The weights, scales and bits, the version for the strict mask with the symbol one layer behind, that with many heads, the bound on the own key, and all measurements are ours, as far as we found.

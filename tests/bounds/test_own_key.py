@@ -53,9 +53,23 @@ def test_the_determinant_doubles_with_each_token(num_tokens: int) -> None:
     assert least_growth(parabola[1], entry_bits(*parabola)) < 2
 
 
+@pytest.mark.parametrize("num_tokens", [4, 5, 8, 30])
+def test_it_still_doubles_later_where_it_starts_larger(num_tokens: int) -> None:
+    queries, keys = exponential_head(num_tokens)
+    bits = entry_bits(queries, keys)
+    for start in range(1, num_tokens - 1):
+        assert least_growth(keys, bits, start=start) >= 2
+    parabola = parabola_head(64)
+    assert least_growth(parabola[1], entry_bits(*parabola), start=32) < 2
+    with pytest.raises(ValueError, match=f"growth needs at least {num_tokens + 1} keys, got {num_tokens}"):
+        least_growth(keys, bits, start=num_tokens - 1)
+
+
 def test_the_growth_is_that_of_the_determinant() -> None:
     keys = [(0, 0), (1, 0), (1, 2)]  # with p = 1: λ = 1/2, determinants 1/4, 3/4 and 1.5 · 4.5
     assert least_growth(keys, 1) == Fraction(3)
+    keys.append((2, 2))  # s = 2, λ = 2: determinants 4, 6, 18 and (4 · 6 = 24)
+    assert least_growth(keys, 1, start=2) == Fraction(24, 18)
     with pytest.raises(ValueError, match="growth needs at least two keys, got 1"):
         least_growth(keys[:1], 1)
 
@@ -92,6 +106,8 @@ def test_the_bound_is_compared_in_integers() -> None:
             assert bits == 1 or not bound_holds(n, embed_dim, bits - 1)
     # N − 1 ≤ m (4p − 2 + log₂(mN)): with m = 1 and N = 16, 15 ≤ 4p + 2 from p = 4 on.
     assert [bound_holds(16, 1, bits) for bits in (3, 4)] == [False, True]
+    # N − 2 ≤ 9mp decides where many dimensions have few bits: (4 · 90 · 812)^90 is far above 2^811.
+    assert [bound_holds(n, 90, 1) for n in (812, 813)] == [True, False]
     with pytest.raises(ValueError, match="bits must be at least 1, got 0"):
         bound_holds(4, 2, 0)
     with pytest.raises(ValueError, match="num_tokens must be at least 1, got 0"):
