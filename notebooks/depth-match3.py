@@ -61,12 +61,13 @@ plt.show()
 #
 # None of our sources says for which $M$. The paper itself {cite}`sanford2023representational` may attach a condition that we could not see. Its Theorem 7, for one layer, holds from $M=N+1$ on. So there are two readings:
 #
-# * **Read with $M=N+1$ it is false**, by {prf:ref}`thm-depth-log`.
+# * **Read with $M=N+1$ it is false as quoted**, by {prf:ref}`thm-depth-log`.
 # * **Read with $M\ge N^{1+c}$ it is open**, and its exponent is at most $\frac13$, by {prf:ref}`thm-depth-trade`: a bound $N^\gamma$ for all large $N$ can only hold with $\gamma\le\frac13$.
 #
 # *Who found what.* That $M=N+1$ needs no $N^{\Omega(1)}$ follows from Theorem 3.1 of {cite}`sanford2024parallel`, by the same authors, and a constant-round Fourier transform: that theorem turns rounds of parallel
-# computation into layers, so that for every $\eps>0$ constantly many layers of size $N^\eps$ are enough. The polylogarithmic construction and the exact layers, widths and bits below are ours, as far as we found. For every $M$ that theorem is silent, as it takes processors with memory below $N^{1/4}$, and ours need $N^{1/3}$ and more; a later simulation
-# may cover them up to $N^\eps$ (arXiv 2405.18512, which we could not read), and then what is new are two and five layers, $m=2$, and no $N^\eps$. The parts are known:
+# computation into layers, so that for every $\eps>0$ constantly many layers of size $N^\eps$ are enough. The polylogarithmic construction and the exact layers, widths and bits below are ours, as far as we found. For every $M$ it
+# says less: it turns processors with memory $N^\delta$ into layers of size about $N^{4\delta}$, so that it is silent from $\delta=\frac14$ on, where cubes need $\frac23$ and five layers $\frac12$; and sorted blocks, done in about $N^{1-2\delta}$ rounds, give through it at best
+# about $N^{2/3}$ for depth and size, where {prf:ref}`thm-depth-trade` has $N^{1/3}$. A later simulation may cover all of these up to $N^\eps$ (arXiv 2405.18512, which we could not read), and then what is new are two and five layers, $m=2$, and no $N^\eps$. The parts are known:
 # the butterfly {cite}`cooley1965algorithm`, blocks for all triples {cite}`afrati2010optimizing,dolev2012tri`, sorted blocks {cite}`gronlund2014threesomes`, merge sort in a network {cite}`batcher1968sorting`, and parallel algorithms for 3SUM and
 # Fourier transforms in few rounds {cite}`hajiaghayi2019mapreduce`.
 #
@@ -204,9 +205,9 @@ plt.show()
 # *Sort.* Batcher's odd-even merge sort has $\frac12l(l+1)$ stages of disjoint pairs, and all its comparators put the smaller one first; so those beyond $N$ can be left out, as if there were larger numbers. A stage is a layer: a token fetches its partner's residue by position and keeps the smaller or the larger one. Then the token at position $r$ holds $v_r$ beside its own $x_r$.
 #
 # *Rounds.* In a round each token takes one job. It finds the last $t$ with $L_t\le K$, or 0, by bisection in $\lceil\log_2B\rceil$ layers, each with three fetches, by position, of a $\lambda_b$. One layer fetches three blocks, with the address $\lfloor r/w\rfloor$ and the slot $r\bmod w$, as in {prf:ref}`thm-depth-cubes`. By itself it finds the bits of the members of block $s+t$ that members of the two others complete to $K$. One more layer collects them:
-# the address is $s+t$, also among the values; token $r$ asks a quarter below its block, and knows from the address that it reads whether there is any job for it. A bit has a mean of at least $\frac1N$ or 0. By {prf:ref}`lem-depth-diagonal` every position $r$ whose $v_r$ has a solution gets a 1 in some round.
+# the address is $s+t$, also among the values; token $r$ asks a quarter below its block, and knows from the address that it reads whether there is any job for it. A bit has a mean of at least $\frac1N$ or 0. By {prf:ref}`lem-depth-diagonal` every position $r$ whose $v_r\ne0$ has a solution gets a 1 in some round, and a 1 always stands for a solution.
 #
-# *Return.* In the last layer token $i$ asks for the address $x_i$ among the $v_r$, and reads the bits of its equals. Widths are 1, 3, $3w$, $w+1$ and 1. All numbers read are integers at most $M$, multiplied by block sizes where means are taken, or shares, so that $c=O(\log NM)$.
+# *Return.* In the last layer token $i$ asks for the address $x_i$ among the $v_r$, and reads the bits of its equals; if $x_i=0$ it answers 1 in any case. Widths are 1, 3, $3w$, $w+1$ and 1. All numbers read are integers at most $M$, multiplied by block sizes where means are taken, or shares, so that $c=O(\log NM)$.
 #
 # *The product.* For $w\le\sqrt N$ we have $Bw\le N+w$ and $\frac{3B^2w^2}N\le\frac3N(N+\sqrt N)^2=3(\sqrt N+1)^2$, so $D\,w^2\le N\big(\tfrac12l(l+1)+1\big)+\big(3(\sqrt N+1)^2+N\big)(l+2)$. The last bracket is at most $13N$, and $\frac12l(l+1)+1+13(l+2)\le\frac12(l+2)(l+27)$. $\blacksquare$
 # :::
@@ -222,7 +223,7 @@ plt.show()
 # its own, times $A$: its rank.
 #
 # *Lows, layer 3.* Tokens of rank divisible by $w$ have the address 0 and their residue in the slot of their block, all others the address 1. Everybody asks for 0 and reads all $\lambda_b$ at once, so that each token finds its box by itself. *Blocks and verdicts, layers 4 and 5,* are those of {prf:ref}`thm-depth-trade`, with the rank in place of the position;
-# as a token knows its rank, it reads its own verdict.
+# as a token knows its rank, it reads its own verdict; again $x_i=0$ has the answer 1 in any case.
 # Widths are $2q$, $q$, at most $B$, $3w$ and $w+1$, and $B\le\lfloor\sqrt N\rfloor\le q\le w$. $\blacksquare$
 # :::
 #
@@ -231,7 +232,7 @@ plt.show()
 # :::{prf:proposition} (conditional and within a class; ours as far as we found)
 # :label: prop-depth-3sum
 #
-# Let transformers for $\mathrm{Match3}$ with $M=O(N^3)$ have depth $D$, polylogarithmically many heads a layer, all of which fetch means by address, width $w$, and $O(\log N)$-bit numbers; and let an algorithm compute their maps in time $w^2\operatorname{polylog}N$ a token and layer. If 3SUM on $N$ integers below $N^3$ takes time $N^{2-o(1)}$ on a word RAM with random bits, as is conjectured, then
+# Let transformers for $\mathrm{Match3}$, for all $N$ and $M\le8N^3$, have depth $D$, polylogarithmically many heads a layer, all of which fetch means by address, width $w$, and $O(\log N)$-bit numbers; and let an algorithm compute their maps in time $w^2\operatorname{polylog}N$ a token and layer. If 3SUM on $N$ integers below $N^3$ takes time $N^{2-o(1)}$ on a word RAM with random bits, as is conjectured, then
 # $D\,w^2\ge N^{1-o(1)}$.
 # :::
 #
@@ -241,6 +242,8 @@ plt.show()
 # *A head is fast.* Sort the addresses, add up the values of each, and find the nearest one to each question by bisection: $O((N+w_hN)\operatorname{polylog}N)$ steps for a head with $w_h$ value coordinates. So the whole transformer runs in $D\,N\,w^2\operatorname{polylog}N$ steps, as $w\ge1$.
 #
 # *3SUM is Match3.* Given three lists of $n$ integers of absolute value below $n^3$, put $V=3n^3$, $M=64V$, and take the residues $V+a$, $8V+b$ and $55V+c$ modulo $M$, $N=3n$. The tags 1, 8 and 55 add up to 64, and any other three of them, with repetition, to a number at distance at least 3 from all multiples of 64, while $a+b+c$ moves the sum by less than $V$. So a label is 1 if and only if it takes part in $a+b+c=0$.
+# Here $M=192n^3<8N^3$; if $N$ is no multiple of 3, repeat a residue.
+#
 # If $D\,w^2\le N^{1-\eps}$ for infinitely many $N$, then 3SUM would take $N^{2-\eps}\operatorname{polylog}N$ steps there. $\blacksquare$
 # :::
 #
@@ -255,11 +258,11 @@ plt.show()
 # :::{prf:proof}
 # :class: dropdown
 #
-# Token $k$ has the address $k$ and, as values, the $g$ bits of its gates, 0 at first. In each layer it fetches, a head for each input of each gate, the bits of the token that has this input, takes the right one, and evaluates its gates. After $t$ layers all gates of level at most $t$ are right. An integer address that occurs once gives bits within $\frac18$ for $(N-1)\mathrm e^{-c}\le\frac18$; keys are at most
+# Token $k$ has the address $k$ and, as values, the bits of its inputs and gates, at most $g$; those of gates are 0 at first. In each layer it fetches, a head for each input of each gate, the bits of the token that has this input, takes the right one, and evaluates its gates. After $t$ layers all gates of level at most $t$ are right. An integer address that occurs once gives bits within $\frac18$ for $(N-1)\mathrm e^{-c}\le\frac18$; keys are at most
 # $(N-1)^2$ and queries $2c(N-1)$. $\blacksquare$
 # :::
 #
-# This has two consequences. For $M\le N\operatorname{polylog}N$ sorting and a Fourier transform make a circuit of $N\operatorname{polylog}N$ gates and polylogarithmic depth, and so the reading $M=N+1$ falls once more. And for $M\ge N^{1+c}$, a proof that no polylogarithmic depth, width, heads and bits are enough would show that $\mathrm{Match3}$ has no circuits of
+# This has two consequences. For $M\le N\operatorname{polylog}N$ sorting and a Fourier transform make a circuit of $N\operatorname{polylog}N$ gates and polylogarithmic depth, and so at $M=N+1$ polylogarithmic sizes are enough once more. And for $M\ge N^{1+c}$, a proof that no polylogarithmic depth, width, heads and bits are enough would show that $\mathrm{Match3}$ has no circuits of
 # $N\operatorname{polylog}N$ gates and polylogarithmic depth: more than a linear number of gates, for an explicit function. For circuits of logarithmic depth even that is a famous open problem. {prf:ref}`prop-depth-3sum` says why the conjecture is plausible, {prf:ref}`prop-depth-circuits` why it is hard.
 #
 # ## Parameters
@@ -698,7 +701,7 @@ observed("depth.breaks", min(wrong_when_broken.values()), ">=", 100,
 # * *That the paper says otherwise for $M=N+1$.* Its formal statement may carry a condition on $M$ that our sources leave out.
 # * *That these layers are the first of their kind.* We found no direct construction for $\mathrm{Match3}$ in several layers, and absence from our sources is all that this says.
 # * *That training finds them.* These weights are made by hand, and [trained pairwise models](conjecture.py) find no triples.
-# * *That the maps between layers are simple.* Definition 3 allows any. Those of the transform take $O(W\log W)$ operations modulo $P$, those of cubes and of sorted blocks about $w^2\log w$.
+# * *That the maps between layers are simple.* Definition 3 allows any. Those of the transform, for radix 2 and fixed $s$, take $O(W\log2W)$ operations modulo $P$, those of cubes and of sorted blocks about $w^2\log w$.
 # * *Anything about causal masks.* With one, early tokens see too little. An unconditional bound for several layers with a causal mask is known, for another task {cite}`chen2024theoretical`; it says nothing about $\mathrm{Match3}$.
 #
 # ## Exercises
