@@ -67,7 +67,7 @@ plt.show()
 # *Who found what.* That $M=N+1$ needs no $N^{\Omega(1)}$ follows from Theorem 3.1 of {cite}`sanford2024parallel`, by the same authors, and a constant-round Fourier transform: that theorem turns rounds of parallel
 # computation into layers, so that for every $\eps>0$ constantly many layers of size $N^\eps$ are enough. The polylogarithmic construction and the exact layers, widths and bits below are ours, as far as we found. For every $M$ it
 # says less: it turns processors with memory $N^\delta$ into layers of size about $N^{4\delta}$, so that it is silent from $\delta=\frac14$ on, where cubes need $\frac23$ and five layers $\frac12$; and sorted blocks, done in about $N^{1-2\delta}$ rounds, give through it at best
-# about $N^{2/3}$ for depth and size, where {prf:ref}`thm-depth-trade` has $N^{1/3}$. A later simulation may cover all of these up to $N^\eps$ (arXiv 2405.18512, which we could not read), and then what is new are two and five layers, $m=2$, and no $N^\eps$. The parts are known:
+# about $N^{2/3}$ for depth and size, where {prf:ref}`thm-depth-trade` has $N^{1/3}$. A later simulation may cover all of these up to $N^\eps$ (arXiv 2405.18512, which we could not read), and then what is new are two and five layers, $m=2$, and no $N^\eps$. A simulation for another kind of attention is in arXiv 2509.09001, of which we know the abstract. The parts are known:
 # the butterfly {cite}`cooley1965algorithm`, blocks for all triples {cite}`afrati2010optimizing,dolev2012tri`, sorted blocks {cite}`gronlund2014threesomes`, merge sort in a network {cite}`batcher1968sorting`, and parallel algorithms for 3SUM and
 # Fourier transforms in few rounds {cite}`hajiaghayi2019mapreduce`.
 #
