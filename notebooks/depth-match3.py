@@ -327,13 +327,9 @@ import torch
 
 from attention_limits.bounds.match3_depth import first_smaller, one_layer_bits
 from attention_limits.companion.claims import claim, observed
+from attention_limits.constructions.five_layers import FiveLayersMatcher, FiveLayersPlan
 from attention_limits.constructions.log_depth import LogDepthMatcher, TransformPlan
-from attention_limits.constructions.sorted_blocks import (
-    FiveLayersMatcher,
-    FiveLayersPlan,
-    TradeMatcher,
-    TradePlan,
-)
+from attention_limits.constructions.trade_off import TradeMatcher, TradePlan
 from attention_limits.constructions.two_layers import CubesMatcher, CubesPlan, SumsMatcher, SumsPlan
 from attention_limits.problems.block_tuples import (
     block_places,

@@ -154,10 +154,9 @@ from attention_limits.constructions.matching import (
     match2_format,
     match2_others_unit,
     match2_parabola_unit,
-    match2_planar_unit,
-    match2_residual_unit,
     match2_unit,
 )
+from attention_limits.constructions.planar_matching import match2_planar_unit, match2_residual_unit
 from attention_limits.fixed_point import FixedPoint, SaturationError
 from attention_limits.problems.grading import grade
 from attention_limits.problems.matching import Match2, Match2Others

@@ -4,8 +4,8 @@ import pytest
 
 from attention_limits.bounds.match3 import one_way_bits
 from attention_limits.bounds.match3_depth import first_smaller, one_layer_bits
+from attention_limits.constructions.five_layers import FiveLayersPlan
 from attention_limits.constructions.log_depth import TransformPlan
-from attention_limits.constructions.sorted_blocks import FiveLayersPlan
 from attention_limits.constructions.two_layers import CubesPlan, SumsPlan
 
 

@@ -6,14 +6,9 @@ from math import isqrt
 import pytest
 import torch
 
-from attention_limits.constructions.sorted_blocks import (
-    RANK,
-    FiveLayersMatcher,
-    FiveLayersPlan,
-    TradeMatcher,
-    TradePlan,
-    merge_sort,
-)
+from attention_limits.constructions.five_layers import FiveLayersMatcher, FiveLayersPlan
+from attention_limits.constructions.sorted_blocks import RANK
+from attention_limits.constructions.trade_off import TradeMatcher, TradePlan, merge_sort
 from attention_limits.fixed_point import PrecisionError
 from attention_limits.problems.block_tuples import rank_triples, search_triples
 from attention_limits.problems.matching import Match3

@@ -18,7 +18,6 @@ import gc
 import importlib
 import json
 import os
-import resource
 import selectors
 import signal
 import socket
@@ -229,6 +228,8 @@ def main() -> None:
     """Load libraries and serve; in a fork, become the kernel."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the runner's
     if not os.environ.get(DEVICE_VARIABLE, "").startswith("cuda"):  # which maps far more than it holds
+        import resource  # here: not every system has it
+
         most = int(MEMORY_SHARE * os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
         resource.setrlimit(resource.RLIMIT_DATA, (most, most))
     # A kernel ends when this process is gone; whose child it is it learns when ipykernel is imported.

@@ -335,11 +335,10 @@ def all_pages(root: Path) -> list[Page]:
         visit(yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8")))
     except yaml.YAMLError as error:
         raise ValueError(f"_toc.yml is no YAML: {' '.join(str(error).split())}") from error
-    for name in listed:
-        if not re.fullmatch(r"[A-Za-z0-9][\w-]*", name):
-            raise ValueError(f"_toc.yml lists the page {name!r}: a name has letters, digits, - and _ only")
     pages = [Page(root, name) for name in listed]
     for page in pages:
+        if not re.fullmatch(r"[A-Za-z0-9][\w-]*", page.name):
+            raise ValueError(f"_toc.yml lists the page {page.name!r}: a name has letters, digits, - and _ only")
         if not page.path.is_file():
             raise ValueError(f"_toc.yml lists the page {page.name!r}, but {page.path.name} is not in notebooks")
     return pages

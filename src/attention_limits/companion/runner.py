@@ -25,10 +25,9 @@ from typing import Any
 
 import nbformat
 from filelock import FileLock, Timeout
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from attention_limits.companion import claims, kernels
+from attention_limits.companion.display import Display
 from attention_limits.companion.pages import Page, Parameters
 from attention_limits.files import publish
 from attention_limits.runtime import DEVICE_VARIABLE, PAGE_VARIABLE, PROFILE_VARIABLE, STORE_VARIABLE
@@ -146,8 +145,9 @@ def execute(
             futures = [pool.submit(execution.run, run) for run in runs]
             try:
                 for future in as_completed(futures):
-                    outcomes.append(future.result())
-                    execution.display.outcome(outcomes[-1])
+                    outcome = future.result()
+                    outcomes.append(outcome)
+                    execution.display.ended(outcome.run.page.name, outcome.seconds, outcome.num_claims, outcome.error)
             except BaseException:  # Ctrl-C above all: stop the pages, keep nothing of them
                 pool.shutdown(wait=False, cancel_futures=True)
                 execution.stop()
@@ -165,7 +165,7 @@ class _Execution:
     ) -> None:
         self.scratch, self.sockets, self.cell_seconds = scratch, sockets, cell_seconds
         self.device, self.device_label, self.threads = device, device_label, threads
-        self.display = _Display()
+        self.display = Display()
         self.stopped = threading.Event()
         self.children: list[subprocess.Popen[str]] = []
         self.lock = threading.Lock()
@@ -238,7 +238,7 @@ class _Execution:
             for line in child.stdout or ():
                 with contextlib.suppress(json.JSONDecodeError):  # the last line of a process that was killed
                     last = json.loads(line)
-                    self.display.event(run, last)
+                    self.display.event(run.page.name, last)
         error, notebook = last.get("error"), nbformat.v4.new_notebook()
         if "done" in last or "error" in last:
             with contextlib.suppress(nbformat.reader.NotJSONError):  # half a file, the rest found no place
@@ -266,8 +266,10 @@ class _Execution:
             }
             # Of what will be read: nbformat writes long texts as lists of lines.
             written = json.loads(nbformat.writes(notebook))
-            notebook.metadata[METADATA_KEY]["checksum"] = checksum(written)
-            publish(nbformat.writes(notebook), run.failed_target if error else run.target)
+            written["metadata"][METADATA_KEY]["checksum"] = checksum(written)
+            publish(
+                json.dumps(written, ensure_ascii=False, indent=1) + "\n", run.failed_target if error else run.target
+            )
             if not error:
                 run.failed_target.unlink(missing_ok=True)
         return error, num_claims
@@ -294,7 +296,7 @@ class _Execution:
             command = [sys.executable, "-m", "attention_limits.companion.worker", str(job)]
             child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=self._environment(run))
             self.children.append(child)
-        self.display.started(run)
+        self.display.started(run.page.name)
         return child
 
 
@@ -328,46 +330,3 @@ def commit(root: Path) -> str:
 
 def _versions(*names: str) -> dict[str, str]:
     return {name: importlib.metadata.version(name) for name in names}
-
-
-class _Display:
-    """Live bars, a page each, on a terminal; a line for each page's start and end elsewhere."""
-
-    def __init__(self) -> None:
-        self.console = Console(stderr=True, highlight=False, markup=False)
-        columns = (TextColumn("{task.description}"), BarColumn(20), MofNCompleteColumn(), TimeElapsedColumn())
-        self.progress = Progress(*columns, TextColumn("{task.fields[section]}"), console=self.console, transient=True)
-        self.tasks: dict[str, TaskID] = {}
-        self.lock = threading.Lock()
-
-    def __enter__(self) -> "_Display":
-        if self.console.is_terminal:
-            self.progress.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        if self.console.is_terminal:
-            self.progress.stop()
-
-    def started(self, run: Run) -> None:
-        with self.lock:
-            self.tasks[run.page.name] = self.progress.add_task(run.page.name, total=None, section="starting")
-        if not self.console.is_terminal:
-            self.console.print(f"run   {run.page.name} …")
-
-    def event(self, run: Run, event: Mapping[str, Any]) -> None:
-        if "cell" in event:
-            task = self.tasks[run.page.name]
-            self.progress.update(task, completed=event["cell"] - 1, total=event["of"], section=event["section"])
-
-    def outcome(self, outcome: Outcome) -> None:
-        with self.lock:
-            if (task := self.tasks.pop(outcome.run.page.name, None)) is not None:  # else it could not be started
-                self.progress.remove_task(task)
-        name = outcome.run.page.name
-        if outcome.error:
-            self.console.print(f"FAIL  {name}, {outcome.error}", soft_wrap=True)
-        else:
-            self.console.print(
-                f"ok    {name}  {outcome.seconds:.0f} s, {outcome.num_claims} claims hold", soft_wrap=True
-            )

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from attention_limits.constructions.fetch import FetchStep, FetchTransformer, fetch_scale
+from attention_limits.constructions.fetch import Fetch, FetchStep, FetchTransformer, fetch_scale
 from attention_limits.fixed_point import PrecisionError
 from attention_limits.problems.matching import Matching
 
@@ -113,6 +113,58 @@ def in_slots(
     """Each token's value in its own slot, 0 in the others. A mean of these is a list, divided by how many took part."""
     spread = torch.zeros(*values.shape, num_slots, dtype=torch.float64)
     return spread.scatter_(-1, slot.expand(values.shape).unsqueeze(-1), values.unsqueeze(-1))
+
+
+def block_lists(
+    outputs: Float[Tensor, "inputs tokens lists_slots"], sizes: Int[Tensor, "... tokens lists"]
+) -> list[Int[Tensor, "inputs tokens slots"]]:
+    """Means over blocks, a slot a member, times the blocks' sizes: their lists, with −1 where a block has no member."""
+    means = outputs.unflatten(-1, (sizes.shape[-1], -1))
+    members = (means * sizes.unsqueeze(-1)).round().long()
+    there = torch.arange(means.shape[-1]) < sizes.unsqueeze(-1)
+    return list(torch.where(there, members, -1).unbind(-2))
+
+
+class PositionBlocks:
+    """Tokens in blocks of w positions, and others that read some of these blocks and tell the tokens of the first.
+
+    Args:
+        num_tokens: N.
+        block: w.
+        read: the blocks that each of the first tokens reads, as many for each. The others read too, and tell nobody.
+    """
+
+    def __init__(self, num_tokens: int, block: int, read: Sequence[tuple[int, ...]]) -> None:
+        position, idle = torch.arange(num_tokens), num_tokens - len(read)
+        self.width, self._block, self._slot = block, position // block, position % block
+        self.read = torch.tensor([*read, *[(0,) * len(read[0])] * idle])  # (tokens, lists)
+        self._told = torch.tensor([blocks[0] for blocks in read] + [NOWHERE] * idle).double()
+        self._size = self._block.bincount()
+
+    def ask_lists(self, registers: Float[Tensor, "inputs tokens registers"]) -> list[Fetch]:
+        """Each token publishes x_i in its slot, and asks for its blocks."""
+        residue = registers[..., 0]
+        values, address = in_slots(residue, self._slot, self.width), self._block.double().expand(residue.shape)
+        return [Fetch(block.double().expand(residue.shape), address, values) for block in self.read.unbind(-1)]
+
+    def lists(self, outputs: Float[Tensor, "inputs tokens lists_slots"]) -> list[Int[Tensor, "inputs tokens slots"]]:
+        """What these blocks hold, from the means over them."""
+        return block_lists(outputs, self._size[self.read])
+
+    def ask_told(self, registers: Float[Tensor, "inputs tokens registers"]) -> list[Fetch]:
+        """Each token tells what stands after x_i, and asks for what its own block is told."""
+        shape = registers.shape[:-1]
+        return [Fetch(self._block.double().expand(shape), self._told.expand(shape), registers[..., 1:])]
+
+    def own(self, told: Float[Tensor, "inputs tokens slots"]) -> Float[Tensor, "inputs tokens 1"]:
+        """Each token's part of what its block was told."""
+        return told.gather(-1, self._slot.expand(told.shape[:-1]).unsqueeze(-1))
+
+
+def occurring(outputs: Float[Tensor, "*batch slots"], wanted: Float[Tensor, "*others"], num_tokens: int) -> Tensor:
+    """Which bits are set at the wanted address: by 1/N of its tokens or more, if the address, read last, is that."""
+    there = (outputs[..., -1:] - wanted).abs() < 0.5
+    return (outputs[..., :-1] > 1 / (2 * num_tokens)) & there
 
 
 def completed(

@@ -19,18 +19,19 @@ from dataclasses import dataclass
 from math import isqrt
 
 import torch
-from jaxtyping import Float, Int
 from torch import Tensor
 
 from attention_limits.constructions.deep_matching import (
     NOWHERE,
     READING_ERROR,
     DeepMatcher,
+    PositionBlocks,
     Sizes,
     completed,
     entry_bits,
     in_slots,
     largest_readable,
+    occurring,
     reading_scale,
     require_modulus,
 )
@@ -100,39 +101,22 @@ class CubesMatcher(DeepMatcher):
 
     def __init__(self, plan: CubesPlan, triples: list[tuple[int, int, int]] | None = None) -> None:
         self.plan = plan
-        triples = plan.triples if triples is None else triples
-        position, idle = torch.arange(plan.num_tokens), plan.num_tokens - len(triples)
-        self._block, self._slot = position // plan.block, position % plan.block
-        self._size = self._block.bincount()
-        self._read = torch.tensor(triples + [(0, 0, 0)] * idle)  # (tokens, 3); idle tokens read too, and tell nobody
-        told = [first for first, _, _ in triples] + [NOWHERE] * idle
-        self._told = torch.tensor(told).double()
+        self._blocks = PositionBlocks(plan.num_tokens, plan.block, plan.triples if triples is None else triples)
         steps = [
-            FetchStep(fetch_layer([plan.block] * 3, plan.scale), self._ask_lists, self._judge),
-            FetchStep(fetch_layer([plan.block], plan.scale), self._ask_verdicts, self._label),
+            FetchStep(fetch_layer([plan.block] * 3, plan.scale), self._blocks.ask_lists, self._judge),
+            FetchStep(fetch_layer([plan.block], plan.scale), self._blocks.ask_told, self._label),
         ]
         super().__init__(Match3(plan.num_tokens, plan.modulus), plan.sizes, steps)
 
-    def _ask_lists(self, registers: Tensor) -> list[Fetch]:
-        residue = registers[..., 0]
-        values, address = in_slots(residue, self._slot, self.plan.block), self._block.double().expand(residue.shape)
-        return [Fetch(block.double().expand(residue.shape), address, values) for block in self._read.unbind(-1)]
-
     def _judge(self, registers: Tensor, outputs: Tensor) -> Tensor:
         """The verdicts on the members of s, after x_i."""
-        lists = block_lists(outputs, self._size[self._read])
-        verdicts = completed(lists, 0, self.plan.modulus)
+        verdicts = completed(self._blocks.lists(outputs), 0, self.plan.modulus)
         return torch.cat([registers, verdicts.double()], dim=-1)
-
-    def _ask_verdicts(self, registers: Tensor) -> list[Fetch]:
-        shape = registers.shape[:-1]
-        return [Fetch(self._block.double().expand(shape), self._told.expand(shape), registers[..., 1:])]
 
     def _label(self, registers: Tensor, outputs: Tensor) -> Tensor:
         """How many tokens found a completion: the mean over B(B + 1)/2."""
         blocks = self.plan.num_blocks
-        counted = (blocks * (blocks + 1) // 2 * outputs).round()
-        return counted.gather(-1, self._slot.expand(registers.shape[:-1]).unsqueeze(-1))
+        return self._blocks.own((blocks * (blocks + 1) // 2 * outputs).round())
 
 
 @dataclass(frozen=True)
@@ -236,19 +220,3 @@ class SumsMatcher(DeepMatcher):
         totals = torch.stack([modulus - residue, torch.where(residue > 0, 2 * modulus - residue, 0.0)], dim=-1)
         address = torch.stack([totals // block, totals // block - 1], dim=-1)
         return address.flatten(-2), (totals.unsqueeze(-1) - address * block).flatten(-2)
-
-
-def block_lists(
-    outputs: Float[Tensor, "inputs tokens lists_slots"], sizes: Int[Tensor, "... tokens lists"]
-) -> list[Int[Tensor, "inputs tokens slots"]]:
-    """Means over blocks, a slot a member, times the blocks' sizes: their lists, with −1 where a block has no member."""
-    means = outputs.unflatten(-1, (sizes.shape[-1], -1))
-    members = (means * sizes.unsqueeze(-1)).round().long()
-    there = torch.arange(means.shape[-1]) < sizes.unsqueeze(-1)
-    return list(torch.where(there, members, -1).unbind(-2))
-
-
-def occurring(outputs: Float[Tensor, "*batch slots"], wanted: Float[Tensor, "*others"], num_tokens: int) -> Tensor:
-    """Which bits are set at the wanted address: by 1/N of its tokens or more, if the address, read last, is that."""
-    there = (outputs[..., -1:] - wanted).abs() < 0.5
-    return (outputs[..., :-1] > 1 / (2 * num_tokens)) & there
