@@ -261,6 +261,16 @@ def test_a_masked_unit_is_definition_1_on_the_keys_that_each_query_sees(kind: st
             assert bool((attention[sample, query, ~visible[query]] == 0).all())
 
 
+@pytest.mark.parametrize("tokens", [1, 2, 5])
+def test_the_causal_mask_lets_a_token_see_itself_and_what_is_before_it_and_the_strict_one_not_itself(
+    tokens: int,
+) -> None:
+    for i in range(tokens):
+        assert [bool(seen) for seen in causal_mask(tokens)[i]] == [j <= i for j in range(tokens)]
+        strict = [bool(seen) for seen in causal_mask(tokens, strict=True)[i]]
+        assert strict == [j < i or i == j == 0 for j in range(tokens)]
+
+
 def test_later_tokens_say_nothing_to_earlier_ones_under_the_causal_mask_in_a_layer_and_in_a_transformer() -> None:
     generator = torch.Generator().manual_seed(1)
     layers = [
