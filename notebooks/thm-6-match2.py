@@ -613,7 +613,7 @@ figures.prose(f"Wrong labels, of {inputs.numel():,}: {counts}.")
 # ## Checks
 
 
-# %%
+# %% tags=["hide-input"]
 # fmt: off
 def wrong_of(name):
     """Wrong labels of one kind of unit on all small inputs, in both float types."""

@@ -19,7 +19,7 @@ import pytest
 
 from attention_limits.companion import kernels
 
-from .conftest import TIMEOUT, Project, copy_of, records_of
+from .conftest import TIMEOUT, Project, copy_of, records_of, text_of
 
 MOMENTS = 10
 FIGURE = """\
@@ -28,6 +28,16 @@ import matplotlib.pyplot as plt
 
 plt.plot([0, 1], [0, 1])
 plt.show();"""
+
+
+HOARD = """\
+held = []
+try:
+    while True:
+        held.append(bytearray(50_000_000))
+except MemoryError:
+    print("held", 5e7 * len(held))
+    raise"""
 
 
 def images_of(path: Path) -> list[str]:
@@ -135,7 +145,7 @@ def test_a_page_that_prints_without_end_fails_with_the_size_of_it_and_keeps_none
 def test_a_page_that_asks_for_memory_without_end_gets_an_error_and_not_the_machines_last_byte(
     finished: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    finished.add("gamma", "held = []\nwhile True:\n    held.append(bytearray(50_000_000))")
+    finished.add("gamma", HOARD)
     # This machine seems to have little memory, so that the test does not need much.
     little = "lambda name: 600_000 if name == 'SC_PHYS_PAGES' else real(name)"
     customised = finished.root / "sitecustomize.py"
@@ -144,6 +154,9 @@ def test_a_page_that_asks_for_memory_without_end_gets_an_error_and_not_the_machi
     (outcome,) = finished.execute("gamma")
     assert outcome.error is not None
     assert "MemoryError" in outcome.error
+    (told,) = (line for line in text_of(outcome.run.failed_target).splitlines() if line.startswith("held"))
+    little_memory = 600_000 * os.sysconf("SC_PAGE_SIZE")
+    assert 0 < float(told.split()[1]) < kernels.MEMORY_SHARE * little_memory
 
 
 def test_a_checkout_that_cannot_be_written_is_told_in_a_line(finished: Project) -> None:

@@ -51,6 +51,23 @@ def test_what_a_page_started_ends_with_it_whether_it_is_good_or_not(project: Pro
         wait_until(partial(_ended, pid), "the end of what a page started")
 
 
+def test_a_page_that_is_killed_takes_its_kernel_along_and_what_that_started(project: Project) -> None:
+    (project.root / "hold").touch()
+    project.add("alpha", f'import subprocess\nchild = subprocess.Popen(["sleep", "1000"])\n{HOLD}')
+    with project.start("run") as command:
+        wait_until((project.root / "reached").exists, "the page")
+        family = psutil.Process(command.pid).children(recursive=True)
+        (sleeper,) = (process for process in family if process.name() == "sleep")
+        kernel = sleeper.parent()
+        assert kernel is not None
+        (page,) = (process for process in family if "attention_limits.companion.worker" in process.cmdline())
+        page.kill()
+        command.communicate(timeout=300)
+        assert command.returncode == 1
+        for process in (kernel, sleeper):
+            wait_until(partial(_ended, process.pid), "the end of the page's processes")
+
+
 def test_pages_fail_and_nothing_is_left_when_the_process_that_was_forked_is_killed(project: Project) -> None:
     (project.root / "hold").touch()
     project.add("alpha", HOLD)
