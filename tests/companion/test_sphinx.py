@@ -162,9 +162,14 @@ def test_the_status_page_tells_fresh_pages_from_cached_ones(story: Story) -> Non
     assert told == [["fresh", "fresh"], ["fresh", "cached"], ["cached", "cached"], ["cached", "cached"]]
 
 
-def test_mathematics_is_drawn_by_a_file_of_the_book(story: Story) -> None:
-    assert (story.project.root / "_build/html/_static/mathjax/tex-svg.js").stat().st_size > 1_000_000
-    assert re.search(r'<script[^>]* src="\.\./_static/mathjax/tex-svg\.js', story.pages[0]["book/definitions.html"])
+def test_formulas_are_drawn_in_the_page_without_a_script(story: Story) -> None:
+    definitions = story.pages[0]["book/definitions.html"]
+    assert "mathjax" not in "".join(re.findall(r"<script\b.*?</script>", definitions, flags=re.DOTALL)).lower()
+    formulas = re.findall(r'<(?:span|div) class="math[^>]*>.*?<svg.*?</mjx-container>', definitions, flags=re.DOTALL)
+    assert len(formulas) == len(re.findall(r'class="math ', definitions)) > 0
+    used, drawn = (set(re.findall(rf'{tag}="#?(MJX-[^"]*)"', definitions)) for tag in ("href", "path id"))
+    assert used == drawn
+    assert "mjx-assistive-mml" in (story.project.root / "_build/html/_static/formulas.css").read_text(encoding="utf-8")
 
 
 def test_nothing_is_loaded_from_another_host_and_no_idle_script_is_left(story: Story) -> None:

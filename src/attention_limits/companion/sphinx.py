@@ -1,13 +1,12 @@
-"""The Sphinx side of the book: the gate, executed notebooks for .py pages, math without a network, no idle scripts.
+"""The Sphinx side of the book: the gate, executed notebooks for .py pages, formulas, no idle scripts.
 
 Named in _config.yml: `read` under nb_custom_formats, this module under extra_extensions.
 """
 
 import hashlib
 import re
-from importlib.resources import files
 from pathlib import Path
-from shutil import copy2, copytree
+from shutil import copytree
 from typing import Any
 
 import nbformat
@@ -17,12 +16,11 @@ from sphinx.environment import BuildEnvironment
 from sphinx.errors import ExtensionError
 from sphinx_proof.nodes import unenumerable_node
 
-from attention_limits.companion import claims, gate, training
+from attention_limits.companion import claims, formulas, gate, training
 from attention_limits.companion.pages import all_pages, code_cells
 from attention_limits.dependencies import cell_statements
 
-MATHJAX = "tex-svg.js"  # one file, 2 MB, with its fonts inside
-#: What a page may load: the book's own files. The theme's scripts and MathJax write styles and scripts into the page.
+#: What a page may load: the book's own files. The theme writes styles and scripts into the page.
 POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "font-src 'self' data:; object-src 'none'; base-uri 'self'; form-action 'self'"
@@ -94,12 +92,11 @@ def _content(env: BuildEnvironment) -> dict[str, str]:
 
 
 def copy_static(app: Sphinx, exception: Exception | None) -> None:
-    """Put MathJax beside the pages, and the book's static files, which Sphinx copies only with a page that changed."""
+    """Copy the book's static files, which Sphinx copies only with a page that changed, and write the formulas' style."""
     if exception is None and app.builder.format == "html":
-        copytree(_root / "book" / "_static", Path(app.outdir, "_static"), dirs_exist_ok=True)
-        target = Path(app.outdir, "_static", "mathjax")
-        target.mkdir(parents=True, exist_ok=True)
-        copy2(str(files("sphinx-mathjax-offline") / "static" / "mathjax" / MATHJAX), target)
+        static = Path(app.outdir, "_static")
+        copytree(_root / "book" / "_static", static, dirs_exist_ok=True)
+        (static / formulas.STYLE_SHEET).write_text(formulas.style(app), encoding="utf-8")
 
 
 def add_policy(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: object) -> None:
@@ -117,10 +114,13 @@ def drop_thebe(app: Sphinx, pagename: str, templatename: str, context: dict[str,
     ]
 
 
-def drop_repeated_ids(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: object) -> None:
-    """Leave each id to one element of a page; links lead to the boxes of statements, whose ids stay."""
+def finish_body(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: object) -> None:
+    """Leave each id to one element of a page, and each letter's outline once.
+
+    Links lead to the boxes of statements, whose ids stay.
+    """
     if "body" in context:
-        context["body"] = _REPEATED_IDS.sub("", context["body"])
+        context["body"] = formulas.share_outlines(_REPEATED_IDS.sub("", context["body"]))
 
 
 def name_statements(app: Sphinx, doctree: nodes.document) -> None:
@@ -155,7 +155,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Connect all of it."""
     global _root
     _root = Path(app.srcdir)
-    app.config.mathjax_path = f"mathjax/{MATHJAX}"
+    formulas.setup(app)
     app.connect("builder-inited", refuse)
     app.connect("env-get-outdated", changed_documents)
     app.connect("env-updated", note_content)
@@ -164,5 +164,5 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("build-finished", copy_static)
     app.connect("html-page-context", drop_thebe, priority=900)
     app.connect("html-page-context", add_policy)
-    app.connect("html-page-context", drop_repeated_ids)
+    app.connect("html-page-context", finish_body)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
