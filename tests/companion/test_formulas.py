@@ -35,7 +35,7 @@ def test_a_display_is_one(typesetter: Typesetter) -> None:
         (r"\frac{1}", "Missing argument"),
         (r"\unknown x", "Undefined control sequence"),
         ("{x", "missing close brace"),
-        (r"\left( x", "Missing or unrecognized delimiter|Missing \\\\right"),
+        (r"\left( x", r"Missing or unrecognized delimiter|Extra \\left|missing \\right"),
         ("a & b", "Misplaced &"),
     ],
 )

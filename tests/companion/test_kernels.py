@@ -111,6 +111,8 @@ def test_only_what_pages_import_is_loaded_and_what_they_import_through_the_packa
     assert {"torch", kernels.OPTIMISER} <= set(training)
     assert kernels.OPTIMISER not in kernels.slow_imports(["import attention_limits.models.attention"])
     assert kernels.slow_imports(["# import torch", "imported = 'torch'"]) == []
+    assert kernels.slow_imports(["def draw():\n    import pandas"]) == ["pandas"]
+    assert kernels.slow_imports(["from attention_limits.companion.claims import claim"]) == []  # but in functions
 
 
 def _ended(pid: int) -> bool:

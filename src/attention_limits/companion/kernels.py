@@ -18,6 +18,7 @@ import gc
 import importlib
 import json
 import os
+import re
 import selectors
 import signal
 import socket
@@ -44,6 +45,7 @@ SLOW = {"torch": "torch", "pandas": "pandas", "matplotlib": "matplotlib.pyplot",
 
 #: What an optimiser of torch imports at its first step, for a second.
 OPTIMISER = "torch._dynamo"
+_IMPORT = re.compile(r"(?:import|from)\s+\w")
 
 
 class Order(TypedDict):
@@ -61,17 +63,18 @@ def can_fork(address: Path) -> bool:
 
 
 def slow_imports(sources: Iterable[str]) -> list[str]:
-    """The modules of `SLOW` that ``sources`` import, themselves or through this package, and what training imports."""
+    """The modules of `SLOW` that pages load: those that ``sources`` import, and what they import of this package.
+
+    What a function of the package imports when it is called, few pages need. Where one trains, the optimiser's imports
+    come with it.
+    """
     text = list(sources)
     modules = set().union(*map(dependencies, text))
-    text += [path.read_text(encoding="utf-8") for path in modules]
-    words = {line.split()[1].split(".")[0] for part in text for line in part.splitlines() if _imports(line)}
+    lines = [line.lstrip() for part in text for line in part.splitlines()]
+    lines += [line for path in modules for line in path.read_text(encoding="utf-8").splitlines()]
+    words = {line.split()[1].split(".")[0] for line in lines if _IMPORT.match(line)}
     trains = package_folder() / "experiments" / "training.py" in modules
     return [module for library, module in SLOW.items() if library in words] + [OPTIMISER] * trains
-
-
-def _imports(line: str) -> bool:
-    return line.lstrip().startswith(("import ", "from ")) and len(line.split()) > 1
 
 
 class Nursery:

@@ -3,6 +3,7 @@
 import ast
 import contextlib
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -55,10 +56,17 @@ def parse_parameter(text: str) -> tuple[str, Any]:
 
 def resolve_device(name: str | None) -> tuple[str, str]:
     """A device's name for torch, and in words."""
-    if (name or os.environ.get(DEVICE_VARIABLE)) == "cpu":
+    wanted = name or os.environ.get(DEVICE_VARIABLE)
+    if wanted == "cpu" or (wanted is None and not _drives_accelerators()):
         return "cpu", "cpu"  # without torch, whose import takes seconds
     device = select_device(name)
     return str(device), device_name(device)
+
+
+def _drives_accelerators() -> bool:
+    """Whether this system has a driver through which torch may find a CUDA device; elsewhere than on Linux: perhaps."""
+    drivers = ("/dev/nvidiactl", "/dev/nvmap", "/dev/dxg", "/dev/kfd")  # NVIDIA's, its small boards', Windows', AMD's
+    return sys.platform != "linux" or any(Path(driver).exists() for driver in drivers)
 
 
 def shown(path: Path | str) -> str:
