@@ -16,7 +16,7 @@ from sphinx.environment import BuildEnvironment
 from sphinx.errors import ExtensionError
 from sphinx_proof.nodes import unenumerable_node
 
-from attention_limits.companion import claims, formulas, gate, training
+from attention_limits.companion import claims, formulas, gate, markup, training
 from attention_limits.companion.pages import all_pages, code_cells
 from attention_limits.dependencies import cell_statements
 
@@ -25,17 +25,15 @@ POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "font-src 'self' data:; object-src 'none'; base-uri 'self'; form-action 'self'"
 )
-#: Ids that extensions write again and again: each content's of a statement or exercise, and that of an unnumbered
-#: statement, which its title has beside its box.
-_REPEATED_IDS = re.compile(r'(?<=<p class="admonition-title") id="[^"]*"| id="(?:proof|exercise|solution)-content"')
+SVG = "image/svg+xml"
 _root = Path()
 
 
 def read(text: str) -> nbformat.NotebookNode:
     """The page whose source is ``text`` (Sphinx hands over the text, not the path), with the outputs of its run.
 
-    Prose, captions and tags are the source's. The claims' records are left out: they are for programs, and each has an
-    HTML line beside it.
+    Prose, captions and tags are the source's. A claim's line is written from its record, which is left out: it is for
+    programs. Figures get the page's ground.
 
     Raises:
         ExtensionError: if the run was of other code cells.
@@ -52,8 +50,12 @@ def read(text: str) -> nbformat.NotebookNode:
             raise ExtensionError(f"{page.name}: code cell {number} is not the one that was run")
         cell.outputs, cell.execution_count = run.outputs, run.execution_count
         for output in cell.outputs:
-            for own in (claims.MIME_TYPE, training.MIME_TYPE):
-                output.get("data", {}).pop(own, None)
+            data = output.get("data", {})
+            data.pop(training.MIME_TYPE, None)
+            if claims.MIME_TYPE in data:
+                data["text/html"] = markup.claim_line(data.pop(claims.MIME_TYPE), formulas.typesetter())
+            if SVG in data:
+                data[SVG] = markup.without_ground(data[SVG])
     page.notebook.metadata = executed.metadata
     return page.notebook
 
@@ -92,11 +94,11 @@ def _content(env: BuildEnvironment) -> dict[str, str]:
 
 
 def copy_static(app: Sphinx, exception: Exception | None) -> None:
-    """Copy the book's static files, which Sphinx copies only with a page that changed, and write the formulas' style."""
+    """Copy the book's static files, which Sphinx copies only with a page that changed, and add the formulas' style."""
     if exception is None and app.builder.format == "html":
         static = Path(app.outdir, "_static")
         copytree(_root / "book" / "_static", static, dirs_exist_ok=True)
-        (static / formulas.STYLE_SHEET).write_text(formulas.style(app), encoding="utf-8")
+        (static / formulas.STYLE_SHEET).write_text(formulas.typesetter().style, encoding="utf-8")
 
 
 def add_policy(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: object) -> None:
@@ -115,12 +117,10 @@ def drop_thebe(app: Sphinx, pagename: str, templatename: str, context: dict[str,
 
 
 def finish_body(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: object) -> None:
-    """Leave each id to one element of a page, and each letter's outline once.
-
-    Links lead to the boxes of statements, whose ids stay.
-    """
+    """Leave each id to one element of a page, lead from claims to code, and draw each letter's outline once."""
     if "body" in context:
-        context["body"] = formulas.share_outlines(_REPEATED_IDS.sub("", context["body"]))
+        body = markup.anchor_code(markup.drop_repeated_ids(context["body"]))
+        context["body"] = formulas.share_outlines(body)
 
 
 def name_statements(app: Sphinx, doctree: nodes.document) -> None:
