@@ -47,18 +47,18 @@ def arrange(page: str) -> str:
     article = soup.select_one("article.bd-article")
     if article is None:
         raise PrintError("the single page has no article")
-    titles = [title for title in article.select("h1") if title.parent is not None and title.parent.get("id")]
-    if len(titles) > 1:
+    parts = [title.parent for title in article.select("h1") if title.parent is not None and title.parent.get("id")]
+    if len(parts) > 1:
         contents = soup.new_tag("nav", attrs={"class": "book-contents"})
         contents.append(_new(soup, "h1", "Contents"))
         listed = soup.new_tag("ol")
-        for title in titles[1:]:
-            item, link = soup.new_tag("li"), soup.new_tag("a", href=f"#{title.parent['id']}")
-            link.string = title.get_text().removesuffix("#").removesuffix("¶").strip()
+        for part in parts[1:]:
+            item, link = soup.new_tag("li"), soup.new_tag("a", href=f"#{part['id']}")
+            link.string = next(part.stripped_strings).rstrip("#¶ ")
             item.append(link)
             listed.append(item)
         contents.append(listed)
-        titles[1].parent.insert_before(contents)
+        parts[1].insert_before(contents)
     for folded in article.select("details"):
         folded["open"] = ""
     solutions = article.select("div.solution")
