@@ -17,7 +17,7 @@ from sphinx.environment import BuildEnvironment
 from sphinx.errors import ExtensionError
 from sphinx_proof.nodes import unenumerable_node
 
-from attention_limits.companion import claims, gate, training
+from attention_limits.companion import claims, explorers, gate, training
 from attention_limits.companion.pages import all_pages, code_cells
 from attention_limits.dependencies import cell_statements
 
@@ -156,6 +156,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     global _root
     _root = Path(app.srcdir)
     app.config.mathjax_path = f"mathjax/{MATHJAX}"
+    explorers.setup(app)
     app.connect("builder-inited", refuse)
     app.connect("env-get-outdated", changed_documents)
     app.connect("env-updated", note_content)

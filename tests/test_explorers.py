@@ -1,0 +1,445 @@
+"""The explorers of the printed book in a browser that opens it as files, without a network.
+
+The book is `_build/html`, which `make book` prints. What the scripts compute is held against the package on the same
+inputs, and what they draw against the printed pictures.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+import torch
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, sync_playwright
+
+from attention_limits.companion import explorers
+from attention_limits.constructions.averaging_unit import error_bound
+from attention_limits.constructions.keys import (
+    adversarial_subsets,
+    gram_matrix,
+    minimum_norm_certificates,
+    random_sign_keys,
+)
+from attention_limits.constructions.sizes import random_subsets
+from attention_limits.problems.sparse_averaging import worst_case_error
+
+HTML = Path(os.environ.get("ATTENTION_LIMITS_HTML", Path(__file__).parents[1] / "_build" / "html"))
+PAGES = {"averaging": "thm-2-fixed-precision"}
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+DESKTOP: ViewportSize = {"width": 1300, "height": 900}
+PHONE: ViewportSize = {"width": 390, "height": 800}
+SVG = "{http://www.w3.org/2000/svg}"
+#: Two float64 computations of a well-conditioned number, which sum in another order.
+ROUNDING = 1e-9
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    program = os.environ.get("CHROME") or next(filter(None, map(shutil.which, BROWSERS)), None)
+    if program is None:
+        reason = f"no browser: none of {', '.join(BROWSERS)} is on the path, and CHROME is not set"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(
+            executable_path=program, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        )
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="module")
+def reader(browser: Browser) -> Iterator[BrowserContext]:
+    """Someone who opens the book from a disk, with the network cut."""
+    context = browser.new_context(viewport=DESKTOP, offline=True, accept_downloads=True)
+    # Formulas take seconds a page, and test_book.py looks at them.
+    context.route("**/mathjax/*.js", lambda route: route.fulfill(body="", content_type="text/javascript"))
+    yield context
+    context.close()
+
+
+class Tabs:
+    """A tab for each explorer, which stays open; what goes wrong in any is noted."""
+
+    def __init__(self, context: BrowserContext) -> None:
+        self.context, self.pages, self.errors = context, dict[str, Page](), list[str]()
+
+    def __getitem__(self, name: str) -> Page:
+        """The tab, at the explorer's page."""
+        if name not in self.pages:
+            page = self.pages[name] = self.context.new_page()
+            page.on("pageerror", lambda error: self.errors.append(str(error)))
+            page.on("console", lambda said: self.errors.append(said.text) if said.type == "error" else None)
+            page.on("request", lambda asked: self.note(asked.url))
+            load(page, name)
+        return self.pages[name]
+
+    def note(self, url: str) -> None:
+        """Files and what pages make themselves need no network."""
+        if not url.startswith(("file:", "data:", "blob:")):
+            self.errors.append(url)
+
+
+@pytest.fixture(scope="module")
+def all_tabs(reader: BrowserContext) -> Tabs:
+    return Tabs(reader)
+
+
+@pytest.fixture
+def tabs(all_tabs: Tabs) -> Iterator[Tabs]:
+    """The tabs; when a test ends, no script has failed and nothing was asked for but files."""
+    all_tabs.errors.clear()
+    yield all_tabs
+    assert all_tabs.errors == []
+
+
+def address(name: str, fragment: str = "") -> str:
+    """Where an explorer's page lies on the disk."""
+    path = HTML / "notebooks" / f"{PAGES[name]}.html"
+    assert path.is_file(), "the book is not printed, or not all of it: run `make book` first"
+    return path.resolve().as_uri() + fragment
+
+
+def load(page: Page, name: str, fragment: str = "") -> None:
+    """Open the page of an explorer anew, until it is alive."""
+    page.goto("about:blank")  # else only the fragment of an open page changes
+    page.goto(address(name, fragment), wait_until="domcontentloaded")
+    page.locator(f"#explorer-{name}.explorer-live").wait_for()
+
+
+def opened(tabs: Tabs, name: str, fragment: str = "") -> Page:
+    """The tab of an explorer at its start, or at what an address says."""
+    page = tabs[name]
+    page.set_viewport_size(DESKTOP)
+    page.emulate_media(media="screen")
+    page.locator(f"#explorer-{name}").get_by_role("button", name="back to the start").click()
+    page.evaluate("history.replaceState(null, '', location.pathname)")
+    if fragment:
+        page.evaluate("to => new Promise(done => { addEventListener('hashchange', done, {once: true}); location.hash = to; })", fragment)
+    return page
+
+
+def call(page: Page, name: str, function: str, *arguments: Any) -> Any:
+    """What a function of an explorer's script returns. JSON goes through as text, which is faster by far."""
+    script = "([name, one, given]) => JSON.stringify(window.attentionLimits[name][one](...JSON.parse(given)))"
+    return json.loads(page.evaluate(script, [name, function, json.dumps(arguments)]))
+
+
+def numbers(page: Page, name: str) -> dict[str, str]:
+    """What the explorer says in numbers."""
+    rows = page.locator(f"#explorer-{name} .explorer-numbers > div").all()
+    return {row.locator("dt").inner_text(): row.locator("dd").inner_text() for row in rows}
+
+
+def state(page: Page, name: str) -> str:
+    """The state as the address holds it."""
+    return page.evaluate("location.hash").removeprefix(f"#explorer-{name}?")
+
+
+# --- what all of them do ---------------------------------------------------------------------------------------------
+
+
+def parts(svg: str) -> list[tuple[str, dict[str, str], str]]:
+    """Each shape of a picture: its name, its attributes, its words."""
+    return [(one.tag, dict(one.attrib), one.text or "") for one in ElementTree.fromstring(svg).iter()]
+
+
+def differences(first: str, second: str) -> list[str]:
+    """Shapes that two pictures do not share, where coordinates may differ by a fiftieth of a pixel."""
+    ours, theirs = parts(first), parts(second)
+    if len(ours) != len(theirs):
+        return [f"{len(ours)} shapes and {len(theirs)}"]
+    found = []
+    for (tag, here, text), (other_tag, there, other_text) in zip(ours, theirs, strict=True):
+        same = tag == other_tag and text == other_text and here.keys() == there.keys()
+        if not same or any(not alike(here[key], there[key]) for key in here):
+            found.append(f"{tag} {here} {text!r} is {other_tag} {there} {other_text!r}")
+    return found
+
+
+def alike(first: str, second: str) -> bool:
+    """Whether two attributes say the same, numbers to a fiftieth."""
+    ours, theirs = (text.replace(",", " ").replace("M", "").replace("L", " ").replace("Z", "").split() for text in (first, second))
+    if len(ours) != len(theirs):
+        return False
+    try:
+        return all(abs(float(a) - float(b)) < 0.02 for a, b in zip(ours, theirs, strict=True))
+    except ValueError:
+        return first == second
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_the_script_draws_the_printed_picture(tabs: Tabs, name: str) -> None:
+    tab = opened(tabs, name)
+    for width in explorers.widths(name):
+        panels, listed = explorers.picture(name, width)
+        drawn = tab.evaluate(
+            "([name, width]) => { const one = attentionLimits[name]; return one.picture(one.initial(), width); }", [name, width]
+        )
+        assert drawn["numbers"] == [list(row) for row in listed]
+        assert len(drawn["panels"]) == len(panels)
+        for ours, theirs in zip(panels, drawn["panels"], strict=True):
+            assert differences(ours, theirs) == []
+
+
+def test_a_moved_shape_would_be_found() -> None:
+    picture = explorers.picture("averaging", 328)[0][0]
+    x = picture.index('cx="') + 4
+    assert differences(picture, picture[:x] + "1" + picture[x:])
+    assert differences(picture, picture.replace("margin 0.", "margin 1."))
+    assert not differences(picture, picture)
+
+
+@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("viewport", [DESKTOP, PHONE])
+def test_the_printed_picture_is_there_without_scripts_and_fits(browser: Browser, name: str, viewport: ViewportSize) -> None:
+    context = browser.new_context(viewport=viewport, java_script_enabled=False, offline=True)
+    page = context.new_page()
+    page.goto(address(name))
+    figure = page.locator(f"#explorer-{name}")
+    visible = [one for one in figure.locator("svg[role=img]").all() if one.is_visible()]
+    assert visible
+    for one in visible:
+        place = one.bounding_box()
+        assert place is not None
+        assert len(one.get_attribute("aria-label") or "") > 40
+        assert place["width"] > 250
+        assert place["x"] >= 0
+        assert place["x"] + place["width"] <= viewport["width"]
+    assert len(figure.locator("figcaption").inner_text()) > 100
+    context.close()
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_paper_shows_the_picture_and_no_controls(tabs: Tabs, name: str) -> None:
+    tab = opened(tabs, name)
+    tab.emulate_media(media="print")
+    figure = tab.locator(f"#explorer-{name}")
+    assert figure.locator("svg.explorer-panel").first.is_visible()
+    assert not figure.locator(".explorer-controls").is_visible()
+    assert not figure.locator("button").first.is_visible()
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_state_comes_back_from_its_address(tabs: Tabs, name: str) -> None:
+    tab = opened(tabs, name)
+    slider = tab.locator(f"#explorer-{name} input[type=range]").first
+    slider.focus()
+    before = state(tab, name), numbers(tab, name)
+    for _ in range(9):
+        slider.press("ArrowRight")
+    tab.locator(f"#explorer-{name} input[type=range]").nth(1).press("ArrowLeft")
+    after = state(tab, name), numbers(tab, name)
+    assert before[0] == ""
+    assert before != after
+    load(tab, name, f"#explorer-{name}?{after[0]}")
+    assert numbers(tab, name) == after[1]
+    assert tab.locator(f"#explorer-{name} .explorer-note").inner_text() == ""
+
+
+BAD = {
+    "averaging": [
+        ("q=9", "q = 9 does not lie in 1…8"),
+        ("N=64&q=four", "q = “four” is no number"),
+        ("N=32&q=4&y=1.2.3.40", "token 41 > N = 32"),
+        ("q=3&y=1.2.2", "a token is asked for twice"),
+        ("q=3&y=1.2", "2 tokens are asked for where q = 3"),
+        ("colour=3", "“colour” is no part of it"),
+        ("%F0%9F&k=-1", "is no"),
+    ],
+}
+
+
+@pytest.mark.parametrize(("name", "given", "reason"), [(name, *bad) for name, cases in BAD.items() for bad in cases])
+def test_an_address_that_holds_no_state_gives_the_start_and_says_so(tabs: Tabs, name: str, given: str, reason: str) -> None:
+    start = numbers(opened(tabs, name), name)
+    tab = opened(tabs, name, f"#explorer-{name}?{given}")
+    said = tab.locator(f"#explorer-{name} .explorer-note").inner_text()
+    assert "holds no state" in said
+    assert reason in said
+    assert numbers(tab, name) == start
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_other_addresses_are_left_alone(tabs: Tabs, name: str) -> None:
+    tab = opened(tabs, name, "#the-statement")
+    assert tab.evaluate("location.hash") == "#the-statement"
+    assert tab.locator(f"#explorer-{name} .explorer-note").inner_text() == ""
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_control_is_reached_by_key_named_and_large_enough_to_touch(tabs: Tabs, name: str) -> None:
+    tab = opened(tabs, name)
+    tab.set_viewport_size(PHONE)
+    controls = tab.locator(f"#explorer-{name} :is(input, button)").all()
+    assert len(controls) >= 5
+    reached = 0
+    controls[0].focus()
+    for control in controls:
+        place = (control.locator("xpath=..") if control.get_attribute("type") == "radio" else control).bounding_box()
+        assert place is not None
+        assert min(place["width"], place["height"]) >= 44
+    for _ in controls:
+        reached += tab.evaluate(f"document.querySelector('#explorer-{name}').contains(document.activeElement)")
+        tab.keyboard.press("Tab")
+    disabled = tab.locator(f"#explorer-{name} button:disabled").count()
+    groups = sum(control.get_attribute("type") == "radio" for control in controls)
+    assert reached >= len(controls) - disabled - max(0, groups - 1)  # a group of radio buttons is one stop
+
+
+@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("width", [390, 820, 1400])
+def test_nothing_is_cut_and_words_are_large_enough(tabs: Tabs, name: str, width: int) -> None:
+    tab = opened(tabs, name)
+    tab.set_viewport_size({"width": width, "height": 900})
+    tab.wait_for_timeout(100)
+    assert tab.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+    sizes = tab.eval_on_selector_all(
+        f"#explorer-{name} svg.explorer-panel text",
+        """all => all.map(one => parseFloat(getComputedStyle(one).fontSize)
+            * one.ownerSVGElement.getBoundingClientRect().width / one.ownerSVGElement.viewBox.baseVal.width)""",
+    )
+    assert min(sizes) >= 9
+    cut = tab.eval_on_selector_all(
+        f"#explorer-{name} svg.explorer-panel text",
+        """all => all.filter(one => {
+            const [word, frame] = [one.getBoundingClientRect(), one.ownerSVGElement.getBoundingClientRect()];
+            return word.left < frame.left - 2 || word.right > frame.right + 2
+                || word.top < frame.top - 2 || word.bottom > frame.bottom + 2;
+        }).map(one => one.textContent)""",
+    )
+    assert cut == []
+
+
+@pytest.mark.parametrize("mode", ["light", "dark"])
+@pytest.mark.parametrize("name", PAGES)
+def test_explorer_has_no_serious_accessibility_finding(tabs: Tabs, name: str, mode: str) -> None:
+    tab = opened(tabs, name)
+    tab.evaluate(f"Object.assign(document.documentElement.dataset, {{theme: '{mode}', mode: '{mode}'}})")
+    tab.evaluate(Axe().axe_script)
+    found = tab.evaluate(f"axe.run('#explorer-{name}', {{resultTypes: ['violations'], preload: false}})")["violations"]
+    assert [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in ("serious", "critical")] == []
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_the_downloaded_picture_is_a_drawing_of_its_own(tabs: Tabs, name: str) -> None:
+    tab = opened(tabs, name)
+    with tab.expect_download() as download:
+        tab.locator(f"#explorer-{name}").get_by_role("button", name="download SVG").click()
+    assert download.value.suggested_filename == f"attention-limits-{name}.svg"
+    root = ElementTree.parse(download.value.path()).getroot()
+    assert root.tag == f"{SVG}svg"
+    assert len(root.findall(f"{SVG}svg")) == tab.locator(f"#explorer-{name} svg.explorer-panel").count()
+    written = [one for one in root.iter(f"{SVG}text") if one.text]
+    assert len(written) > 5
+    assert all(one.get("fill", "").startswith("rgb") and one.get("font-size") for one in written)
+    assert not [one for one in root.iter() if "var(" in " ".join(one.attrib.values()) or one.get("class") == "title"]
+
+
+# --- averaging -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("n", "q", "k", "alpha"),
+    [(16, 1, 6, 4), (16, 8, 20, 10), (40, 3, 40, 12), (128, 5, 200, 25), (512, 8, 256, 60), (64, 4, 7, 8)],
+)
+def test_averaging_agrees_with_the_package(tabs: Tabs, n: int, q: int, k: int, alpha: int) -> None:
+    generator = torch.Generator().manual_seed(n + q)
+    tab = opened(tabs, "averaging")
+    for subset in random_subsets(n, q, 3, generator=generator):
+        keys = random_sign_keys(n, k, generator=generator)
+        gram, y = gram_matrix(keys), subset.tolist()
+        certificate = minimum_norm_certificates(gram, subset.unsqueeze(0))
+        assert torch.linalg.matrix_rank(gram[y][:, y]) == q
+        scores = gram[:, y] @ certificate.coefficients[0]
+        weights = (alpha * scores).softmax(dim=0)
+        found = call(tab, "averaging", "compute", {"keys": keys.int().tolist(), "y": y, "alpha": alpha})
+        margin = 1 - certificate.outside.item()
+        assert found["margin"] == pytest.approx(margin, abs=ROUNDING)
+        assert found["scores"] == pytest.approx(scores.tolist(), abs=ROUNDING)
+        assert found["weights"] == pytest.approx(weights.tolist(), abs=ROUNDING)
+        assert found["outside"] == pytest.approx(1 - weights[y].sum().item(), abs=ROUNDING)
+        assert found["error"] == pytest.approx(worst_case_error(weights.unsqueeze(0), subset.unsqueeze(0)).item(), abs=ROUNDING)
+        if margin > 0:
+            assert found["bound"] == pytest.approx(error_bound(n, q, float(alpha), margin=margin), abs=ROUNDING)
+            assert found["error"] <= found["bound"] + ROUNDING
+
+
+def test_margins_and_the_k_that_is_needed_agree_with_the_package(tabs: Tabs) -> None:
+    generator = torch.Generator().manual_seed(0)
+    tab = opened(tabs, "averaging")
+    for n, q in ((32, 2), (100, 4), (200, 8)):
+        keys = random_sign_keys(n, 256, generator=generator)
+        subset = random_subsets(n, q, 1, generator=generator)
+        y = subset[0].tolist()
+        found = call(tab, "averaging", "margins", keys.int().tolist(), y)
+        expected = [1 - minimum_norm_certificates(gram_matrix(keys[:, :k]), subset).outside.item() for k in range(1, 257)]
+        compared = 0
+        for k, (ours, theirs) in enumerate(zip(expected, found["margins"], strict=True), 1):
+            gram = gram_matrix(keys[:, :k])[y][:, y]
+            if torch.linalg.matrix_rank(gram) == q:  # else there are no equations that both could solve alike
+                assert theirs == pytest.approx(ours, abs=1e-7), (n, q, k)
+                compared += 1
+        assert compared > 230
+        assert found["needed"] == explorers.needed_embed_dim(expected)
+
+
+def test_singular_keys_have_no_certificate(tabs: Tabs) -> None:
+    tab = opened(tabs, "averaging", "#explorer-averaging?q=4&k=2")
+    assert numbers(tab, "averaging")["margin γ"] == "none"
+    assert "No certificate" in (tab.locator("svg[data-panel=scores]").text_content() or "")
+
+
+def test_hostile_subsets_are_those_of_the_package(tabs: Tabs) -> None:
+    tab = opened(tabs, "averaging")
+    keys = random_sign_keys(60, 40, generator=torch.Generator().manual_seed(0))
+    gram = gram_matrix(keys)
+    ours = adversarial_subsets(gram, 5)
+    theirs = torch.tensor(call(tab, "averaging", "crowds", keys.int().tolist(), 5))
+    # Among tokens that correlate equally either may be taken.
+    assert torch.equal(gram.gather(1, ours).sort().values, gram.gather(1, theirs).sort().values)
+    margins = 1 - minimum_norm_certificates(gram, theirs).outside
+    worst = call(tab, "averaging", "hostile", keys.int().tolist(), 5)
+    assert 1 - minimum_norm_certificates(gram, torch.tensor([worst])).outside.item() == pytest.approx(margins.min().item())
+
+
+def test_a_token_is_asked_for_by_click_and_by_key(tabs: Tabs) -> None:
+    tab = opened(tabs, "averaging")
+    panel = tab.locator("svg[data-panel=scores]")
+    place = panel.bounding_box()
+    assert place is not None
+    panel.click(position={"x": 30 + (place["width"] - 36) * 9.5 / 64, "y": 120})
+    assert "q=5" in state(tab, "averaging")
+    assert "token=10" in state(tab, "averaging")
+    assert "9" in state(tab, "averaging").split("y=")[1].split(".")
+    tab.get_by_role("button", name="drop token 10").press("Enter")
+    assert "q=4" in state(tab, "averaging")
+    look = tab.get_by_label("look at token")
+    look.press("ArrowRight")
+    tab.get_by_role("button", name="ask for token 11").press("Space")
+    assert "10" in state(tab, "averaging").split("y=")[1].split(".")
+    assert "token 11" in (panel.text_content() or "")
+
+
+def test_fewer_coordinates_let_outsiders_in_and_a_smaller_n_says_what_it_drops(tabs: Tabs) -> None:
+    tab = opened(tabs, "averaging")
+    masses = []
+    for k in (120, 40, 12):
+        tab.get_by_label("key coordinates k").fill(str(k))
+        masses.append(call(tab, "averaging", "compute", probe(tab, k))["outside"])
+    assert masses == sorted(masses)
+    tab.get_by_label("tokens N").fill("16")
+    assert "leaves" in tab.locator("#explorer-averaging .explorer-note").inner_text()
+
+
+def probe(page: Page, k: int) -> dict[str, Any]:
+    """The unit that the page shows, with k coordinates."""
+    chosen = [int(one) for one in state(page, "averaging").split("y=")[1].split(".")]
+    keys = [key[:k] for key in explorers.signs(1, 64)]
+    return {"keys": keys, "y": chosen, "alpha": 12}
