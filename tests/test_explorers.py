@@ -8,15 +8,21 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 import torch
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, sync_playwright
 
+from attention_limits.bounds import crossover
+from attention_limits.bounds.attention_protocol import message_bits_bound
+from attention_limits.bounds.counting import required_bits
+from attention_limits.bounds.match3 import num_different_rows, one_way_bits
 from attention_limits.companion import explorers
 from attention_limits.constructions.averaging_unit import error_bound
 from attention_limits.constructions.keys import (
@@ -26,10 +32,12 @@ from attention_limits.constructions.keys import (
     random_sign_keys,
 )
 from attention_limits.constructions.sizes import random_subsets
+from attention_limits.constructions.sparse_averaging import narrow_embed_dim
+from attention_limits.problems import matching
 from attention_limits.problems.sparse_averaging import worst_case_error
 
 HTML = Path(os.environ.get("ATTENTION_LIMITS_HTML", Path(__file__).parents[1] / "_build" / "html"))
-PAGES = {"averaging": "thm-2-fixed-precision"}
+PAGES = {"averaging": "thm-2-fixed-precision", "triples": "thm-7-match3", "crossover": "crossover"}
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 DESKTOP: ViewportSize = {"width": 1300, "height": 900}
 PHONE: ViewportSize = {"width": 390, "height": 800}
@@ -121,7 +129,10 @@ def opened(tabs: Tabs, name: str, fragment: str = "") -> Page:
     page.locator(f"#explorer-{name}").get_by_role("button", name="back to the start").click()
     page.evaluate("history.replaceState(null, '', location.pathname)")
     if fragment:
-        page.evaluate("to => new Promise(done => { addEventListener('hashchange', done, {once: true}); location.hash = to; })", fragment)
+        page.evaluate(
+            "to => new Promise(done => { addEventListener('hashchange', done, {once: true}); location.hash = to; })",
+            fragment,
+        )
     return page
 
 
@@ -165,7 +176,9 @@ def differences(first: str, second: str) -> list[str]:
 
 def alike(first: str, second: str) -> bool:
     """Whether two attributes say the same, numbers to a fiftieth."""
-    ours, theirs = (text.replace(",", " ").replace("M", "").replace("L", " ").replace("Z", "").split() for text in (first, second))
+    ours, theirs = (
+        text.replace(",", " ").replace("M", "").replace("L", " ").replace("Z", "").split() for text in (first, second)
+    )
     if len(ours) != len(theirs):
         return False
     try:
@@ -180,7 +193,8 @@ def test_the_script_draws_the_printed_picture(tabs: Tabs, name: str) -> None:
     for width in explorers.widths(name):
         panels, listed = explorers.picture(name, width)
         drawn = tab.evaluate(
-            "([name, width]) => { const one = attentionLimits[name]; return one.picture(one.initial(), width); }", [name, width]
+            "([name, width]) => { const one = attentionLimits[name]; return one.picture(one.initial(), width); }",
+            [name, width],
         )
         assert drawn["numbers"] == [list(row) for row in listed]
         assert len(drawn["panels"]) == len(panels)
@@ -198,7 +212,9 @@ def test_a_moved_shape_would_be_found() -> None:
 
 @pytest.mark.parametrize("name", PAGES)
 @pytest.mark.parametrize("viewport", [DESKTOP, PHONE])
-def test_the_printed_picture_is_there_without_scripts_and_fits(browser: Browser, name: str, viewport: ViewportSize) -> None:
+def test_the_printed_picture_is_there_without_scripts_and_fits(
+    browser: Browser, name: str, viewport: ViewportSize
+) -> None:
     context = browser.new_context(viewport=viewport, java_script_enabled=False, offline=True)
     page = context.new_page()
     page.goto(address(name))
@@ -253,11 +269,25 @@ BAD = {
         ("colour=3", "“colour” is no part of it"),
         ("%F0%9F&k=-1", "is no"),
     ],
+    "triples": [
+        ("N=6&token=7", "token 7 > N = 6"),
+        ("M=8&bob=8", "Bob’s residue 8 ≥ M = 8"),
+        ("N=2", "N = 2 does not lie in 3…24"),
+        ("H=1.5", "H = “1.5” is no number"),
+    ],
+    "crossover": [
+        ("q=20&n=100", "q = 20 > N = 10"),
+        ("q=10&n=100", "q = 10 leaves no other token at N = 10"),
+        ("resource=2", "resource = 2 does not lie in 0…1"),
+        ("e=", "e = “” is no number"),
+    ],
 }
 
 
 @pytest.mark.parametrize(("name", "given", "reason"), [(name, *bad) for name, cases in BAD.items() for bad in cases])
-def test_an_address_that_holds_no_state_gives_the_start_and_says_so(tabs: Tabs, name: str, given: str, reason: str) -> None:
+def test_an_address_that_holds_no_state_gives_the_start_and_says_so(
+    tabs: Tabs, name: str, given: str, reason: str
+) -> None:
     start = numbers(opened(tabs, name), name)
     tab = opened(tabs, name, f"#explorer-{name}?{given}")
     said = tab.locator(f"#explorer-{name} .explorer-note").inner_text()
@@ -365,7 +395,9 @@ def test_averaging_agrees_with_the_package(tabs: Tabs, n: int, q: int, k: int, a
         assert found["scores"] == pytest.approx(scores.tolist(), abs=ROUNDING)
         assert found["weights"] == pytest.approx(weights.tolist(), abs=ROUNDING)
         assert found["outside"] == pytest.approx(1 - weights[y].sum().item(), abs=ROUNDING)
-        assert found["error"] == pytest.approx(worst_case_error(weights.unsqueeze(0), subset.unsqueeze(0)).item(), abs=ROUNDING)
+        assert found["error"] == pytest.approx(
+            worst_case_error(weights.unsqueeze(0), subset.unsqueeze(0)).item(), abs=ROUNDING
+        )
         if margin > 0:
             assert found["bound"] == pytest.approx(error_bound(n, q, float(alpha), margin=margin), abs=ROUNDING)
             assert found["error"] <= found["bound"] + ROUNDING
@@ -379,7 +411,9 @@ def test_margins_and_the_k_that_is_needed_agree_with_the_package(tabs: Tabs) -> 
         subset = random_subsets(n, q, 1, generator=generator)
         y = subset[0].tolist()
         found = call(tab, "averaging", "margins", keys.int().tolist(), y)
-        expected = [1 - minimum_norm_certificates(gram_matrix(keys[:, :k]), subset).outside.item() for k in range(1, 257)]
+        expected = [
+            1 - minimum_norm_certificates(gram_matrix(keys[:, :k]), subset).outside.item() for k in range(1, 257)
+        ]
         compared = 0
         for k, (ours, theirs) in enumerate(zip(expected, found["margins"], strict=True), 1):
             gram = gram_matrix(keys[:, :k])[y][:, y]
@@ -406,7 +440,9 @@ def test_hostile_subsets_are_those_of_the_package(tabs: Tabs) -> None:
     assert torch.equal(gram.gather(1, ours).sort().values, gram.gather(1, theirs).sort().values)
     margins = 1 - minimum_norm_certificates(gram, theirs).outside
     worst = call(tab, "averaging", "hostile", keys.int().tolist(), 5)
-    assert 1 - minimum_norm_certificates(gram, torch.tensor([worst])).outside.item() == pytest.approx(margins.min().item())
+    assert 1 - minimum_norm_certificates(gram, torch.tensor([worst])).outside.item() == pytest.approx(
+        margins.min().item()
+    )
 
 
 def test_a_token_is_asked_for_by_click_and_by_key(tabs: Tabs) -> None:
@@ -443,3 +479,148 @@ def probe(page: Page, k: int) -> dict[str, Any]:
     chosen = [int(one) for one in state(page, "averaging").split("y=")[1].split(".")]
     keys = [key[:k] for key in explorers.signs(1, 64)]
     return {"keys": keys, "y": chosen, "alpha": 12}
+
+
+# --- triples ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("n", "m"), [(3, 4), (12, 24), (12, 60), (24, 25), (24, 576)])
+def test_pairs_and_completing_cells_agree_with_the_package(tabs: Tabs, n: int, m: int) -> None:
+    tab = opened(tabs, "triples")
+    problem = matching.Match3(n, m)
+    inputs = problem.sample(4, generator=torch.Generator().manual_seed(m))
+    expected, pairs = matching.triples(inputs, m), matching.Match2(n, m).target(inputs)
+    for row, tokens in enumerate(inputs.tolist()):
+        assert call(tab, "triples", "paired", tokens, m) == pairs[row].tolist()
+        found = [call(tab, "triples", "completing", tokens, m, token) for token in range(n)]
+        assert found == [expected[row, token].nonzero().tolist() for token in range(n)]
+        assert [bool(cells) for cells in found] == problem.target(inputs)[row].tolist()
+
+
+def test_bits_needed_agree_with_the_package(tabs: Tabs) -> None:
+    tab = opened(tabs, "triples")
+    for n in (3, 4, 9, 17, 24):
+        for m in (4, 5, 9, n + 1, 100, n * n, 600):
+            if m >= 4:
+                assert int(call(tab, "triples", "rows", n, m)) == num_different_rows(n, m), (n, m)
+                assert call(tab, "triples", "needed", n, m) == one_way_bits(n, m), (n, m)
+
+
+def test_bits_that_a_layer_passes_agree_with_the_package(tabs: Tabs) -> None:
+    tab = opened(tabs, "triples")
+    for heads in (1, 2, 3, 8, 16):
+        for m in (1, 2, 7, 32):
+            for p in (1, 2, 9, 16):
+                expected = message_bits_bound(
+                    heads, m, writers=heads, spread=2.0**p, log_sum_range=2 * m * 4.0**p, error=1.0
+                )
+                assert call(tab, "triples", "passed", heads, m, p) == expected, (heads, m, p)
+
+
+def test_a_token_is_chosen_on_the_circle_and_in_the_table(tabs: Tabs) -> None:
+    tab = opened(tabs, "triples")
+    tokens = explorers.residues(explorers.Triples())
+    circle = tab.locator("svg[data-panel=circle]")
+    circle.locator("circle.off").last.click(force=True)
+    assert numbers(tab, "triples")[f"token {len(tokens)} holds"].startswith(f"{tokens[-1]} of")
+    table = tab.locator("svg[data-panel=table]")
+    table.click(position={"x": 60, "y": 48 + 254 * 3.5 / 12})
+    assert f"token 4 holds" in numbers(tab, "triples")
+
+
+def test_bob_completes_a_triple_and_a_larger_layer_is_no_longer_ruled_out(tabs: Tabs) -> None:
+    tab = opened(tabs, "triples")
+    cut = tab.locator("svg[data-panel=cut]")
+    tab.get_by_role("button", name="let Bob complete a triple").click()
+    tokens = [
+        1,
+        *explorers.residues(explorers.Triples())[1:-1],
+        int(state(tab, "triples").split("bob=")[1].split("&")[0]),
+    ]
+    assert matching.Match3(12, 60).target(torch.tensor([tokens]))[0, 0]
+    assert "token 1 is in a triple" in (cut.text_content() or "")
+    assert "Too few" in (cut.text_content() or "")
+    tab.get_by_label("dimension m").fill("32")
+    assert "rules nothing out" in (cut.text_content() or "")
+
+
+def test_a_smaller_n_and_m_say_what_they_change(tabs: Tabs) -> None:
+    tab = opened(tabs, "triples")
+    note = tab.locator("#explorer-triples .explorer-note")
+    tab.get_by_label("tokens N").fill("5")
+    assert note.inner_text() == "N = 5 has no token 9: this is token 5."
+    tab.get_by_label("modulus M").fill("7")
+    assert note.inner_text() == "Bob’s residue is 3 now, which is 10 modulo 7."
+
+
+# --- crossover -------------------------------------------------------------------------------------------------------
+
+SIZES = [33, 34, 100, 1000, 12345, 10**6]
+
+
+@pytest.mark.parametrize(
+    ("q", "e", "d"), [(1, 2, 1), (1, 9, 3), (2, 3, 1), (4, 4, 1), (7, 1, 64), (32, 12, 5), (32, 3, 1)]
+)
+def test_curves_agree_with_the_package(tabs: Tabs, q: int, e: int, d: int) -> None:
+    tab = opened(tabs, "crossover")
+    tokens, accuracy = np.array(SIZES), Fraction(1, 2**e)
+    bits = [
+        crossover.attention_bits(tokens, q, accuracy, d).tolist(),
+        [required_bits(n, q, accuracy) for n in SIZES],
+        crossover.recurrent_bits(tokens).tolist(),
+        crossover.stacked_bits(tokens).tolist(),
+    ]
+    found = call(tab, "crossover", "curves", {"q": q, "e": e, "d": d, "resource": 0}, SIZES)
+    assert found == bits[: 4 if accuracy * q < 1 else 2]
+    width = [(narrow_embed_dim(tokens, q) + d).tolist(), crossover.feedforward_width(tokens, d).tolist()]
+    found = call(tab, "crossover", "curves", {"q": q, "e": e, "d": d, "resource": 1}, SIZES)
+    assert found == width[: 2 if accuracy * (2 * q - 1) < 1 else 1]
+
+
+@pytest.mark.parametrize(("q", "e", "d"), [(1, 2, 1), (2, 5, 1), (4, 4, 1), (8, 5, 16), (32, 7, 1), (5, 12, 64)])
+def test_crossings_agree_with_the_package(tabs: Tabs, q: int, e: int, d: int) -> None:
+    tab = opened(tabs, "crossover")
+    accuracy, most = Fraction(1, 2**e), explorers.LARGEST
+
+    def own(tokens: crossover.Sizes) -> crossover.Sizes:
+        return crossover.attention_bits(tokens, q, accuracy, d)
+
+    expected = [
+        list(crossover.overtaking(own, rival, q, most)) for rival in (crossover.recurrent_bits, crossover.stacked_bits)
+    ]
+    assert call(tab, "crossover", "crossings", {"q": q, "e": e, "d": d, "resource": 0}) == expected
+
+    def numbers_of(tokens: crossover.Sizes) -> crossover.Sizes:
+        return narrow_embed_dim(tokens, q) + d
+
+    def width(tokens: crossover.Sizes) -> crossover.Sizes:
+        return crossover.feedforward_width(tokens, d)
+
+    expected = [list(crossover.overtaking(numbers_of, width, q, most))]
+    assert call(tab, "crossover", "crossings", {"q": q, "e": e, "d": d, "resource": 1}) == expected
+
+
+def test_what_is_not_proved_is_not_drawn(tabs: Tabs) -> None:
+    tab = opened(tabs, "crossover")
+    drawn = tab.locator("svg[data-panel=crossover] polyline")
+    assert drawn.count() == 4
+    tab.get_by_label("accuracy ε").fill("2")
+    assert drawn.count() == 2
+    assert numbers(tab, "crossover")["recurrent stack: ⌊N/2⌋"] == "not proved at this ε"
+    tab.get_by_role("button", name="ε = 1/(4q)").click()
+    assert drawn.count() == 4
+
+
+def test_one_resource_at_a_time_is_chosen_by_key(tabs: Tabs) -> None:
+    tab = opened(tabs, "crossover")
+    tab.get_by_label("bits: attention").focus()
+    tab.keyboard.press("ArrowRight")
+    assert "resource=1" in state(tab, "crossover")
+    assert "feed-forward width: N d′" in numbers(tab, "crossover")
+    assert tab.get_by_label("numbers: attention").is_checked()
+
+
+def test_more_tokens_asked_for_than_there_are_raise_n_and_say_so(tabs: Tabs) -> None:
+    tab = opened(tabs, "crossover", "#explorer-crossover?q=2&n=60")
+    tab.get_by_label("asked for, q").fill("32")
+    assert tab.locator("#explorer-crossover .explorer-note").inner_text() == "q = 32 needs N > q: N is 33 now."

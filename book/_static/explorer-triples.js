@@ -31,7 +31,7 @@
   // --- panels --------------------------------------------------------------------------------------------------------
 
   const circlePanel = (width, tokens, M, token) => {
-    const [height, radius, x, y] = [330, 112, width / 2, 162], own = tokens[token - 1], mirror = modulo(-own, M);
+    const [height, radius, x, y] = [330, 108, width / 2, 162], own = tokens[token - 1], mirror = modulo(-own, M);
     const at = (residue, distance) => {
       const angle = 2 * Math.PI * residue / M;
       return [x + distance * Math.cos(angle), y - distance * Math.sin(angle)];
@@ -54,8 +54,8 @@
     });
     if (!tokens.includes(mirror)) shapes.push(dot(...at(mirror, radius), 6, "hollow"));
     for (const [one, label] of [[own, `x = ${own}`], [mirror, `−x = ${mirror}`]].slice(0, mirror === own ? 1 : 2)) {
-      const [across, up] = at(one, radius - 14);
-      shapes.push(words(across, up + (2 * one <= M ? -3 : 11), label, "label halo", across > x ? "end" : "start"));
+      const aside = Math.abs(at(one, 1)[0] - x) > 0.75, [across, up] = at(one, radius + (aside ? -14 : 14));
+      shapes.push(words(across, up + (2 * one <= M ? -3 : 11), label, "label halo", across > x === aside ? "end" : "start"));
     }
     const partner = tokens.indexOf(mirror) + 1;
     const answer = partner ? `token ${partner} holds ${mirror}: a pair` : `no token holds ${mirror}: no pair`;

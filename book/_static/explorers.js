@@ -37,7 +37,7 @@
     return value < 0 && Number(written) ? `−${written}` : written;
   };
   const percentage = share => share >= 5e-5 ? `${(100 * share).toFixed(2)} %`
-    : `about ${raised(Math.round(Math.log10(Math.max(share, 1e-300))))}`;
+    : share >= 1e-12 ? `about ${raised(Math.round(Math.log10(share)))}` : `under ${raised(-12)}`;
 
   // --- draws ---------------------------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ by class.
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from html import escape
 from typing import Any
 
@@ -111,7 +112,9 @@ def decimal(value: float, places: int) -> str:
 
 def percentage(share: float) -> str:
     """A share in per cent: two decimals, or a power of ten where these would say nothing."""
-    return f"{100 * share:.2f} %" if share >= 5e-5 else f"about {raised(round(math.log10(max(share, 1e-300))))}"
+    if share >= 5e-5:
+        return f"{100 * share:.2f} %"
+    return f"about {raised(round(math.log10(share)))}" if share >= 1e-12 else f"under {raised(-12)}"
 
 
 # --- draws -----------------------------------------------------------------------------------------------------------
@@ -174,7 +177,7 @@ def averaging(state: Averaging, width: float) -> tuple[list[str], Numbers]:
     weights = (state.scale * scores).softmax(dim=0)
     error = worst_case_error(weights.unsqueeze(0), subset).item()
     margin = 1 - certificate.outside.item()
-    outside = 1 - weights[chosen].sum().item()
+    outside = weights.scatter(0, subset[0], 0.0).sum().item()
     bound = error_bound(state.num_tokens, state.sparsity, float(state.scale), margin=margin) if margin > 0 else math.nan
     needed = needed_embed_dim(margins)
     top = max((token for token in range(state.num_tokens) if token not in chosen), key=lambda token: scores[token])
@@ -225,7 +228,9 @@ def scores_panel(width: float, scores: Sequence[float], chosen: Sequence[int], m
     for token, score in enumerate(scores):
         kind = "off" if score < 1 else "off leak"
         shapes.append(
-            diamond(across(token), up(score), 5.5, "on") if token in chosen else dot(across(token), up(score), radius, kind)
+            diamond(across(token), up(score), 5.5, "on")
+            if token in chosen
+            else dot(across(token), up(score), radius, kind)
         )
     shapes.append(dot(across(top), up(1 - margin), radius + 3, "ring"))
     label = f"margin {decimal(margin, 2)}" if holds else f"no margin: token {top + 1} scores {decimal(1 - margin, 2)}"
@@ -258,7 +263,9 @@ def weights_panel(width: float, weights: Sequence[float], chosen: Sequence[int],
     radius = max(1.4, min(3.2, (right - left) / n / 1.6))
     for token, weight in enumerate(weights):
         shapes.append(
-            diamond(across(token), up(weight), 5.5, "on") if token in chosen else dot(across(token), up(weight), radius, "off")
+            diamond(across(token), up(weight), 5.5, "on")
+            if token in chosen
+            else dot(across(token), up(weight), radius, "off")
         )
     shapes += token_axis(left, right, lower + 16, n)
     start, bar = left, 204.0
@@ -289,7 +296,10 @@ def margins_panel(width: float, margins: Sequence[float], embed_dim: int, needed
 
     shapes = []
     for level, label in ((1, "1"), (0, "0"), (-1, "−1")):
-        shapes += [line(left, up(level), right, up(level), "rule"), words(left - 5, up(level) + 4, label, "small", "end")]
+        shapes += [
+            line(left, up(level), right, up(level), "rule"),
+            words(left - 5, up(level) + 4, label, "small", "end"),
+        ]
     shapes.append(line(left, up(0.5), right, up(0.5), "dashed"))
     shapes.append(words(left - 5, up(0.5) + 4, "½", "small", "end"))
     known = [(k, margin) for k, margin in enumerate(margins, 1) if math.isfinite(margin)]
@@ -306,7 +316,13 @@ def margins_panel(width: float, margins: Sequence[float], embed_dim: int, needed
     shapes.append(dot(across(embed_dim), up(here if math.isfinite(here) else -1), 5, "here"))
     far = embed_dim > 0.7 * most
     shapes.append(
-        words(across(embed_dim) + (-8 if far else 8), up(-0.82), f"here: k = {embed_dim}", "label halo", "end" if far else "start")
+        words(
+            across(embed_dim) + (-8 if far else 8),
+            up(-0.82),
+            f"here: k = {embed_dim}",
+            "label halo",
+            "end" if far else "start",
+        )
     )
     for k in (0, most // 4, most // 2, 3 * most // 4, most):
         anchor = "end" if k == most else "middle"
@@ -315,7 +331,11 @@ def margins_panel(width: float, margins: Sequence[float], embed_dim: int, needed
     says = (
         f"The margin of these {sparsity} tokens against the number k of key coordinates; at k = {embed_dim} it is "
         f"{decimal(here, 2) if math.isfinite(here) else 'not defined'}, and "
-        + (f"from k = {needed} on it stays at least one half." if needed else f"it is not one half for good up to {most}.")
+        + (
+            f"from k = {needed} on it stays at least one half."
+            if needed
+            else f"it is not one half for good up to {most}."
+        )
     )
     return panel("margins", width, height, "How many coordinates does this take?", says, shapes)
 
@@ -394,7 +414,7 @@ def triples(state: Triples, width: float) -> tuple[list[str], Numbers]:
 
 def circle_panel(width: float, tokens: Sequence[int], modulus: int, token: int, paired: Sequence[bool]) -> str:
     """Residues as an angle: x and −x are mirror images in the horizontal axis."""
-    height, radius = 330.0, 112.0
+    height, radius = 330.0, 108.0
     x, y = width / 2, 162.0
     own = tokens[token - 1]
     mirror = -own % modulus
@@ -421,8 +441,9 @@ def circle_panel(width: float, tokens: Sequence[int], modulus: int, token: int, 
     if mirror not in tokens:
         shapes.append(dot(*at(mirror, radius), 6, "hollow"))
     for residue, label in ((own, f"x = {own}"), (mirror, f"−x = {mirror}"))[: 1 if mirror == own else 2]:
-        across, up = at(residue, radius - 14)
-        anchor = "end" if across > x else "start"
+        aside = abs(at(residue, 1)[0] - x) > 0.75  # there is no room beside the circle
+        across, up = at(residue, radius + (-14 if aside else 14))
+        anchor = "end" if (across > x) == aside else "start"
         shapes.append(words(across, up + (-3 if 2 * residue <= modulus else 11), label, "label halo", anchor))
     partners = [place for place, residue in enumerate(tokens, 1) if residue == mirror]
     answer = f"token {partners[0]} holds {mirror}: a pair" if partners else f"no token holds {mirror}: no pair"
@@ -452,7 +473,11 @@ def table_panel(width: float, tokens: Sequence[int], token: int, cells: Sequence
         shapes.append(words(left - 4, upper + middle, str(residue), kind, "end"))
         turn = f"rotate(-90 {number(left + middle)} {number(upper - 4)})"
         shapes.append(words(left + middle, upper - 4, str(residue), kind, transform=turn))
-    answer = f"{len(cells)} of {n * n} cells complete token {token}" if cells else f"none of {n * n} cells completes token {token}"
+    answer = (
+        f"{len(cells)} of {n * n} cells complete token {token}"
+        if cells
+        else f"none of {n * n} cells completes token {token}"
+    )
     shapes.append(words(left + side / 2, height - 6, answer, "label", "middle"))
     says = f"A table of {n} by {n} pairs of tokens. {answer[0].upper()}{answer[1:]}, which holds {tokens[token - 1]}."
     return panel("table", width, height, "Triples: a whole table to look through", says, shapes)
@@ -476,7 +501,11 @@ def cut_panel(
     for place, residue in enumerate(tokens[1:-1]):
         across, down = 8 + place % fit * 37, upper + 27 + place // fit * 24
         shapes.append(box(across, down, 33, 20, "chip on" if residue == wanted else "chip", 4))
-        shapes.append(words(across + 16.5, down + 14.5, str(residue), "chip-word on" if residue == wanted else "chip-word", "middle"))
+        shapes.append(
+            words(
+                across + 16.5, down + 14.5, str(residue), "chip-word on" if residue == wanted else "chip-word", "middle"
+            )
+        )
     shapes.append(box(bob + 8, upper + 27, 33, 20, "chip", 4))
     shapes.append(words(bob + 24.5, upper + 41.5, str(tokens[-1]), "chip-word", "middle"))
     shapes.append(words(bob + 8, upper + 82, "both know", "small"))
@@ -505,6 +534,143 @@ def cut_panel(
     return panel("cut", width, height, "The cut: what has to cross it", says, shapes)
 
 
+# --- crossover -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Crossover:
+    """State of the third explorer: q, ε = 2^−e, d', what is counted (0 bits, 1 numbers), and N = 10^(n/100)."""
+
+    sparsity: int = 4
+    halvings: int = 4
+    value_dim: int = 1
+    resource: int = 0
+    place: int = 300
+
+
+#: N up to which curves are drawn and crossings looked for.
+LARGEST = 10**6
+
+
+def crossover(state: Crossover, width: float) -> tuple[list[str], Numbers]:
+    """The panel and the numbers: sizes against N, one resource at a time, and where attention falls below."""
+    import numpy as np
+
+    from attention_limits.bounds import crossover as sizes
+    from attention_limits.bounds.counting import required_bits
+    from attention_limits.constructions.sparse_averaging import narrow_embed_dim
+
+    q, dim, accuracy = state.sparsity, state.value_dim, Fraction(1, 2**state.halvings)
+    here = round(10 ** (state.place / 100))
+    tokens = sorted({round(10 ** (place / 40)) for place in range(12, 241)} | {q + 1})
+    tokens = [n for n in tokens if n > q]
+    if state.resource == 0:
+        proved = accuracy * q < 1
+        own = ("attention, built: (k + d′) p", lambda n: sizes.attention_bits(n, q, accuracy, dim))
+        least = ("any attention, at least", lambda n: np.array([required_bits(int(one), q, accuracy) for one in n]))
+        rivals = [("one recurrent layer: N − 1", sizes.recurrent_bits), ("recurrent stack: ⌊N/2⌋", sizes.stacked_bits)]
+    else:
+        proved = accuracy * (2 * q - 1) < 1
+        own = ("attention, built: k + d′", lambda n: narrow_embed_dim(n, q) + dim)
+        least = None
+        rivals = [("feed-forward width: N d′", lambda n: sizes.feedforward_width(n, dim))]
+    crossings = [sizes.overtaking(own[1], rival, q, LARGEST)[1] for _, rival in rivals] if proved else []
+    drawn = [own, *([least] if least else []), *(rivals if proved else [])]
+    grid = np.array(tokens)
+    curves = [list(zip(tokens, size(grid).tolist(), strict=True)) for _, size in drawn]
+    values = [int(size(np.array([here]))[0]) for _, size in drawn]
+    numbers = [(f"at N = {grouped(here)}", "bits" if state.resource == 0 else "numbers")]
+    numbers += [(label, grouped(value)) for (label, _), value in zip(drawn, values, strict=True)]
+    if proved:
+        for (label, _), settled in zip(rivals, crossings, strict=True):
+            numbers.append((f"attention below {label.partition(': ')[2]} from", f"N = {grouped(settled)}"))
+    else:
+        numbers += [(label, "not proved at this ε") for label, _ in rivals]
+    labels = [label for label, _ in drawn]
+    heights = [int(rival(np.array([settled]))[0]) for (_, rival), settled in zip(rivals, crossings, strict=False)]
+    marks = list(zip(crossings, heights, strict=True))
+    return [crossover_panel(width, state, labels, curves, here, values, marks)], numbers
+
+
+def crossover_panel(
+    width: float,
+    state: Crossover,
+    labels: Sequence[str],
+    curves: Sequence[Sequence[tuple[int, int]]],
+    here: int,
+    values: Sequence[int],
+    marks: Sequence[tuple[int, int]],
+) -> str:
+    """Sizes against N with logarithmic axes: attention, its lower bound, and its rivals if something is proved."""
+    height, left, right, upper, lower = 400.0, 36.0, width - 8, 44.0, 362.0
+    decades = math.log10(LARGEST)
+    bits = state.resource == 0
+
+    def across(n: float) -> float:
+        return left + math.log10(n) / decades * (right - left)
+
+    def up(size: float) -> float:
+        return lower - min(max(math.log10(max(size, 1)) / decades, 0), 1.06) * (lower - upper)
+
+    shapes = []
+    for exponent in range(0, 7):
+        x, y = across(10**exponent), up(10**exponent)
+        shapes += [line(x, upper, x, lower, "rule"), line(left, y, right, y, "rule")]
+        shapes.append(words(left - 5, y + 4, raised(exponent), "small", "end"))
+        shapes.append(words(x, lower + 16, raised(exponent), "small", "end" if exponent == 6 else "middle"))
+    shapes.append(words((left + right) / 2, lower + 32, "tokens N", "small", "middle"))
+    shapes.append(line(across(here), upper, across(here), lower, "here-line"))
+    kinds = ["own", "least", "rival", "rival second"] if bits else ["own", "rival"]
+    steep = math.degrees(math.atan2(lower - upper, right - left))
+    for kind, points in zip(kinds, curves, strict=False):
+        shapes.append(curve(((across(n), up(size)) for n, size in points), f"curve {kind}"))
+    for label, kind, points in zip(labels, kinds, curves, strict=False):
+        name = label if width >= 500 else label.partition(":")[0]
+        if kind == "own":
+            top = min(up(size) for n, size in points if across(n) <= max(left + 7 * len(name), across(points[0][0])))
+            shapes.append(words(left + 4, top - 8, name, "label own-word halo"))
+        elif kind == "least":
+            low = max(up(size) for n, size in points if across(n) >= right - 7 * len(name))
+            y = low + 16 if low + 20 < lower else up(points[-1][1]) - 8
+            shapes.append(words(right - 2, y, name, "label least-word halo", "end"))
+        else:
+            n, size = min(points, key=lambda point: abs(point[0] - 10**4.9))
+            x, y = across(n), up(size) + (15 if kind == "rival second" else -7)
+            turn = f"rotate({number(-steep)} {number(x)} {number(y)})"
+            shapes.append(words(x, y, name, "label rival-word halo", "middle", transform=turn))
+    shapes += [dot(across(here), up(size), 3.5, "here-dot") for size in values]
+    near_end = across(here) > 0.8 * right
+    shapes.append(
+        words(
+            across(here) + (-5 if near_end else 5),
+            lower - 6,
+            f"N = {grouped(here)}",
+            "small halo",
+            "end" if near_end else "start",
+        )
+    )
+    for place, (n, size) in enumerate(marks):
+        shapes.append(dot(across(n), up(size), 6, "crossing" if place == 0 else "crossing second"))
+    if marks:
+        n, size = marks[0]
+        text = f"smaller from N = {grouped(n)} on"
+        end = min(across(n) + 12 + 7 * len(text), right)
+        shapes.append(words(end, up(size) + 24, text, "label own-word halo", "end"))
+        found = f"Attention is smaller from N = {grouped(n)} on."
+    else:
+        rival = "recurrent networks" if bits else "feed-forward networks"
+        found = f"Nothing is proved for {rival} at this ε."
+        shapes.append(words((left + right) / 2, upper + 20, found, "label bad halo", "middle"))
+    what = "bits" if bits else "numbers"
+    title = (
+        f"{what.capitalize()} that are needed, q = {state.sparsity}, ε = 1/{2**state.halvings}, d′ = {state.value_dim}"
+    )
+    says = (
+        f"{what.capitalize()} against N with logarithmic axes, for q = {state.sparsity}: {'; '.join(labels)}. {found}"
+    )
+    return panel("crossover", width, height, title, says, shapes)
+
+
 # --- the directive ---------------------------------------------------------------------------------------------------
 
 Draw = Callable[[Any, float], tuple[list[str], Numbers]]
@@ -512,6 +678,7 @@ Draw = Callable[[Any, float], tuple[list[str], Numbers]]
 EXPLORERS: dict[str, tuple[Any, Draw]] = {
     "averaging": (Averaging(), averaging),
     "triples": (Triples(), triples),
+    "crossover": (Crossover(), crossover),
 }
 
 
