@@ -24,6 +24,8 @@ from attention_limits.bounds.attention_protocol import message_bits_bound
 from attention_limits.bounds.counting import required_bits
 from attention_limits.bounds.match3 import num_different_rows, one_way_bits
 from attention_limits.companion import explorers
+from attention_limits.companion.explorers import averaging, triples
+from attention_limits.companion.explorers.crossover import LARGEST
 from attention_limits.constructions.averaging_unit import error_bound
 from attention_limits.constructions.keys import (
     adversarial_subsets,
@@ -421,7 +423,7 @@ def test_margins_and_the_k_that_is_needed_agree_with_the_package(tabs: Tabs) -> 
                 assert theirs == pytest.approx(ours, abs=1e-7), (n, q, k)
                 compared += 1
         assert compared > 230
-        assert found["needed"] == explorers.needed_embed_dim(expected)
+        assert found["needed"] == averaging.needed_embed_dim(expected)
 
 
 def test_singular_keys_have_no_certificate(tabs: Tabs) -> None:
@@ -477,7 +479,7 @@ def test_fewer_coordinates_let_outsiders_in_and_a_smaller_n_says_what_it_drops(t
 def probe(page: Page, k: int) -> dict[str, Any]:
     """The unit that the page shows, with k coordinates."""
     chosen = [int(one) for one in state(page, "averaging").split("y=")[1].split(".")]
-    keys = [key[:k] for key in explorers.signs(1, 64)]
+    keys = [key[:k] for key in averaging.signs(1, 64)]
     return {"keys": keys, "y": chosen, "alpha": 12}
 
 
@@ -519,13 +521,13 @@ def test_bits_that_a_layer_passes_agree_with_the_package(tabs: Tabs) -> None:
 
 def test_a_token_is_chosen_on_the_circle_and_in_the_table(tabs: Tabs) -> None:
     tab = opened(tabs, "triples")
-    tokens = explorers.residues(explorers.Triples())
+    tokens = triples.residues(triples.Triples())
     circle = tab.locator("svg[data-panel=circle]")
     circle.locator("circle.off").last.click(force=True)
     assert numbers(tab, "triples")[f"token {len(tokens)} holds"].startswith(f"{tokens[-1]} of")
     table = tab.locator("svg[data-panel=table]")
     table.click(position={"x": 60, "y": 48 + 254 * 3.5 / 12})
-    assert f"token 4 holds" in numbers(tab, "triples")
+    assert "token 4 holds" in numbers(tab, "triples")
 
 
 def test_bob_completes_a_triple_and_a_larger_layer_is_no_longer_ruled_out(tabs: Tabs) -> None:
@@ -534,7 +536,7 @@ def test_bob_completes_a_triple_and_a_larger_layer_is_no_longer_ruled_out(tabs: 
     tab.get_by_role("button", name="let Bob complete a triple").click()
     tokens = [
         1,
-        *explorers.residues(explorers.Triples())[1:-1],
+        *triples.residues(triples.Triples())[1:-1],
         int(state(tab, "triples").split("bob=")[1].split("&")[0]),
     ]
     assert matching.Match3(12, 60).target(torch.tensor([tokens]))[0, 0]
@@ -580,7 +582,7 @@ def test_curves_agree_with_the_package(tabs: Tabs, q: int, e: int, d: int) -> No
 @pytest.mark.parametrize(("q", "e", "d"), [(1, 2, 1), (2, 5, 1), (4, 4, 1), (8, 5, 16), (32, 7, 1), (5, 12, 64)])
 def test_crossings_agree_with_the_package(tabs: Tabs, q: int, e: int, d: int) -> None:
     tab = opened(tabs, "crossover")
-    accuracy, most = Fraction(1, 2**e), explorers.LARGEST
+    accuracy, most = Fraction(1, 2**e), LARGEST
 
     def own(tokens: crossover.Sizes) -> crossover.Sizes:
         return crossover.attention_bits(tokens, q, accuracy, d)

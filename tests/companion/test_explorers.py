@@ -14,6 +14,7 @@ from sphinx.util.docutils import docutils_namespace
 from attention_limits.bounds.crossover import attention_bits, overtaking, recurrent_bits
 from attention_limits.bounds.match3 import one_way_bits
 from attention_limits.companion import explorers
+from attention_limits.companion.explorers import averaging, drawing
 
 SVG = "{http://www.w3.org/2000/svg}"
 PAGE = """# A page
@@ -85,25 +86,24 @@ def test_each_panel_is_a_picture_that_says_what_it_shows(name: str) -> None:
 
 
 def test_what_is_printed_is_the_packages() -> None:
-    averaging, triples, crossover = (dict(explorers.picture(name, 328)[1]) for name in explorers.EXPLORERS)
-    assert 0 < float(averaging["margin γ"]) < 0.5  # there is something to try
-    assert float(averaging["worst error ‖p − u‖₁"]) <= float(averaging["at most, by the margin"])
-    assert triples["bits needed, ⌈log₂ W⌉"] == str(one_way_bits(12, 60))
+    one, two, three = (dict(explorers.picture(name, 328)[1]) for name in explorers.EXPLORERS)
+    assert 0 < float(one["margin γ"]) < 0.5  # there is something to try
+    assert float(one["worst error ‖p − u‖₁"]) <= float(one["at most, by the margin"])
+    assert two["bits needed, ⌈log₂ W⌉"] == str(one_way_bits(12, 60))
     settled = overtaking(lambda n: attention_bits(n, 4), recurrent_bits, 4, 10**6)[1]
-    assert crossover["attention below N − 1 from"] == f"N = {settled:,}"
+    assert three["attention below N − 1 from"] == f"N = {settled:,}"
 
 
 def test_without_a_margin_there_is_no_bound_and_the_picture_says_so() -> None:
-    start = explorers.Averaging()
-    panels, numbers = explorers.averaging(replace(start, embed_dim=8), 328)
+    panels, numbers = averaging.picture(replace(averaging.Averaging(), embed_dim=8), 328)
     assert dict(numbers)["at most, by the margin"] == "no bound"
     assert "no margin: token" in unescape(panels[0])
 
 
 def test_the_needed_k_is_where_the_margin_stays_one_half() -> None:
-    assert explorers.needed_embed_dim([0.1, 0.6, 0.4, 0.5, 0.9]) == 4
-    assert explorers.needed_embed_dim([0.5]) == 1
-    assert explorers.needed_embed_dim([0.9, 0.4]) is None
+    assert averaging.needed_embed_dim([0.1, 0.6, 0.4, 0.5, 0.9]) == 4
+    assert averaging.needed_embed_dim([0.5]) == 1
+    assert averaging.needed_embed_dim([0.9, 0.4]) is None
 
 
 @pytest.mark.parametrize(
@@ -111,13 +111,13 @@ def test_the_needed_k_is_where_the_margin_stays_one_half() -> None:
     [(1.0, "100.00 %"), (0.0123, "1.23 %"), (5e-5, "0.01 %"), (1.3e-7, "about 10⁻⁷"), (0.0, "under 10⁻¹²")],
 )
 def test_percentages(share: float, text: str) -> None:
-    assert explorers.percentage(share) == text
+    assert drawing.percentage(share) == text
 
 
 def test_draws_are_below_two_to_the_32_and_balanced() -> None:
-    drawn = [explorers.draw(0, index) for index in range(10_000)]
+    drawn = [drawing.draw(0, index) for index in range(10_000)]
     assert all(0 <= number < 2**32 for number in drawn)
     assert len(set(drawn)) > 9_990
     # Four standard deviations of the mean of uniform numbers.
     assert abs(sum(drawn) / 2**32 / len(drawn) - 0.5) < 4 / (12 * len(drawn)) ** 0.5
-    assert explorers.draw(1, 0) != drawn[0]
+    assert drawing.draw(1, 0) != drawn[0]
