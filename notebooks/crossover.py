@@ -12,6 +12,14 @@
 # **The question.** Attention pays for sparse averaging with $q\log N$, recurrent networks with $N$ bits, feed-forward networks
 # with a width of $N$. Constants decide who is ahead at a given $N$. Where does each curve cross the others?
 #
+# ```{explorer} crossover
+# What sparse averaging takes, against the number of tokens $N$. Attention's curve is that of the unit that was built: $k=\lceil4\,q\ln N\rceil$
+# and the precision of {eq}`eq-measured-precision`, measured at some sizes and extrapolated to the others. Below it lies what any attention must send.
+# A recurrent network's state has at least the bits shown if $\eps<\tfrac1q$, whatever $d'$, and a feed-forward network's first layer
+# exactly the width shown if $\eps<\tfrac1{2q-1}$. The dot marks the $N$ from which on attention stays smaller. The rest of this page keeps to
+# $\eps=\tfrac1{4q}$ and $d'=1$.
+# ```
+#
 # ## The statement
 #
 # This page draws together what the pages before it prove or build. Let $d'=1$ and fix $\eps=\tfrac1{4q}$: an accuracy at which

@@ -12,6 +12,14 @@
 # **The question.** Each of $N$ tokens points to $q$ others and asks for the mean of their values. How large must one
 # self-attention unit be to answer all of them, whatever the pointers and whatever the values?
 #
+# ```{explorer} averaging
+# One token asks for $q$ others, the diamonds. Its query $\alpha w_y$ is scored against every key $u_j\in\{\pm1\}^k$, and
+# $w_y$ is chosen so that the tokens asked for score 1 and no other vector that does so is shorter. What is left between
+# them and the best of the others is the *margin* $\gamma$. The softmax turns it into weights: an outsider gets at most
+# $e^{-\alpha\gamma}$ of what a token asked for gets. More coordinates $k$ of the keys widen the margin; the proof
+# asks for $\tfrac12$.
+# ```
+#
 # ## The statement
 #
 # :::{prf:theorem} 2 of the paper (fixed precision)

@@ -18,7 +18,7 @@ from sphinx.environment import BuildEnvironment
 from sphinx.errors import ExtensionError
 from sphinx_proof.nodes import unenumerable_node
 
-from attention_limits.companion import carry, claims, formulas, gate, markup, training
+from attention_limits.companion import carry, claims, explorers, formulas, gate, markup, training
 from attention_limits.companion.pages import all_pages, code_cells
 from attention_limits.dependencies import cell_statements
 
@@ -194,6 +194,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     _root = Path(app.srcdir)
     formulas.setup(app)
     carry.setup(app)
+    explorers.setup(app)
     app.connect("builder-inited", refuse)
     app.connect("autodoc-process-docstring", escape_docstring, priority=400)  # before sections become markup
     app.connect("env-get-outdated", changed_documents)
