@@ -12,6 +12,60 @@
 # **The question.** A fully-connected network sees all tokens at once. How wide must its first layer be before the layers
 # after it, however many and however large, can average any $q$ tokens that the input names?
 #
+# **In one paragraph.** Let four tokens have one number each, and let the first layer have three units, which read
+# $z_1+z_2$, $z_2+z_3$ and $z_3+z_4$. The values $1,-1,1,-1$ leave three zeros there, and so do $-1,1,-1,1$
+# ({numref}`fig-forgotten`). Now let the pointers ask for tokens 1 and 3. The right answers are $1$ and $-1$, but **what the first layer forgets, no
+# later layer can recall**: the network has one answer for both, and it is off by at least 1 on one of them. Any three units forget
+# some direction, as three linear equations in four unknowns have a solution other than 0. And since pointers are part of the input, they can
+# be chosen last, so that the forgotten direction is asked for. So a unit is needed for each number.
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-forgotten", "caption": "Three units can't hold four numbers. Left: the values z (top) and −z (bottom) of four tokens; the orange ones are asked for, and the line is their mean. Both leave 0, 0, 0 on the three units of the first layer, so that all later layers give one answer, whatever they are."}, "image": {"alt": "Left: two bar charts of four bars, up, down, up, down and their mirror image; first and third bar are orange. An arrow leads from each to one box of three units that hold 0, 0, 0, and one arrow from there to the words: one answer. The means asked for are 1 and minus 1."}}
+import matplotlib.pyplot as plt
+import torch
+
+from attention_limits import figures
+from attention_limits.bounds.rank import find_collision
+from attention_limits.problems.sparse_averaging import SparseAveraging
+
+figures.use_style()
+units = torch.tensor([[1, 1, 0, 0], [0, 1, 1, 0], [0, 0, 1, 1]])
+pair = find_collision(SparseAveraging(4, 2, 1), units)
+z = torch.tensor([float(row[0]) for row in pair.values])
+asked_for = list(pair.subset)
+z *= z[asked_for].mean().sign()
+fig, axes = plt.subplots(figsize=(7.2, 3.4))
+text = {"ha": "center", "va": "center", "fontsize": 13}
+leads = {"arrowstyle": "-|>", "color": figures.GREY, "lw": 1.8}
+colors = [figures.ORANGE if j in asked_for else figures.BLUE for j in range(4)]
+for values, middle, name in ((z, 1.4, "$z$"), (-z, -1.4, "$-z$")):
+    axes.bar(range(4), values, 0.8, middle, color=colors)
+    axes.plot([-0.5, 3.5], [middle] * 2, color=figures.GREY, linewidth=1)
+    mean = values[asked_for].mean().item()
+    axes.plot([-0.5, 3.7], [middle + mean] * 2, color=figures.ORANGE, linewidth=2)
+    axes.text(3.9, middle + mean, f"mean ${mean:g}$", color=figures.ORANGE, **text | {"ha": "left"})
+    axes.text(-1.0, middle, name, **text | {"fontsize": 16})
+    axes.annotate("", (6.3, 0.3 if middle > 0 else -0.3), (3.8, 0.75 * middle), arrowprops=leads)
+for unit, reading in enumerate((units @ z.long()).tolist()):
+    place = (6.9 + unit, 0)
+    axes.plot(*place, "o", markersize=29, color=figures.GREY, markerfacecolor="none")
+    axes.text(*place, reading, **text)
+axes.text(7.9, 0.95, "first layer", **text)
+axes.annotate("", (10.5, 0), (9.5, 0), arrowprops=leads)
+axes.text(10.7, 0, "one answer\nfor both", **text | {"ha": "left"})
+axes.set(xlim=(-1.4, 13.3), ylim=(-2.6, 2.6))
+axes.axis("off")
+plt.show()
+
+# %% [markdown]
+# **Prerequisites and time.** Rank and kernel of a matrix, means. A quarter of a minute on one core.
+#
+# **On this page.**
+#
+# * The paper's theorem: the first layer has a width of at least $Nd'/2$. [P] {prf:ref}`thm-feedforward`
+# * The exact width is $Nd'$, for every error below $\frac1{2q-1}$; one unit fewer is off by that much, and there it is enough. [N] {prf:ref}`thm-feedforward-rank`
+# * Pointers that are known in advance ask for the rank $Nd'$ too, if they are chosen well. [N] {prf:ref}`prop-fixed-pointers`
+# * Trained networks have such a pair of inputs as well, read off their weights exactly ({numref}`fig-trained`). [N]
+#
 # ## The statement
 #
 # A *fully-connected network* is $f(X)=g(Wx+b)$. Here $x$ holds all coordinates of all tokens, values $z$ and pointers $y$ alike;
@@ -41,7 +95,7 @@
 #
 # ## The idea
 #
-# **What the first layer forgets, no later layer can recall.** If $W_zz=0$ for some $z\ne0$, the values $z$ and the values $-z$ leave the
+# If $W_zz=0$ for some $z\ne0$, the values $z$ and the values $-z$ leave the
 # same numbers on the first layer, under any pointers and any bias. The network gives both inputs one answer, while the right answers
 # are $\qSA(z)$ and $-\qSA(z)$. One of them is missed by at least $\norm{\qSA(z)}$. We call such a pair a
 # *collision*, and $\norm{\qSA(z)}$ the error that it *forces*.
@@ -79,8 +133,6 @@
 # $2q-1$, and the codes beside them as before (with $4q+1$ for 3; for $d'=1$ one unit carries the
 # codes of two tokens, in digits of its own for each). The network answers $\qSA(\hat z)$. This is off by $\abs{z_{1,1}}\,\norm{\qSA(v)}\le\frac1{2q-1}$. $\blacksquare$
 # :::
-#
-# **Prerequisites and time.** Rank and kernel of a matrix, means. A quarter of a minute on one core.
 #
 # ## Parameters
 
@@ -135,19 +187,16 @@ ranges(
 # the two inputs differ by no more than rounding may move two sums of $n=Nd'$ terms in float64, $2\gamma\norm w\norm z$ on a unit with the
 # row $w$, where $\gamma=nu/(1-nu)$ and $u=2^{-53}$. Subsets are compared exactly in both cases.
 
-# %%
+# %% tags=["hide-input"]
 import itertools
 import math
 from collections import Counter
 from fractions import Fraction
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
-import torch
 
-from attention_limits import figures
 from attention_limits.bounds.pointers import (
     block_pointers,
     consecutive_pointers,
@@ -155,12 +204,7 @@ from attention_limits.bounds.pointers import (
     least_error,
     pointer_matrix,
 )
-from attention_limits.bounds.rank import (
-    as_fractions,
-    find_collision,
-    hardest_rows,
-    least_forced_error,
-)
+from attention_limits.bounds.rank import as_fractions, hardest_rows, least_forced_error
 from attention_limits.companion.claims import claim, observed
 from attention_limits.companion.training import replayed
 from attention_limits.constructions.feedforward import (
@@ -172,10 +216,9 @@ from attention_limits.experiments.replay import alone
 from attention_limits.experiments.studies.averaging import narrow_networks
 from attention_limits.experiments.sweeps import Sweep
 from attention_limits.experiments.trials import train_alone
-from attention_limits.problems.sparse_averaging import SparseAveraging, SparseAveragingInputs
+from attention_limits.problems.sparse_averaging import SparseAveragingInputs
 from attention_limits.runtime import progress, select_device
 
-figures.use_style()
 device = select_device()
 generator = torch.Generator().manual_seed(seed)
 problem = SparseAveraging(num_tokens, sparsity, value_dim)
@@ -198,7 +241,7 @@ figures.prose(
 longest = max(collision.values, key=lambda row: sum(x * x for x in row))
 inner = [sum(a * b for a, b in zip(row, longest, strict=True)) for row in collision.values]
 components = np.array([float(x / collision.radius_squared) for x in inner])
-fig, panels = plt.subplots(1, 2, figsize=(9, 3.2), sharey=True)
+fig, panels = plt.subplots(2, 1, figsize=(6.4, 5.2), sharex=True, sharey=True)
 colors = [figures.ORANGE if j in collision.subset else figures.BLUE for j in range(num_tokens)]
 for axes, sign, name in ((panels[0], 1, "$z$"), (panels[1], -1, "$-z$")):
     axes.bar(range(1, num_tokens + 1), sign * components, color=colors)
@@ -206,8 +249,10 @@ for axes, sign, name in ((panels[0], 1, "$z$"), (panels[1], -1, "$-z$")):
     axes.axhline(mean, color=figures.ORANGE, linewidth=1.5)
     axes.axhline(0, color=figures.GREY, linewidth=0.8)
     ticks = range(1, num_tokens + 1, max(1, num_tokens // 12))
-    axes.set(title=f"values {name}", xlabel="token $j$", xticks=ticks)
-panels[0].set_ylabel(r"$\langle z_j, z_{j^*}\rangle$")
+    axes.set(title=f"values {name}", xticks=ticks, ylabel=r"$\langle z_j, z_{j^*}\rangle$")
+    side = "bottom" if mean > 0 else "top"
+    axes.text(0.5, mean, "mean asked for", color=figures.ORANGE, va=side)
+panels[1].set_xlabel("token $j$")
 plt.show()
 
 # %% [markdown]
@@ -217,7 +262,7 @@ plt.show()
 # one vector, not the best.) The layer that is hardest for us, and the best of its width for whoever builds the network, has the rows $e_{1,1}+(2q-1)\,e_{j,1}$ for $j\ge2$ and
 # units of their own for all other coordinates. Its kernel is spanned by the $v$ of part 3, and it forces $\frac1{2q-1}$ exactly.
 
-# %%
+# %% tags=["hide-input"]
 random_rows, widths = [], sorted({max(1, math.ceil(size / 2) - 1), size - 1})
 for width, ones in progress(list(itertools.product(widths, range(1, num_tokens))), "random layers"):
     task = SparseAveraging(num_tokens, ones, value_dim)
@@ -230,7 +275,7 @@ for width, ones in progress(list(itertools.product(widths, range(1, num_tokens))
         random_rows.append({**row, "holds": found.holds})
 random_layers = pd.DataFrame(random_rows)
 
-# %%
+# %% tags=["hide-input"]
 sharp, largest_sharp = 0, min(num_tokens, 12)
 for tokens, dim in itertools.product(range(2, largest_sharp + 1), (1, 2, 3)):
     for ones in range(1, tokens):
@@ -239,7 +284,7 @@ for tokens, dim in itertools.product(range(2, largest_sharp + 1), (1, 2, 3)):
         sharp += found.holds and found.forced_error_squared == Fraction(1, (2 * ones - 1) ** 2)
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-forced-error", "caption": "The error that a collision forces, against q: random first layers of two widths, median and whole range, and the layers whose collisions force least. The line is 1/(2q−1)."}, "image": {"alt": "Two bands that fall as q grows, the one of the narrower layers and the one of width one below N d', overlap and lie above a falling line 1/(2q−1); diamonds lie on the line."}}
-fig, axes = plt.subplots(figsize=(7.2, 3.8))
+fig, axes = plt.subplots(figsize=(6.4, 3.8))
 asked = np.arange(1, num_tokens)
 for width, color in zip(widths, (figures.GREEN, figures.BLUE)[-len(widths) :], strict=True):
     rows = random_layers[random_layers["width"] == width]
@@ -271,7 +316,7 @@ met = sum(low == high == Fraction(1, 2 * ones - 1) for (_, ones), (low, high) in
 # rank must be refused, all others must have a collision. The determinant, computed by itself, tells which is which. The
 # order and the signs of a layer's rows do nothing to its kernel, so that one layer is run for all that differ in them.
 
-# %%
+# %% tags=["hide-input"]
 integer_rows = []
 for tokens in (2, 3):
     for width in range(1, min(tokens, largest_integer_width) + 1):
@@ -304,7 +349,7 @@ figures.table(every_layer)
 # with all values in $\{-1,0,1\}$ (the worst error of part 3 is attained there), and on random inputs with this page's parameters.
 
 
-# %%
+# %% tags=["hide-input"]
 def largest_error(network, task, inputs):
     """The largest error of an output, in float64."""
     inputs = SparseAveragingInputs(*(part.to(device) for part in inputs))
@@ -385,7 +430,7 @@ figures.prose(
 # was seen to fall towards 0 as $N$ grows. Which pointers force most when $q+1$ does not divide $N$, we do not know: blocks are not always best, for $N=5$ and $q=3$
 # consecutive pointers force more.
 
-# %%
+# %% tags=["hide-input"]
 ranks = {
     (tokens, ones): pointer_matrix(consecutive_pointers(tokens, ones), tokens).rank()
     for tokens in range(1, largest_rank + 1)
@@ -406,18 +451,17 @@ for ones, tokens in itertools.combinations(range(1, largest_rank + 1), 2):
         fixed_rows.append({"determinant": determinant, "forced": forced})
 fixed = pd.DataFrame(fixed_rows)
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-ranks", "caption": "Pointers fixed in advance. Left: the rank of consecutive pointers as a share of N. Right: the error that they force on a first layer of lower rank; consecutive pointers force none where their rank is below N."}, "image": {"alt": "Left: a triangular heat map over q and N, mostly at its brightest value 1, with darker cells on rays where N and q share a divisor. Right: forced error against N. Blocks that cover all tokens lie on the line 1/(2q−1), one block on the lower line 1/(4q−3), and consecutive pointers fall towards zero."}}
-fig, (left, right) = plt.subplots(1, 2, figsize=(9.4, 4), width_ratios=(1.1, 1))
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-ranks", "caption": "Pointers fixed in advance. Top: the rank of consecutive pointers as a share of N. Bottom: the error that they force on a first layer of lower rank; consecutive pointers force none where their rank is below N."}, "image": {"alt": "Top: a triangular heat map over q and N, mostly at its brightest value 1, with darker cells on rays where N and q share a divisor. Bottom: forced error against N. Blocks that cover all tokens lie on the line 1/(2q−1), one block on the lower line 1/(4q−3), and consecutive pointers fall towards zero."}}
+fig, (top, bottom) = plt.subplots(2, 1, figsize=(6.4, 8), height_ratios=(1.3, 1))
 share = pd.Series({key: rank / key[0] for key, rank in ranks.items()}).unstack()
 options = {"cbar_kws": {"label": "rank / $N$"}, "xticklabels": False, "yticklabels": False}
-sns.heatmap(share, ax=left, cmap=figures.SEQUENTIAL, vmin=0, vmax=1, **options)
+sns.heatmap(share, ax=top, cmap=figures.SEQUENTIAL, vmin=0, vmax=1, **options)
 ticks = np.arange(5, largest_rank + 1, 5)
-left.set(xlabel="$q$", ylabel="$N$")
-left.set_xticks(ticks - 0.5, ticks)
-left.set_yticks(ticks - 0.5, ticks)
-left.invert_yaxis()
-left.grid(visible=False)
-fig.get_layout_engine().set(wspace=0.12)
+top.set(xlabel="$q$", ylabel="$N$")
+top.set_xticks(ticks - 0.5, ticks)
+top.set_yticks(ticks - 0.5, ticks)
+top.invert_yaxis()
+top.grid(visible=False)
 lengths = range(sparsity + 1, max(largest_rank, sparsity + 1) + 1)
 builders = {
     "as many blocks as fit": lambda n: block_pointers(n, sparsity, n // (sparsity + 1)),
@@ -427,16 +471,16 @@ builders = {
 looks = ("o", figures.BLUE), ("x", figures.GREEN), ("D", figures.ORANGE)
 for (name, build), (marker, color) in zip(builders.items(), looks, strict=True):
     forced = [float(fixed_forced_error(build(n), n)) for n in lengths]
-    right.plot(lengths, forced, marker, color=color, markersize=5, label=name)
+    bottom.plot(lengths, forced, marker, color=color, markersize=5, label=name)
 height = float(threshold)
-figures.reference_line(right, height, "$1/(2q-1)$")
-right.set(
+figures.reference_line(bottom, height, "$1/(2q-1)$")
+bottom.set(
     xlabel="$N$", ylabel=f"forced error, $q={sparsity}$", ylim=(-0.03 * height, 1.15 * height)
 )
-right.legend(loc="upper center", bbox_to_anchor=(0.5, 1.3), fontsize="small")
+bottom.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), ncols=2)
 plt.show()
 
-# %%
+# %% tags=["hide-input"]
 width_rows = []
 for name, build in reversed(builders.items()):
     pointers = build(num_tokens)
@@ -463,7 +507,7 @@ figures.table(
 # weights as the fractions that they are. The kernel vector is then exact: in exact arithmetic the pre-activations of
 # both inputs are *equal*, and so is all that follows.
 
-# %%
+# %% tags=["hide-input"]
 sweep = Sweep()
 recorded = narrow_networks(
     sweep,
@@ -503,7 +547,7 @@ figures.table(
 found, answers, targets = trained_pairs[0]
 direction = torch.nn.functional.normalize(targets[0], dim=-1)
 along = (answers * direction).sum(dim=-1)
-fig, axes = plt.subplots(figsize=(7.2, 3.4))
+fig, axes = plt.subplots(figsize=(6.4, 3.6))
 tokens = np.arange(1, num_tokens + 1)
 axes.plot(tokens, along[0], "o", c=figures.BLUE, ms=10, mfc="none", label="answer to $z$")
 axes.plot(tokens, along[1], "x", c=figures.GREEN, ms=6, mew=2, label="answer to $-z$")
@@ -541,45 +585,45 @@ except ValueError as refusal:
 # %% tags=["hide-input"]
 # fmt: off
 claim("thm-10.exact-collision", collision.difference, "<=", 0,
-    statement="Pre-activations of the first collision: how far z and −z lie apart, from exact inner products.")
+    statement="The first collision leaves the same pre-activations for z and −z: how far they lie apart, from exact inner products.")
 narrow_layers = random_layers[(random_layers["width"] < size / 2) & (random_layers["q"] <= num_tokens / 2)]
 claim("thm-10.paper-width", int(narrow_layers["holds"].sum()), "==", len(narrow_layers), source="P",
-    statement="Random first layers of width below N d'/2, q ≤ N/2: all have a collision.")
+    statement="All random first layers of width below N d'/2, q ≤ N/2, have a collision.")
 claim("thm-10.random-layers", int(random_layers["holds"].sum()), "==", num_layers * len(widths) * (num_tokens - 1),
-    statement=f"Random first layers, width up to N d' − 1 and every q < N = {num_tokens}: each has a collision whose "
-    "forced error, compared in fractions, is at least 1/(2q−1).")
+    statement=f"All random first layers, of width up to N d' − 1 and for every q < N = {num_tokens}, have a collision whose "
+    r"forced error, compared in fractions, is at least $\frac1{2q-1}$.")
 claim("thm-10.forced-error", random_layers["over the threshold"].min(), ">=", 1.0, tolerance=1e-12,
     note="rounding of a square root",
-    statement="Least forced error of these layers over 1/(2q−1).")
+    statement=r"None of these layers forces less than $\frac1{2q-1}$: the forced error over this, least of all.")
 claim("thm-10.same-pre-activations", random_layers["difference"].max(), "<=", 1.0,
-    statement="Largest difference of the two pre-activations in these layers, over what rounding to float64 may do.")
+    statement="The two pre-activations in these layers are the same up to rounding: largest difference over what float64 may do.")
 claim("thm-10.hardest-layer", find_collision(problem, hardest_rows(problem)).forced_error_squared, "==", threshold**2,
-    statement="The hardest layer of width N d' − 1 forces 1/(2q−1), no more: the squares, as fractions.")
+    statement=r"The hardest layer of width N d' − 1 forces $\frac1{2q-1}$, no more: the squares, as fractions.")
 claim("thm-10.sharp", sharp, "==", 3 * math.comb(largest_sharp, 2),
     statement=f"The same for every q < N ≤ {largest_sharp} and d' = 1, 2, 3.")
 claim("thm-10.linear-programs", met, "==", math.comb(largest_program, 2),
-    statement=f"Pairs q < N ≤ {largest_program} for which the linear program over all subsets gives 1/(2q−1): both "
+    statement=rf"The linear program over all subsets gives $\frac1{{2q-1}}$ for all pairs q < N ≤ {largest_program}: both "
     "bounds, as fractions.")
 claim("thm-10.every-small-layer", int((every_layer["collisions"] + every_layer["refused"]).sum()), "==",
     int(every_layer["layers"].sum()),
-    statement="First layers with entries −1, 0, 1 for N = 2, 3, widths up to N and every q < N: a collision below "
-    "full rank, a refusal at it.")
+    statement="All first layers with entries −1, 0, 1 for N = 2, 3, of widths up to N and for every q < N, have a collision below "
+    "full rank and are refused at it.")
 claim("thm-10.width-enough",
     max((sufficient["error, width N d'"] / sufficient["rounding, N d'"]).max(), exact_error / exact_rounding), "<=",
     1.0,
-    statement=f"Largest error of the network of width N d' over its rounding bound: all pointers and values in {{−1, "
-    f"0, 1}} for N ≤ 4, random inputs for N = {num_tokens}.")
+    statement=f"The network of width N d' is right up to rounding: largest error over its rounding bound, all pointers and values "
+    f"in {{−1, 0, 1}} for N ≤ 4, random inputs for N = {num_tokens}.")
 narrow_rounding = (sufficient["rounding, N d' − 1"] * (2 * sufficient["q"] - 1)).max()
 claim("thm-10.narrow-error", (sufficient["error, width N d' − 1"] * (2 * sufficient["q"] - 1)).max(), "<=", 1.0,
     tolerance=narrow_rounding, note="rounding of the decoded values",
-    statement="Largest error of the network of width N d' − 1 over 1/(2q−1), same inputs with N ≤ 4: no more than the "
-    "forced error.")
+    statement=r"The network of width N d' − 1 is off by no more than the forced error: largest error over $\frac1{2q-1}$, same "
+    "inputs with N ≤ 4.")
 claim("thm-10.consecutive-rank", ranks_right, "==", math.comb(largest_rank + 1, 2),
-    statement=f"Pairs q ≤ N ≤ {largest_rank} whose consecutive pointers have rank N − gcd(N, q) + 1, exactly.")
+    statement=f"Consecutive pointers have rank N − gcd(N, q) + 1, exactly, for all pairs q ≤ N ≤ {largest_rank}.")
 claim("thm-10.determinant", int(fixed["determinant"].sum()), "==", len(fixed),
-    statement=f"Block pointers with determinant ±q^b: every q < N ≤ {largest_rank}, one block and as many as fit.")
+    statement=f"All block pointers have the determinant $\\pm q^b$: every q < N ≤ {largest_rank}, one block and as many as fit.")
 claim("thm-10.fixed-pointers", int(fixed["forced"].sum()), "==", len(fixed),
-    statement="The same pointers force 1/(2q−1) where the blocks cover all tokens, 1/(4q−3) elsewhere: fractions from "
+    statement=r"The same pointers force $\frac1{2q-1}$ where the blocks cover all tokens, $\frac1{4q-3}$ elsewhere: fractions from "
     "the exact inverse.")
 claim("thm-10.blocks-not-best", fixed_forced_error(consecutive_pointers(5, 3), 5), ">",
     fixed_forced_error(block_pointers(5, 3, 1), 5),
@@ -587,20 +631,21 @@ claim("thm-10.blocks-not-best", fixed_forced_error(consecutive_pointers(5, 3), 5
 claim("thm-10.fixed-width", int((built["width built"] == built["d' · rank"]).sum()), "==", len(built),
     statement="The networks of the table have the width d' · rank A.")
 claim("thm-10.fixed-error", fixed_error, "<=", 0.0, tolerance=1e-12, note="float64 sums of at most N terms of size 1",
-    statement="Those for fixed pointers are right on random values.")
+    statement="Those for fixed pointers are right on random values: largest error.")
 claim("thm-10.trained-collision", int(trained["holds"].sum()), "==", len(trained),
-    statement="Trained networks of width N d' − 1 whose weights, read as fractions, collide exactly and force at "
-    "least 1/(2q−1).")
+    statement="All trained networks of width N d' − 1 collide exactly, their weights read as fractions, and force at least "
+    r"$\frac1{2q-1}$.")
 observed("thm-10.trained-answers", trained["answers differ"].max(), "<=", 1e-9,
     note="float64 rounding through three layers",
-    statement="Largest difference of a trained network's answers to the two inputs.")
+    statement="A trained network answers both inputs alike: largest difference of its answers.")
 claim("thm-10.trained-error", trained["pair's error"].min(), ">=", threshold, tolerance=1e-9,
     note="half the difference of the answers",
-    statement="Larger error of the pair, least over trained networks and output tokens.")
+    statement=r"A trained network is off by at least $\frac1{2q-1}$ on one of the two inputs: larger error, least over networks and "
+    "output tokens.")
 if len(replays.table):
     claim("thm-10.replayed", replays.disagreeing, "==", 0,
-        statement="Recorded results that differ, when they are trained again here, by more than is allowed: make "
-        "records trains them anew.")
+        statement="The recorded results come out again when they are trained here: none differs by more than is allowed (make "
+        "records trains them anew).")
 # fmt: on
 
 # %% [markdown]

@@ -12,6 +12,48 @@
 # **The question.** A recurrent network reads its tokens one after the other and keeps what it may still need in a state. How
 # many bits must the state have, if any later token may ask for any earlier value?
 #
+# **In one paragraph.** Five signs have been read, and three tokens are still to come. Each of these will ask for one of the five signs, but
+# which one, nobody knows yet ({numref}`fig-cut`). Suppose that a machine is in the same state after $+\,+\,-\,+\,-$ and after $+\,+\,-\,+\,+$. From here on it
+# does the same after both; now let token 8 ask for the fifth sign, and one of the two answers is wrong. So each of the $2^5$ strings of signs needs a state of its own, that is 5 bits, and
+# before the last of $N$ tokens $N-1$ bits: **what may be asked for must be kept**. Attention keeps nothing, as it can look back. With a second layer a machine may first carry the
+# question back and then the answer forth. That helps while few ask; but half of the tokens may ask for the other half, and then $\lfloor N/2\rfloor$ bits must cross the middle all the same.
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-cut", "caption": "A cut after five of eight tokens, q = 1. The tokens to the right will ask for values on the left, but which ones is not known yet when the state crosses the cut: it must be ready for each of them."}, "image": {"alt": "Eight boxes in a row, the values z1 to z8. A dashed vertical line separates the first five from the last three. A thick arrow labelled state crosses the line from left to right below the boxes. From each box on the right a thin curved arrow leads back to a different box on the left."}}
+import matplotlib.pyplot as plt
+
+from attention_limits import figures
+
+figures.use_style()
+fig, axes = plt.subplots(figsize=(7.2, 3.2))
+cut, asked_for = 5, {6: 2, 7: 5, 8: 1}
+text = {"ha": "center", "va": "center", "fontsize": 13}
+for j in range(1, 9):
+    color = figures.BLUE if j <= cut else figures.ORANGE
+    axes.add_patch(plt.Rectangle((j - 0.38, 0), 0.76, 0.76, fc=color, alpha=0.18, ec=color))
+    axes.text(j, 0.38, f"$z_{j}$", **text | {"fontsize": 15})
+asks = {"arrowstyle": "-|>", "color": figures.ORANGE, "connectionstyle": "arc3,rad=0.38", "lw": 1.5}
+for i, j in asked_for.items():
+    axes.annotate("", (j, 0.8), (i, 0.8), arrowprops=asks)
+axes.axvline(cut + 0.5, 0.02, 0.98, **figures.REFERENCE)
+state = {"arrowstyle": "-|>", "color": figures.BLUE, "linewidth": 3}
+axes.annotate("", (cut + 1.3, -0.5), (cut - 0.3, -0.5), arrowprops=state)
+axes.text(cut - 0.45, -0.5, "state: one of $2^5$", color=figures.BLUE, **text | {"ha": "right"})
+axes.text(7.35, 2.35, "not known yet:\nwho asks for what", color=figures.ORANGE, **text)
+axes.text(cut + 0.6, -1.05, "cut $c=5$", color=figures.GREY, **text | {"ha": "left"})
+axes.set(xlim=(0.4, 8.7), ylim=(-1.3, 2.7), aspect="equal")
+axes.axis("off")
+plt.show()
+
+# %% [markdown]
+# **Prerequisites and time.** Finite automata, binomial coefficients. A quarter of a minute on one core; the trained results are recorded.
+#
+# **On this page.**
+#
+# * The paper's theorem: at least $\frac{N-1}2$ bits. [P] {prf:ref}`thm-recurrent`
+# * Four models of a recurrent network, each counted: exactly $N-1$ bits in one bidirectional layer, $\Theta(N\log N)$ if all is read before anything is written, at least $\lfloor N/2\rfloor$ in all layers of a stack. [N] {prf:ref}`thm-recurrent-models`
+# * Machines that toss coins and err need nearly as much. [N] {prf:ref}`prop-recurrent-coins`
+# * No memory helps a machine that answers in step when pointers look ahead: its error has an exact floor. [N] {prf:ref}`prop-in-step`
+#
 # ## The statement
 #
 # :::{prf:theorem} 11 of the paper (recurrent networks)
@@ -79,8 +121,7 @@
 #
 # **What a prefix leaves behind.** After $c$ tokens, what remains to be answered is a function of the tokens to come: the
 # prefix's *residual function*. Two prefixes with different residual functions must not lead to the same state. Counting
-# residual functions is all that there is to it, and {numref}`fig-cut` shows why there are many: nobody knows at the cut which
-# values will be asked for.
+# residual functions is all that there is to it.
 #
 # :::{prf:lemma} (states are residual functions; Myhill and Nerode, in our setting)
 # :label: lem-residual
@@ -135,8 +176,6 @@
 # *Stack.* $c=\lfloor N/2\rfloor=n$, all signs of the suffix are 1, and token $c+i$ asks for token $i$ and for $q-1$ tokens of the suffix. As for machines that are right, what comes out after the cut depends on the $L$ forward states that cross it, of $Ls$ bits. $\blacksquare$
 # :::
 #
-# **Prerequisites and time.** Finite automata, binomial coefficients. The trained results are recorded.
-#
 # ## Parameters
 
 # %% tags=["parameters"]
@@ -176,16 +215,14 @@ distinct("token_grid")
 intervals(token_grid=(3, 2048))
 ranges(hidden_grid=1)
 
-# %%
+# %% tags=["hide-input"]
 import itertools
 import math
 from fractions import Fraction
 
-import matplotlib.pyplot as plt
 import pandas as pd
 import torch
 
-from attention_limits import figures
 from attention_limits.bounds.counting import least_bits
 from attention_limits.bounds.in_step import in_step_error
 from attention_limits.bounds.random_access import least_mean_error, random_access_bits
@@ -206,28 +243,6 @@ from attention_limits.experiments.sweeps import Sweep
 from attention_limits.models.recurrent import ValueStore, value_store
 from attention_limits.problems.sparse_averaging import SparseAveraging
 from attention_limits.runtime import progress
-
-figures.use_style()
-
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-cut", "caption": "A cut after five of eight tokens, q = 1. The tokens to the right will ask for values on the left, but which ones is not known yet when the state crosses the cut: it must be ready for each of them."}, "image": {"alt": "Eight boxes in a row, the values z1 to z8. A dashed vertical line separates the first five from the last three. A thick arrow labelled state crosses the line from left to right below the boxes. From each box on the right a thin curved arrow leads back to a different box on the left."}}
-fig, axes = plt.subplots(figsize=(7.2, 2.7))
-cut, asked = 5, {6: 2, 7: 5, 8: 1}
-for j in range(1, 9):
-    color = figures.BLUE if j <= cut else figures.ORANGE
-    axes.add_patch(plt.Rectangle((j - 0.36, 0), 0.72, 0.72, fc=color, alpha=0.18, ec=color))
-    axes.annotate(f"$z_{j}$", (j, 0.36), ha="center", va="center")
-arrow = {"arrowstyle": "->", "color": figures.ORANGE, "connectionstyle": "arc3,rad=0.38", "lw": 1.2}
-for i, j in asked.items():
-    axes.annotate("", (j, 0.76), (i, 0.76), arrowprops=arrow)
-axes.axvline(cut + 0.5, 0.02, 0.98, **figures.REFERENCE)
-arrow = {"arrowstyle": "-|>", "color": "black", "linewidth": 2.5}
-axes.annotate("", (cut + 1.4, -0.5), (cut - 0.4, -0.5), arrowprops=arrow)
-axes.annotate("state: one of $2^5$", (cut - 0.55, -0.5), ha="right", va="center")
-axes.annotate("pointers $y_6, y_7, y_8$", (7.6, 2.1), ha="center", color=figures.ORANGE)
-axes.annotate("cut $c=5$", (cut + 0.58, -0.98), color=figures.GREY)
-axes.set(xlim=(0.4, 8.7), ylim=(-1.1, 2.6), aspect="equal")
-axes.axis("off")
-plt.show()
 
 # %% [markdown]
 # ## The count
@@ -264,7 +279,7 @@ plt.show()
 # :::
 
 
-# %%
+# %% tags=["hide-input"]
 def all_cuts(most):
     """Every model at every cut, for all q < N and N = 2 … most."""
     for tokens in range(2, most + 1):
@@ -323,7 +338,7 @@ figures.table(
 # the states that occur, and then make it forget one position at a time. With several layers it deals the positions out, so
 # that each state holds a share of them: that is the second half of part 4.
 
-# %%
+# %% tags=["hide-input"]
 machine_wrong, state_mismatches, least_wrong_when_dropped, inputs_run = 0, 0, math.inf, 0
 for tokens in range(2, literal_tokens + 1):
     for ones in range(1, tokens):
@@ -374,7 +389,7 @@ figures.prose(
 # it once. $\blacksquare$
 # :::
 
-# %%
+# %% tags=["hide-input"]
 counts = []
 for machine, tokens, ones, cut in all_cuts(num_tokens):
     if machine is Machine.STACKED and ones > 2:
@@ -412,13 +427,13 @@ only_the_sum = sum(
     if machine is not Machine.STACKED
 )
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-residuals", "caption": "Residual functions at every cut, in bits. Markers: counted. Lines: the formulas. For q = 2 no formula is claimed for the stack beyond the half cut; there a few more than the smaller side's bits survive. Machines that look back have the counts of the bidirectional layer."}, "image": {"alt": "Two panels, q equal to one and two: the logarithm of the number of residual functions against the cut. The bidirectional layer's points rise along a straight line to N minus one bits at the last cut but one. Read all, then write rises much higher, in an arch. The stack's points rise to the half cut and then fall. All markers lie on their lines."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-residuals", "caption": "Residual functions at every cut, in bits. Markers: counted. Lines: the formulas. For q = 2 no formula is claimed for the stack beyond the half cut; there a few more than the smaller side's bits survive. Machines that look back have the counts of the bidirectional layer."}, "image": {"alt": "Two panels, q equal to one at the top and two at the bottom: the logarithm of the number of residual functions against the cut. The bidirectional layer's points rise along a straight line to N minus one bits at the last cut but one. Read all, then write rises much higher, in an arch. The stack's points rise to the half cut and then fall. All markers lie on their lines."}}
 STYLES = {
     Machine.DEFERRED: (figures.ORANGE, "s"),
     Machine.BIDIRECTIONAL: (figures.BLUE, "o"),
     Machine.STACKED: (figures.GREEN, "^"),
 }
-fig, panels = plt.subplots(1, 2, figsize=(9, 3.8), sharex=True, sharey=True)
+fig, panels = plt.subplots(2, 1, figsize=(6.4, 8), sharex=True, sharey=True)
 for axes, ones in zip(panels, (1, 2), strict=True):
     for machine, (color, marker) in STYLES.items():
         case = machine, num_tokens, ones
@@ -431,9 +446,10 @@ for axes, ones in zip(panels, (1, 2), strict=True):
         bits = [math.log2(row["formula"]) for row in rows]
         axes.plot([row["cut"] for row in rows], bits, color=color, linewidth=1)
     figures.reference_line(axes, (num_tokens - 1) / 2, "$(N-1)/2$" if ones == 1 else "")
-    axes.set(title=f"$q={ones}$", xlabel="cut $c$", xticks=range(num_tokens + 1))
-panels[0].set(ylabel=r"$\log_2$ residual functions")
-panels[0].legend(loc="upper left", fontsize="small")
+    axes.set(title=f"$q={ones}$", ylabel=r"$\log_2$ residual functions")
+panels[1].set(xlabel="cut $c$", xticks=range(num_tokens + 1))
+handles, names = panels[0].get_legend_handles_labels()
+fig.legend(handles, names, loc="outside lower center", ncols=2)
 plt.show()
 
 # %% [markdown]
@@ -469,7 +485,7 @@ plt.show()
 # For few layers $\lfloor N/2\rfloor$ and $L\lceil(N-1)/L\rceil$ are about a factor of two apart. For $L=1$ the truth is
 # $N-1$, by part 1; for $L\ge2$ we do not know where it lies.
 
-# %%
+# %% tags=["hide-input"]
 half_mismatches, designs = 0, 0
 for tokens in range(2, 2 * num_tokens + 1):
     for ones in range(1, tokens):
@@ -497,7 +513,7 @@ figures.table(stacks, caption="Stacks of bidirectional layers, q = 1")
 # How good is $(1-h(\delta))\,n$? Over the means of all signs and questions, coins are no help, and the state stands for a string: its best guess of all $n$ signs. So the least mean error of $B$ bits is the mean distance of a string to the nearest of
 # $2^B$ strings, over $n$. Small cases can be searched through. With coins that all see, which turn signs and exchange places at random, this mean is also the error on *each* input and question.
 
-# %%
+# %% tags=["hide-input"]
 codes = []
 for length, sent in [(n, B) for n in range(1, 5) for B in range(n + 1)] + [(5, 1), (5, 2)]:
     error = least_mean_error(length, sent)
@@ -515,7 +531,7 @@ figures.table(
 # The models side by side. For *read all, then write all*, {eq}`eq-deferred` is evaluated exactly at every cut and the largest
 # number is drawn.
 
-# %%
+# %% tags=["hide-input"]
 memory = []
 for tokens in progress(token_grid, "curves"):
     for ones in (1, 2):
@@ -538,7 +554,7 @@ overview = pd.DataFrame(
 )
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-memory", "caption": "Bits of state against the number of tokens. Both upper curves are exact; one layer's N − 1 is exact too. The stack's line is a lower bound on all of its forward states together, and the dashed line is the paper's number."}, "image": {"alt": "Bits against N, both logarithmic. From top: read all then write all for two pointers, the same for one pointer, the line N minus one, the line N over two, and just below it the dashed line of the paper's bound. The upper two curves rise slightly more steeply than the straight lines."}}
-fig, axes = plt.subplots(figsize=(7.2, 4))
+fig, axes = plt.subplots(figsize=(6.4, 4.6))
 for column, style, color, label in (
     ("read all, q = 2", "s-", figures.PINK, "read all, then write all, $q=2$"),
     ("read all, q = 1", "s-", figures.ORANGE, "read all, then write all, $q=1$"),
@@ -551,10 +567,10 @@ axes.plot(lengths, paper, **figures.REFERENCE, label="the paper's $(N-1)/2$")
 axes.set(xlabel="$N$", ylabel="bits of state")
 axes.set_xscale("log", base=2)
 axes.set_yscale("log", base=2)
-axes.legend(loc="upper left", fontsize="small")
+axes.legend(loc="upper left")
 plt.show()
 
-# %%
+# %% tags=["hide-input"]
 figures.table(
     overview,
     "{:g}",
@@ -586,7 +602,7 @@ figures.table(
 # least $\frac{N-i}N$. The mean over $i$ is $\frac{N-1}{2N}$. $\blacksquare$
 # :::
 
-# %%
+# %% tags=["hide-input"]
 sweep = Sweep()
 trained = recurrent_errors(
     sweep,
@@ -604,7 +620,7 @@ errors = trained.groupby(["numbers", "architecture"])["error"].median().unstack(
 floor = float(in_step_error(SparseAveraging(num_tokens, sparsity, value_dim)))
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-lstm", "caption": "Illustration: relative error of trained LSTMs on test samples against the numbers in one direction's state, hidden vector and cell. A marker a seed, lines through the medians. Dashed: the exact floor of one direction, (N − 1)/(2N). The budget of training is the same for all."}, "image": {"alt": "Relative error against state size, both logarithmic. The errors of one-directional LSTMs fall towards a dashed floor a little below one half and do not pass it. Those of bidirectional LSTMs fall through it, to a few hundredths at the largest state."}}
-fig, axes = plt.subplots(figsize=(7.2, 3.6))
+fig, axes = plt.subplots(figsize=(6.4, 3.8))
 for name, color, marker, label in (
     ("lstm", figures.ORANGE, "s", "one direction"),
     ("bidirectional lstm", figures.BLUE, "o", "bidirectional"),
@@ -613,8 +629,8 @@ for name, color, marker, label in (
     axes.plot(rows["numbers"], rows["error"], marker, c=color, ms=6, alpha=0.7, label=label)
     axes.plot(errors.index, errors[name], color=color, linewidth=1)
 figures.reference_line(axes, floor)
-place, text = (errors.index[0], floor * 0.95), "floor of one direction"
-axes.annotate(text, place, color=figures.GREY, va="top", fontsize="small")
+place = errors.index[-1], floor * 0.93
+axes.text(*place, "floor of one direction", color=figures.GREY, ha="right", va="top")
 axes.set(xscale="log", yscale="log")
 axes.set(xlabel="numbers in one direction's state, $2h$", ylabel="relative error")
 axes.set_xticks(errors.index, [str(numbers) for numbers in errors.index])
@@ -632,60 +648,58 @@ replays = replayed(sweep)
 # %% tags=["hide-input"]
 # fmt: off
 claim("thm-11.literal", literal_mismatches, "==", 0,
-    statement=f"Counts over all inputs that differ from those of the reduction, of {len(cases)}: every model, N = 2 … "
-    f"{literal_tokens}, every q < N, every cut.")
+    statement=f"The reduction counts what a list of all inputs gives, in all {len(cases)} cases: every model, N = 2 … "
+    f"{literal_tokens}, every q < N, every cut. No exception.")
 claim("thm-11.forward-states", mismatches(Machine.BIDIRECTIONAL), "==", 0,
-    statement=f"One bidirectional layer: cuts with other than 2^c residual functions (N ≤ {num_tokens}, every q < N; "
-    "none but one is left at c = N).")
+    statement=f"One bidirectional layer has $2^c$ residual functions at every cut c < N, and one at c = N (N ≤ {num_tokens}, every "
+    "q < N). No exception.")
 claim("thm-11.deferred", mismatches(Machine.DEFERRED), "==", 0,
-    statement=f"Read all, then write all: cuts whose count is not the formula's (N ≤ {num_tokens}, every q < N, every "
-    "cut).")
+    statement=f"Read all, then write all: the count is the formula's at every cut (N ≤ {num_tokens}, every q < N). No exception.")
 claim("thm-11.n-log-n", int((~memory["inside"]).sum()), "==", 0,
-    statement=f"Read all, then write all: sizes up to N = {max(token_grid)} with a largest count outside C(⌈N/2⌉, "
-    "q)^⌊N/2⌋ … (2 C(N, q))^N.")
+    statement=r"Read all, then write all: the largest count lies between $\binom{\lceil N/2\rceil}q^{\lfloor N/2\rfloor}$ and "
+    rf"$\big(2\binom Nq\big)^N$ at every size up to N = {max(token_grid)}. No exception.")
 claim("thm-11.in-step",
     sum(undetermined_outputs(n, q) != n - 1 for n in range(2, literal_tokens + 1) for q in range(1, n + 1)), "==", 0,
-    statement="One direction, in step: sizes where not all of the outputs 1 … N − 1 depend on tokens to come (N ≤ "
-    f"{literal_tokens}, all inputs).")
+    statement="One direction, in step: all outputs 1 … N − 1 depend on tokens to come, at every size (N ≤ "
+    f"{literal_tokens}, all inputs). No exception.")
 claim("thm-11.look-back", mismatches(Machine.LOOK_BACK, Machine.STRICT_LOOK_BACK), "==", 0,
-    statement=f"Pointers that look back: cuts with other than 2^c residual functions (N ≤ {num_tokens}; strictly back "
-    "for q ≤ N − 2).")
+    statement=f"Pointers that look back: $2^c$ residual functions at every cut (N ≤ {num_tokens}; strictly back for q ≤ N − 2). "
+    "No exception.")
 claim("thm-11.only-the-sum", only_the_sum, "==", 0,
-    statement="Where everything visible is asked for, q = N or strictly back with q = N − 1: cuts with other than c + "
-    "1.")
+    statement="Where everything visible is asked for, q = N or strictly back with q = N − 1, there are c + 1 at every cut. No "
+    "exception.")
 claim("thm-11.half-cut", half_mismatches, "==", 0,
-    statement=f"Stacks: of {designs} choices of the suffix's pointers (N ≤ {2 * num_tokens}, every q < N), those that "
-    "are no q-sets or do not give 2^⌊N/2⌋ different outputs.")
+    statement=rf"Stacks: the suffix's pointers are q-sets and give $2^{{\lfloor N/2\rfloor}}$ different outputs, in all {designs} "
+    f"choices (N ≤ {2 * num_tokens}, every q < N). No exception.")
 claim("thm-11.fixed-pointers", mismatches(Machine.STACKED), "==", 0,
-    statement=f"Stacks, N ≤ {num_tokens}: cuts where the best fixed pointers give other than 2^min(c, N − c) outputs "
-    "(q = 1), or other than 2^c up to the half cut (q = 2).")
+    statement=rf"Stacks, N ≤ {num_tokens}: the best fixed pointers give $2^{{\min(c,N-c)}}$ outputs at every cut (q = 1), and $2^c$ "
+    "up to the half cut (q = 2). No exception.")
 claim("thm-11.machine", machine_wrong, "==", 0,
-    statement=f"Wrong outputs of the machine that stores signs, with up to four layers: all {inputs_run:,} inputs at "
-    "small N, random ones at larger N.")
+    statement=f"The machine that stores signs is right, with up to four layers: no wrong output on all {inputs_run:,} inputs at "
+    "small N and random ones at larger N.")
 claim("thm-11.machine-bits", state_mismatches, "==", 0,
-    statement="Its states have ⌈(N − 1)/L⌉ bits, and with one layer exactly 2^c forward states occur at cut c: "
-    "exceptions.")
+    statement="Its states have ⌈(N − 1)/L⌉ bits, and with one layer exactly $2^c$ forward states occur at cut c. No exception.")
 claim("thm-11.dropped-bit", least_wrong_when_dropped, ">=", 1,
     statement="Without any one of its positions the machine errs: least number of wrong outputs over positions and "
     "sizes.")
 claim("thm-11.coins", (codes["B"] - codes["(1 − h(δ)) n"]).min(), ">=", 0.0, tolerance=1e-12,
     note="logarithms in float64",
-    statement=f"Bits minus (1 − h(δ)) n, δ the least mean error of any machine with so many, of all {len(codes)} "
-    "sizes that were searched through: the least.")
+    statement="No machine has fewer bits than (1 − h(δ)) n, δ the least mean error of any with so many: bits minus this, least of "
+    f"all {len(codes)} sizes that were searched through.")
 claim("thm-11.memory", least_over_paper, ">=", 0, source="P~",
-    statement="Bits for the largest count over all cuts, minus (N − 1)/2: least over our models, N = 2 … "
+    statement="The largest cut needs at least (N − 1)/2 bits: its bits minus this, least over our models, N = 2 … "
     f"{num_tokens} and the q that they cover.")
 observed("thm-11.one-direction", trained.loc[trained["architecture"] == "lstm", "error"].min(), ">=", floor,
     tolerance=0.03, note="sampling error of 1000 test samples; the floor itself is the proposition's",
-    statement="Illustration: no LSTM of one direction gets below (N − 1)/(2N).")
+    statement=r"Illustration: no LSTM of one direction gets below $\frac{N-1}{2N}$: the least error.")
 both = errors["bidirectional lstm"]
 observed("thm-11.lstm", both.iloc[-1] / both.iloc[0], "<=", 0.5,
-    statement="Illustration: the bidirectional LSTM's error at the largest state over that at the smallest, medians "
+    statement="Illustration: the bidirectional LSTM's error falls with its state: at the largest over that at the smallest, medians "
     "over seeds.")
 if len(replays.table):
     claim("thm-11.replayed", replays.disagreeing, "==", 0,
-        statement="Recorded results that differ, when they are trained again here, by more than is allowed: make "
-        "records trains them anew.")
+        statement="The recorded results come out again when they are trained here: none differs by more than is allowed (make "
+        "records trains them anew).")
 # fmt: on
 
 # %% [markdown]

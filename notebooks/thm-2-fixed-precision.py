@@ -12,6 +12,14 @@
 # **The question.** Each of $N$ tokens points to $q$ others and asks for the mean of their values. How large must one
 # self-attention unit be to answer all of them, whatever the pointers and whatever the values?
 #
+# **In one paragraph.** Give each token a random key, $k$ signs scaled to length 1. Two such keys are nearly orthogonal:
+# their inner product is noise of size $1/\sqrt k$. To ask for three tokens, add up their three keys: each of the three has
+# an inner product of about 1 with the sum, and an outsider only noise, of size $\sqrt{3/k}$. Softmax with a large
+# factor turns that difference into equal weights on the three and next to nothing elsewhere. What can go wrong is that
+# *some* outsider's noise comes near to 1. With $N$ outsiders the largest noise is about $\sqrt{2\ln N}$ times the usual one,
+# since the tails of a normal variable fall like $e^{-z^2/2}$, and $N$ draws reach as far out as where they are $1/N$. So
+# $\sqrt{q/k}\cdot\sqrt{2\ln N}$ must stay below a constant, and $k$ must be a few times $q\log N$: outsiders cost only their logarithm.
+#
 # ```{explorer} averaging
 # One token asks for $q$ others, the diamonds. Its query $\alpha w_y$ is scored against every key $u_j\in\{\pm1\}^k$, and
 # $w_y$ is chosen so that the tokens asked for score 1 and no other vector that does so is shorter. What is left between
@@ -19,6 +27,16 @@
 # $e^{-\alpha\gamma}$ of what a token asked for gets. More coordinates $k$ of the keys widen the margin; the proof
 # asks for $\tfrac12$.
 # ```
+#
+# **Prerequisites and time.** Softmax, inner products, a little linear algebra. A quarter of a minute on one core.
+#
+# **On this page.**
+#
+# * The paper's theorem: $m$ of about $d'+q\log N$ and $p$ of about $\log(\frac q\eps\log N)$ are enough. [P] {prf:ref}`thm-fixed-precision`
+# * The worst error over all values is a distance of two rows, so that it can be measured exactly. [N] {prf:ref}`lem-worst-error`
+# * With exact constants, and with rounding: how long a query must be, and how many bits are enough. [N] {prf:ref}`lem-error-bound`
+# * The least $k$ follows the prediction $q(1+4z^2)$, for random subsets; subsets chosen by an adversary need a better query. [N] {numref}`fig-key-dimensions`, {numref}`fig-adversarial`
+# * Each halving of $\eps$ costs one bit. [N] {numref}`fig-bits`
 #
 # ## The statement
 #
@@ -31,9 +49,6 @@
 # self-attention unit with $p$-bit numbers, after a token-wise map of its input, $\eps$-approximates sparse averaging
 # $\qSA$ ({prf:ref}`def-sparse-averaging`) {cite}`sanford2023representational`.
 # :::
-#
-# The size grows with $\log N$, not with $N$. On this page we build that unit, look inside it, measure its error exactly,
-# and find how small it can be made.
 #
 # ## The idea
 #
@@ -66,9 +81,7 @@
 #
 # with a *margin* $\gamma>0$. The query $\alpha w_y$ then gives every token of $y$ the same weight, and every other token at
 # most $e^{-\alpha\gamma}$ of it. Compressed sensing {cite}`candes2005decoding` says that $k=\Theta(q\log N)$ random signs
-# are enough for certificates of *every* $q$-subset; {numref}`fig-inner-products` below shows one.
-#
-# **Prerequisites and time.** Softmax, inner products, a little linear algebra. A quarter of a minute on one core.
+# are enough for certificates of *every* $q$-subset; {numref}`fig-inner-products` shows one.
 #
 # ## Parameters
 
@@ -144,7 +157,7 @@ for least in (accuracy, *accuracy_grid):
 # {prf:ref}`def-unit` reads $\softmax\big(\inner{\alpha w_{y_i}}{u_j}\big)_j\,z$. Its bilinear form $QK^\top$ has rank $k$;
 # this $k$ is what we count as the embedding dimension of the unit, and $d'+2k$ as what a token stores.
 
-# %%
+# %% tags=["hide-input"]
 import math
 from itertools import product
 
@@ -221,25 +234,24 @@ on_subset = torch.zeros(num_tokens, dtype=torch.bool, device=device).index_fill(
 margin = (inner_products[on_subset].min() - inner_products[~on_subset].max()).item()
 spread = (inner_products[on_subset].max() - inner_products[on_subset].min()).item()
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-inner-products", "caption": "One query against all keys. Left: the inner products of the certificate with the keys; those of the subset are equal, all others lie at least the margin 1 below. Right: the attention weights that follow, on a logarithmic scale."}, "image": {"alt": "Two scatter plots over token positions. Left: the subset's tokens lie on one horizontal line, all other tokens scatter around zero below a dashed line one unit lower. Right: the subset's tokens have weight one over q, all others have weights many orders of magnitude smaller."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-inner-products", "caption": "One query against all keys. Top: the inner products of the certificate with the keys; those of the subset are equal, all others lie at least the margin 1 below. Bottom: the attention weights that follow, on a logarithmic scale."}, "image": {"alt": "Two scatter plots over token positions. Top: the subset's tokens lie on one horizontal line, all other tokens scatter around zero below a dashed line one unit lower. Bottom: the subset's tokens have weight one over q, all others have weights many orders of magnitude smaller."}}
 positions, chosen = np.arange(num_tokens), on_subset.cpu().numpy()
-fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4))
-for axes, numbers in ((left, inner_products), (right, attention[0, 0])):
+fig, (top, bottom) = plt.subplots(2, 1, figsize=(6.4, 6.2), sharex=True)
+for axes, numbers in ((top, inner_products), (bottom, attention[0, 0])):
     heights = numbers.cpu().numpy()
     for kept, marker, size, color, label in (
         (~chosen, "o", 3, figures.BLUE, "off the subset"),
         (chosen, "D", 6, figures.ORANGE, "on the subset"),
     ):
         axes.plot(positions[kept], heights[kept], marker, markersize=size, color=color, label=label)
-    axes.set(xlabel="token $j$")
 level = inner_products[on_subset].min().item()
-left.axhspan(level - 1, level, color=figures.GREY, alpha=0.12, linewidth=0)
-figures.reference_line(left, level - 1)
-left.annotate("margin", (num_tokens * 0.02, level - 0.5), color=figures.GREY, va="center")
-left.set(ylabel=r"inner product $\langle u_j, w_y\rangle$")
-right.set(ylabel="attention weight $p_j$", yscale="log")
-figures.reference_line(right, 1 / sparsity, "$1/q$")
-left.legend(loc="upper center", bbox_to_anchor=(0.5, 1.2), ncols=2)
+top.axhspan(level - 1, level, color=figures.GREY, alpha=0.12, linewidth=0)
+figures.reference_line(top, level - 1)
+top.annotate("margin", (num_tokens * 0.02, level - 0.5), color=figures.GREY, va="center")
+top.set(ylabel=r"inner product $\langle u_j, w_y\rangle$")
+bottom.set(xlabel="token $j$", ylabel="attention weight $p_j$", yscale="log")
+figures.reference_line(bottom, 1 / sparsity, "$1/q$")
+top.legend(loc="upper center", bbox_to_anchor=(0.5, 1.22), ncols=2)
 plt.show()
 
 # %% [markdown]
@@ -281,7 +293,7 @@ plt.show()
 # $\delta\le\eps/2$. We measure the worst error over all values ({prf:ref}`lem-worst-error`) on **every** subset of every size at
 # small $N$, and on random ones up to the largest.
 
-# %%
+# %% tags=["hide-input"]
 exhaustive = []
 for tokens in range(2, largest_exhaustive + 1):
     for ones in range(1, tokens + 1):
@@ -296,7 +308,7 @@ exhaustive = pd.DataFrame(exhaustive, columns=["N", "q", "subsets", "error", "bo
 exhaustive_count = int(exhaustive["subsets"].sum())
 exhaustive_excess = (exhaustive["error"] - exhaustive["bound"]).max()
 
-# %%
+# %% tags=["hide-input"]
 random_rows = []
 for tokens, target in progress(list(product(token_grid, accuracy_grid)), "random inputs"):
     if sparsity >= tokens:
@@ -319,23 +331,27 @@ accuracy_ratio = max(
     (random_rows["worst error"] / random_rows["ε"]).max(), exhaustive["error"].max() / accuracy
 )
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-errors", "caption": "Measured error against the bound. Left: the worst error over all values, largest over every subset of every size, at small N. Right: random inputs; full markers are the worst error over all values, hollow ones the error on the values drawn. Dashed: ε on the left; on the right the bound for the unit's α with exact scores."}, "image": {"alt": "Two plots of error on a logarithmic scale. Left: worst errors for all small N and q lie on or below the dashed line of ε. Right: for each accuracy, the worst error stays below a dashed bound for all N up to the largest, and the error on random values is smaller still."}}
-fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6))
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-errors", "caption": "Measured error against the bound. Top: the worst error over all values, largest over every subset of every size, at small N. Bottom: random inputs; full markers are the worst error over all values, hollow ones the error on the values drawn. Dashed: ε at the top; at the bottom the bound for the unit's α with exact scores."}, "image": {"alt": "Two plots of error on a logarithmic scale. Top: worst errors for all small N and q lie on or below the dashed line of ε. Bottom: for each accuracy, the worst error stays below a dashed bound for all N up to the largest, and the error on random values is smaller still."}}
+fig, (top, bottom) = plt.subplots(2, 1, figsize=(6.4, 6.8))
 inside = exhaustive[exhaustive["q"] < exhaustive["N"]]
-sns.scatterplot(inside, x="q", y="error", hue="N", palette="cividis", ax=left, s=22, linewidth=0)
-figures.reference_line(left, accuracy, r"$\varepsilon$")
-left.set(yscale="log", ylabel="worst error", xlabel="$q$", xticks=range(1, largest_exhaustive, 2))
-left.legend(title="$N$", loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
+sns.scatterplot(inside, x="q", y="error", hue="N", palette="cividis", ax=top, s=22, linewidth=0)
+figures.reference_line(top, accuracy, r"$\varepsilon$")
+top.set(yscale="log", ylabel="worst error", xlabel="$q$", xticks=range(1, largest_exhaustive, 2))
+top.legend(title="$N$", loc="center left", bbox_to_anchor=(1, 0.5), fontsize=11)
+top.set_title("every subset, the worst values", fontsize=11)
 for target, rows in random_rows.groupby("ε", sort=False):
     style = {"color": SHADES[target], "markersize": 5}
-    right.plot(rows["N"], rows["worst error"], "o-", label=f"{target:g}", **style)
-    right.plot(rows["N"], rows["error on this input"], "o", markerfacecolor="white", **style)
-    right.plot(rows["N"], rows["bound"], "--", color=SHADES[target], linewidth=1)
-right.set(xscale="log", yscale="log", xlabel="$N$", ylabel="error")
-right.legend(title=r"$\varepsilon$", loc="center left", bbox_to_anchor=(1, 0.5))
+    bottom.plot(rows["N"], rows["worst error"], "o-", label=f"{target:g}", **style)
+    bottom.plot(rows["N"], rows["error on this input"], "o", markerfacecolor="white", **style)
+    bottom.plot(rows["N"], rows["bound"], "--", color=SHADES[target], linewidth=1)
+bottom.set(xscale="log", yscale="log", xlabel="$N$", ylabel="error")
+bottom.set_xticks(token_grid, labels=map(str, token_grid))
+bottom.xaxis.set_minor_locator(plt.NullLocator())
+bottom.set_title("full: worst values; hollow: values drawn; dashed: bound", fontsize=11)
+bottom.legend(title=r"$\varepsilon$", loc="center left", bbox_to_anchor=(1, 0.5))
 plt.show()
 
-# %%
+# %% tags=["hide-input"]
 display(
     random_rows.set_index(["N", "ε"])
     .style.format("{:.3g}", subset=["α", "error on this input", "worst error", "bound"])
@@ -355,7 +371,7 @@ display(
 #
 # We search for the smallest $k$ at which at most one random subset in a thousand misses the margin $\tfrac12$.
 
-# %%
+# %% tags=["hide-input"]
 grid = [
     (tokens, ones) for tokens, ones in product(token_grid, sparsity_grid) if ones <= tokens // 2
 ]
@@ -372,24 +388,24 @@ rate = float((growth["k"] * growth["q ln N"]).sum() / (growth["q ln N"] ** 2).su
 # nothing to invert.
 asymptotic = growth[(growth["N"] >= 128) & (growth["q"] >= 2)]
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-key-dimensions", "caption": "The smallest key dimension k at which 99.9 % of random subsets have the margin 1/2. Left: against the prediction q(1 + 4z²), with the diagonal. Right: against q ln N, with the least-squares line through the origin."}, "image": {"alt": "Two logarithmic scatter plots of the smallest key dimension found. Left: the points follow the diagonal, measured equals predicted. Right: the points follow a straight line in q times the logarithm of N."}}
-fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.8))
-for axes, x in ((left, "predicted"), (right, "q ln N")):
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-key-dimensions", "caption": "The smallest key dimension k at which 99.9 % of random subsets have the margin 1/2. Top: against the prediction q(1 + 4z²), with the diagonal. Bottom: against q ln N, with the least-squares line through the origin."}, "image": {"alt": "Two logarithmic scatter plots of the smallest key dimension found. Top: the points follow the diagonal, measured equals predicted. Bottom: the points follow a straight line in q times the logarithm of N."}}
+fig, (top, bottom) = plt.subplots(2, 1, figsize=(6.4, 7.4))
+for axes, x in ((top, "predicted"), (bottom, "q ln N")):
     shades = sns.color_palette("cividis", growth["N"].nunique())
     for color, (size, rows) in zip(shades, growth.groupby("N"), strict=True):
         axes.plot(rows[x], rows["k"], "o", color=color, markersize=6, label=f"{size}")
     axes.set(xscale="log", yscale="log", ylabel="smallest $k$")
 ends = np.array([growth["predicted"].min(), growth["predicted"].max()])
-left.plot(ends, ends, **figures.REFERENCE)
-left.set(xlabel="$q\\,(1+4z^2)$")
+top.plot(ends, ends, **figures.REFERENCE)
+top.set(xlabel="$q\\,(1+4z^2)$")
 ends = np.array([growth["q ln N"].min(), growth["q ln N"].max()])
-right.plot(ends, rate * ends, **figures.REFERENCE)
-right.annotate(f"$k={rate:.1f}\\,q\\ln N$", (ends[0], rate * ends[1] * 0.7), color=figures.GREY)
-right.set(xlabel="$q\\,\\ln N$")
-right.legend(title="$N$", loc="center left", bbox_to_anchor=(1, 0.5))
+bottom.plot(ends, rate * ends, **figures.REFERENCE)
+bottom.annotate(f"$k={rate:.1f}\\,q\\ln N$", (ends[0], rate * ends[1] * 0.7), color=figures.GREY)
+bottom.set(xlabel="$q\\,\\ln N$")
+bottom.legend(title="$N$", loc="center left", bbox_to_anchor=(1, 0.5))
 plt.show()
 
-# %%
+# %% tags=["hide-input"]
 by_size = growth.pivot_table(index="N", columns="q")
 figures.table(by_size["k"], "{:.0f}", "Smallest k")
 figures.table(by_size["ratio"], "{:.2f}", "Measured over predicted")
@@ -404,7 +420,7 @@ figures.table(by_size["ratio"], "{:.2f}", "Measured over predicted")
 # short, $\norm{w}\le4.1\sqrt q$ in units where keys have length 1. At the smallest $N$ it takes a little luck: two keys that are equal leave
 # subsets without any certificate.
 
-# %%
+# %% tags=["hide-input"]
 wide = random_sign_keys(num_tokens, unit.embed_dim, generator=generator).to(device)
 gram = gram_matrix(wide)
 kinds = {
@@ -420,7 +436,7 @@ narrow = random_sign_keys(num_tokens, narrow_embed_dim(num_tokens, sparsity), ge
 hard = torch.cat([adversarial_subsets(gram_matrix(narrow), sparsity), kinds["random"][:100].cpu()])
 without_certificate = int((~maximum_margin_certificates(narrow, hard).exists).sum())
 
-# %%
+# %% tags=["hide-input"]
 every_subset = []
 shapes = [(16, 1), (16, 2), (16, 3), (32, 2), (64, 1), (64, 2)]
 for tokens, ones in progress(shapes, "maximum margin"):
@@ -437,7 +453,7 @@ every_subset = pd.DataFrame(
 figures.table(every_subset, {"longest ‖w‖/√q": "{:.2f}"})
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-adversarial", "caption": "The largest inner product with an outsider under minimum norm, whose inner product on the subset is 1. Nearly all random subsets stay below 1/2; most subsets chosen against one outsider do not."}, "image": {"alt": "Two histograms over the largest outside inner product. The histogram of random subsets lies left of a dashed line at one half, most of the histogram of adversarial subsets lies right of it."}}
-fig, axes = plt.subplots(figsize=(7.2, 3))
+fig, axes = plt.subplots(figsize=(6.4, 3.2))
 bins = np.linspace(
     min(x.min().item() for x in outside.values()), max(x.max().item() for x in outside.values()), 45
 )
@@ -458,7 +474,7 @@ plt.show()
 # rest: that many bits are enough, with proof. We also search for the least $p$ that keeps the worst error within $\eps$ on
 # random subsets, and set it beside the theorem's $\log_2\!\big(\tfrac q\eps\ln N\big)$.
 
-# %%
+# %% tags=["hide-input"]
 MINIMUM_NORM, MAXIMUM_MARGIN = ("minimum norm, k = ⌈13 q ln N⌉", "maximum margin, k = ⌈4 q ln N⌉")
 LOGARITHM = "log₂((q/ε) ln N)"
 bits = []
@@ -487,7 +503,7 @@ single_bits = int(bits.loc[bits["q"] == 1, "p"].max()) if (bits["q"] == 1).any()
 # %% [markdown]
 # A unit with exactly the bits that are proved to be enough, run on every subset:
 
-# %%
+# %% tags=["hide-input"]
 rounded_excess = -math.inf
 for tokens, ones in [(8, 1), (8, 3), (12, 2), (12, 5)]:
     task = SparseAveraging(tokens, ones, 1)
@@ -499,7 +515,7 @@ for tokens, ones in [(8, 1), (8, 3), (12, 2), (12, 5)]:
     rounded_excess = max(rounded_excess, worst_case_error(weights, subsets).max().item() - accuracy)
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-bits", "caption": "The least query bits p that keep the worst error of 60 random subsets within ε, against log₂((q/ε) ln N). Hollow: q = 1. The lines are x and x + 3."}, "image": {"alt": "Two scatter plots of bits against the theorem's logarithm, one for each kind of certificate. Most points rise with slope about one between two parallel lines. Points for q equal to one stay flat near the bottom, and under minimum norm so do most points for q equal to two."}}
-fig, panels = plt.subplots(1, 2, figsize=(9, 3.8), sharex=True, sharey=True)
+fig, panels = plt.subplots(2, 1, figsize=(6.4, 7.4), sharex=True, sharey=True)
 ends = np.array([bits[LOGARITHM].min(), bits[LOGARITHM].max()])
 for axes, (certificate, part) in zip(panels, bits.groupby("certificate", sort=False), strict=False):
     for (target, single), rows in part.groupby(["ε", part["q"] == 1], sort=False):
@@ -509,12 +525,22 @@ for axes, (certificate, part) in zip(panels, bits.groupby("certificate", sort=Fa
         axes.plot(rows[LOGARITHM], rows["p"], "o", label=label, **style)
     axes.plot(ends, ends, "-", color=figures.GREY, linewidth=1)
     axes.plot(ends, ends + 3, **figures.REFERENCE)
-    axes.set(title=certificate, xlabel=r"$\log_2\left(\frac{q}{\varepsilon}\,\ln N\right)$")
-panels[0].set(ylabel="least bits $p$", yticks=range(2, int(bits["p"].max()) + 3, 3))
-panels[-1].legend(title=r"$\varepsilon$", loc="center left", bbox_to_anchor=(1, 0.5))
+    beside = {
+        "xytext": (4, 0),
+        "textcoords": "offset points",
+        "color": figures.GREY,
+        "va": "center",
+    }
+    for shift, name in ((0, "$x$"), (3, "$x+3$")):
+        axes.annotate(name, (ends[1], ends[1] + shift), **beside)
+    axes.set(
+        title=certificate, ylabel="least bits $p$", yticks=range(2, int(bits["p"].max()) + 3, 3)
+    )
+panels[-1].set(xlabel=r"$\log_2\left(\frac{q}{\varepsilon}\,\ln N\right)$")
+panels[0].legend(title=r"$\varepsilon$", loc="center left", bbox_to_anchor=(1, 0.5))
 plt.show()
 
-# %%
+# %% tags=["hide-input"]
 enough = bits[bits["certificate"] == MINIMUM_NORM].assign(
     certificate="proved to be enough", p=bits["enough, proved"]
 )
@@ -539,7 +565,7 @@ display(
 # The same unit in float64, float32 and bfloat16. The score error $\delta$ is measured against float64, and the worst
 # error is compared with both forms of the bound: $2\tau_0$, which ignores rounding, and {eq}`eq-error-bound`, which counts it.
 
-# %%
+# %% tags=["hide-input"]
 formats = []
 for target in accuracy_grid:
     keys = random_sign_keys(num_tokens, unit.embed_dim, generator=generator).to(device)
@@ -562,7 +588,7 @@ formats = pd.DataFrame(formats, columns=["ε", "format", "δ", "worst error", "2
 display(formats.set_index(["ε", "format"]).style.format("{:.2e}").format_index("{:g}", level=0))
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-formats", "caption": "The worst error of the same unit in three number formats. The line is 2τ₀, which equals ε here; the caps are the bound that counts the measured score error δ."}, "image": {"alt": "Three groups of markers for accuracies 0.1, 0.01 and 0.001. float64 and float32 stay below the line error equals epsilon; bfloat16 rises above it at the two smaller accuracies, but stays below the caps of the bound that counts its score error."}}
-fig, axes = plt.subplots(figsize=(6.8, 3.6))
+fig, axes = plt.subplots(figsize=(6.4, 3.8))
 offsets = {"float64": 0.8, "float32": 1.0, "bfloat16": 1.25}
 for (name, shift), color in zip(
     offsets.items(), (figures.BLUE, figures.GREEN, figures.ORANGE), strict=True
@@ -572,7 +598,8 @@ for (name, shift), color in zip(
     axes.plot(rows["ε"] * shift, rows["with δ"], "_", color=color, markersize=16, markeredgewidth=2)
 ends = np.array([min(accuracy_grid) * 0.6, max(accuracy_grid) * 1.6])
 axes.plot(ends, ends, **figures.REFERENCE)
-axes.set(xscale="log", yscale="log", xlabel=r"$\varepsilon$", ylabel="worst error")
+axes.set(xscale="log", yscale="log", xlabel=r"$\varepsilon$ aimed at", ylabel="worst error")
+axes.text(0.7 * ends.mean(), ends.mean(), r"error $=\varepsilon$", color=figures.GREY, ha="right")
 axes.legend()
 plt.show()
 
@@ -588,33 +615,35 @@ claim("thm-2.equal-on-subset", spread, "<=", 0.0, tolerance=1e-7, note="rounding
 claim("thm-2.error", output_error, "<=", accuracy, source="P",
     statement="The unit's output is within ε of sparse averaging on a random input.")
 claim("thm-2.subsets-checked", exhaustive_count, "==", 2 ** (largest_exhaustive + 1) - 4 - (largest_exhaustive - 1),
-    statement=f"Every non-empty subset for N = 2 … {largest_exhaustive} was checked: the sum of 2^N − 1.")
+    statement=f"Every non-empty subset for N = 2 … {largest_exhaustive} was checked: the sum of $2^N-1$.")
 claim("thm-2.accuracy", accuracy_ratio, "<=", 1.0, tolerance=1e-6, note="float64 softmax, as a share of ε", source="P",
-    statement="The worst error over all values, divided by ε: every subset at small N, random ones at large N.")
+    statement="The unit is within ε whatever the values: worst error over ε, every subset at small N, random ones at large N.")
 claim("thm-2.exact-bound", max(exhaustive_excess, random_excess), "<=", 0.0, tolerance=1e-9, note="float64 softmax",
-    statement="The same worst errors never pass the exact bound 2τ₀ for the unit's α.")
+    statement=r"The same worst errors never pass the exact bound $2\tau_0$ for the unit's α: largest error minus bound.")
 if len(asymptotic):
     observed("thm-2.k-at-least-predicted", asymptotic["ratio"].min(), ">=", 0.85,
         note="bisection to 1/60 and sampling of the 99.9 % quantile",
-        statement="Smallest k over q(1 + 4z²), least over N ≥ 128 and q ≥ 2.")
+        statement=r"The smallest k is not far below the prediction $q(1+4z^2)$: their ratio, least over N ≥ 128 and q ≥ 2.")
     observed("thm-2.k-at-most-predicted", asymptotic["ratio"].max(), "<=", 1.15,
         note="bisection to 1/60 and sampling of the 99.9 % quantile",
-        statement="Smallest k over q(1 + 4z²), largest over N ≥ 128 and q ≥ 2.")
+        statement=r"The smallest k is not far above the prediction $q(1+4z^2)$: their ratio, largest over N ≥ 128 and q ≥ 2.")
 observed("thm-2.k-rate", rate, "<=", 17.0,
-    statement="Slope of the smallest k in q ln N, through the origin.")
+    statement="The smallest k grows like q ln N: slope of the line through the origin.")
 observed("thm-2.adversarial-fail", missing["adversarial"], ">=", num_tokens // 2,
-    statement=f"Adversarial subsets without the margin under minimum norm at k = ⌈13 q ln N⌉, of {num_tokens}: most.")
+    statement=f"Most adversarial subsets miss the margin under minimum norm at k = ⌈13 q ln N⌉: how many of {num_tokens}.")
 observed("thm-2.random-pass", missing["random"] / num_subsets, "<=", 0.02,
-    statement="Share of random subsets without the margin under minimum norm, same keys.")
+    statement="Almost all random subsets have the margin under minimum norm, same keys: share that misses it.")
 observed("thm-2.maximum-margin", without_certificate + int(every_subset["without certificate"].sum()), "==", 0,
-    statement="Subsets without a maximum-margin certificate at k = ⌈4 q ln N⌉: adversarial and random ones at N = "
-    f"{num_tokens}, and all {every_subset['subsets'].sum()} subsets of the table.")
+    statement="All have a maximum-margin certificate at k = ⌈4 q ln N⌉. No exception among adversarial and random subsets at "
+    f"N = {num_tokens}, and all {every_subset['subsets'].sum()} subsets of the table.")
 observed("thm-2.short-certificates", every_subset["longest ‖w‖/√q"].max(), "<=", 4.1,
-    statement="Longest maximum-margin certificate over √q, all subsets of the table.")
+    statement=r"Maximum-margin certificates are short: the longest over $\sqrt q$, all subsets of the table.")
 claim("thm-2.proved-bits", rounded_excess, "<=", 0.0,
-    statement="With ⌈log₂(k/ε)⌉ fractional bits the worst error minus ε, over every subset at four small sizes.")
+    statement=r"With $\lceil\log_2(k/\varepsilon)\rceil$ fractional bits the worst error stays within ε: the error minus ε, over "
+    "every subset at four small sizes.")
 observed("thm-2.bits", bits_excess, "<=", 3,
-    statement="The least p found minus ⌈log₂((q/ε) ln N)⌉, largest over the grid.")
+    statement=r"Three bits more than the theorem's logarithm are enough: the least p found minus "
+    r"$\lceil\log_2(\frac q\varepsilon\ln N)\rceil$, largest over the grid.")
 if len(several) and len(accuracy_grid) > 1:
     # Slope of p in log₂(1/ε), one intercept for each (certificate, N, q).
     groups = several.assign(x=np.log2(1 / several["ε"])).groupby(["certificate", "N", "q"])
@@ -624,16 +653,16 @@ if len(several) and len(accuracy_grid) > 1:
         statement=f"Each halving of ε costs one bit: slope of p in log₂(1/ε) is {slope:.2f} (q ≥ 2 under maximum "
         "margin, q ≥ 3 under minimum norm).")
 observed("thm-2.bits-for-one", single_bits, "<=", 6,
-    statement="For q = 1 the least p stays small whatever ε.")
+    statement="For q = 1 the least p stays small whatever ε: the largest of them.")
 full = formats[formats["format"] != "bfloat16"]
 half = formats[formats["format"] == "bfloat16"]
 observed("thm-2.float-formats", (full["worst error"] - full["2τ₀"]).max(), "<=", 0.0,
-    statement="float64 and float32 stay within 2τ₀, though it ignores rounding: worst error minus bound.")
+    statement=r"float64 and float32 stay within $2\tau_0$, though it ignores rounding: worst error minus bound.")
 observed("thm-2.bfloat16-breaks", (half["worst error"] - half["2τ₀"]).max(), ">", 0.0,
-    statement="bfloat16 passes 2τ₀ for some ε: worst error minus bound.")
+    statement=r"bfloat16 passes $2\tau_0$ for some ε: worst error minus bound.")
 claim("thm-2.rounding-bound", (formats["worst error"] - formats["with δ"]).max(), "<=", 0.0,
     tolerance=num_tokens * 2.0**-23, note="float32's sum of N weights, a rounding step each",
-    statement="All three formats stay within the bound that counts the measured score error δ.")
+    statement="All three formats stay within the bound that counts the measured score error δ: worst error minus bound.")
 # fmt: on
 
 # %% [markdown]

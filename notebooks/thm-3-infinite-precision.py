@@ -12,6 +12,61 @@
 # **The question.** [Theorem 2](thm-2-fixed-precision.py) averages over $q$ of $N$ tokens with about $q\log N$ key dimensions.
 # If a unit may compute with real numbers, how many dimensions does it need? And what do the real numbers cost?
 #
+# **In one paragraph.** To find one token among many, put all keys on a circle. The tangent at one key touches that key and leaves
+# all others on one side, however many there are: the direction across the tangent is a query with its largest score
+# at this key alone. So two dimensions do for $q=1$ and any $N$. For $q$ tokens let the scores be a *polynomial*
+# that touches zero from below at each of the $q$ keys that are asked for ({numref}`fig-curves`). Each touching point is a double root, and
+# double roots can be put anywhere: a polynomial of degree $2q$ has $q$ of them, and its $2q$ coefficients are the query. But where $N$ keys crowd on one circle
+# the next key is only just below the tangent, and a query must be long to tell them apart: $N$ has gone into the digits.
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-curves", "caption": "Touching one key, and two, of twelve on a circle. Left, q = 1: the tangent at a key (diamond) has all other keys on one side; the query (arrow) points across it. Right, q = 2: the scores of all keys, now in four dimensions, up to a constant. They are values of a polynomial that touches zero from below at the two nodes asked for."}, "image": {"alt": "Left: twelve points on a circle with the tangent at one of them and an arrow across it; all other points lie on the other side. Right: a curve over the angle that stays below zero except at two nodes, where it touches zero."}}
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+
+from attention_limits import figures
+from attention_limits.constructions.curves import trigonometric_keys, trigonometric_queries
+
+figures.use_style()
+fig, (circle, scores) = plt.subplots(1, 2, figsize=(7.2, 3.4), width_ratios=[1, 1.35])
+curve, line = {"color": figures.GREY, "linewidth": 1}, {"color": figures.ORANGE, "linewidth": 1.8}
+key, asked = {"color": figures.BLUE, "markersize": 6}, {"color": figures.ORANGE, "markersize": 9}
+keys = trigonometric_keys(12, 1).numpy()
+turn = np.linspace(0, 2 * np.pi, 300)
+circle.plot(np.cos(turn), np.sin(turn), **curve)
+circle.plot(*keys.T, "o", **key)
+touched = keys[1]
+along = np.array([-touched[1], touched[0]])
+circle.plot(*np.transpose([touched - along, touched + along]), **line)
+circle.plot(*touched, "D", **asked)
+circle.annotate("", 1.5 * touched, touched, arrowprops={"arrowstyle": "-|>", **line})
+circle.text(*(1.55 * touched), "query", color=figures.ORANGE, fontsize=13, va="center")
+circle.set(title="$q=1$: a tangent", xlim=(-1.15, 2.2), ylim=(-1.3, 1.6), aspect="equal")
+circle.axis("off")
+pair = torch.tensor([[3, 8]])
+query, fine = trigonometric_queries(12, pair)[0], trigonometric_keys(240, 2)
+values = (trigonometric_keys(12, 2) @ query).numpy()
+level = values[pair[0]].max()
+scores.plot(np.arange(240) / 20, fine @ query - level, **curve)
+off = np.setdiff1d(np.arange(12), pair)
+scores.plot(off, values[off] - level, "o", **key)
+scores.axhline(0, **line)
+scores.plot(pair[0], values[pair[0]] - level, "D", **asked)
+scores.set(title="$q=2$: two double roots", ylabel="score", yticks=[0], xticks=[])
+scores.set_xlabel("key, round the circle")
+plt.show()
+
+# %% [markdown]
+# **Prerequisites and time.** Polynomials, the Theorem 2 page. A quarter of a minute on one core.
+#
+# **On this page.**
+#
+# * The paper's theorem: with real numbers $m$ of about $d'+q$ is enough, whatever $N$. [P] {prf:ref}`thm-infinite-precision`
+# * Queries are coefficients of polynomials, on the moment curve or the circle: $2q$ key dimensions, checked on every subset in integers. [P~] {prf:ref}`lem-curve-queries`
+# * The least margin and the longest query have closed forms. [N] {prf:ref}`lem-curve-margins`
+# * About $2q\log_2\frac{eN}q$ bits a number are enough. [N] {prf:ref}`prop-curve-bits`
+# * In float64 the hardest subset fails long before random ones do ({numref}`fig-float-limits`); the unit refuses rather than answer wrongly. [N]
+#
 # ## The statement
 #
 # :::{prf:theorem} 3 of the paper (infinite precision)
@@ -23,15 +78,12 @@
 # sparse averaging $\qSA$ ({prf:ref}`def-sparse-averaging`) {cite}`sanford2023representational`.
 # :::
 #
-# $N$ is gone from the dimension. On this page we build the unit with $2q$ key dimensions, check its queries on every subset in integer
-# arithmetic, and then follow $N$ to where it went: into the digits.
-#
 # ## The idea
 #
 # A query singles out $y$ if its inner product with the keys is largest exactly on $y$, with the same value there. In the language of
 # geometry some hyperplane touches the convex hull of the keys in $\{u_j: j\in y\}$ and nowhere else. Can *every* $q$-subset of
 # *arbitrarily many* points be touched that way, in a space of fixed dimension? In the plane the answer for $q=1$ is yes: take points on a circle or on
-# a parabola, and draw the tangent ({numref}`fig-curves`). In $2q$ dimensions the answer is yes for every $q$: a **cyclic polytope**, the
+# a parabola, and draw the tangent ({numref}`fig-curves`, {numref}`fig-parabola`). In $2q$ dimensions the answer is yes for every $q$: a **cyclic polytope**, the
 # hull of points on the *moment curve* $t\mapsto(t,t^2,\dots,t^{2q})$, has each $q$ of its vertices on a face of
 # their own {cite}`gale1963neighborly,ziegler1995lectures`.
 #
@@ -65,8 +117,6 @@
 # With {prf:ref}`lem-error-bound` this proves the theorem: the query $\alpha w_y/\gamma_y$ with $\alpha=\max\big(0,\ln((\tfrac2\eps-1)\tfrac{N-q}q)\big)$ has the
 # error $\eps$ at most, and a token that stores value, key and query has $d'+4q$ coordinates. For $q=N$ the zero query is exact. That fewer than
 # $\min(2q,N-1)$ key dimensions do not do is the subject of [the next page](tight-dimension.py).
-#
-# **Prerequisites and time.** Polynomials, the Theorem 2 page. A quarter of a minute.
 #
 # ## Parameters
 
@@ -116,17 +166,13 @@ for error in accuracy_grid:
 # %% [markdown]
 # ## The construction
 
-# %%
+# %% tags=["hide-input"]
 import math
 from itertools import product
 
-import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
-import torch
 from IPython.display import display
 
-from attention_limits import figures
 from attention_limits.companion.claims import claim, observed
 from attention_limits.constructions.curve_precision import (
     chebyshev_nodes,
@@ -149,8 +195,6 @@ from attention_limits.constructions.curves import (
     moment_keys,
     moment_queries,
     separation,
-    trigonometric_keys,
-    trigonometric_queries,
 )
 from attention_limits.constructions.infinite_precision import CURVES
 from attention_limits.constructions.sizes import random_subsets
@@ -165,49 +209,23 @@ from attention_limits.fixed_point import FixedPoint
 from attention_limits.problems.sparse_averaging import SparseAveraging
 from attention_limits.runtime import progress, select_device
 
-figures.use_style()
 device = select_device()
 generator = torch.Generator().manual_seed(seed)
 shades = plt.get_cmap(figures.SEQUENTIAL)(np.linspace(0, 0.85, len(sparsity_grid)))
 SHADES = dict(zip(sparsity_grid, shades, strict=True))
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-curves", "caption": "Touching one key, and two. Left and middle, q = 1: a tangent of the parabola or of the circle touches one key, and all others lie on one side of it; the query (arrow) points across it. Right, q = 2: the scores of the twelve keys, now in four dimensions, up to a constant. They are values of a polynomial that touches zero from below at the two nodes that are asked for."}, "image": {"alt": "Three panels. Points on a parabola with the tangent at one of them, all other points on one side. Points on a circle with the tangent at one of them. A curve over the angle that stays below zero except at two nodes, where it touches zero."}}
-fig, (parabola, circle, polynomial) = plt.subplots(1, 3, figsize=(10, 3.3))
-curve, line = {"color": figures.GREY, "linewidth": 1}, {"color": figures.ORANGE, "linewidth": 1.5}
-dot, diamond = {"color": figures.BLUE, "markersize": 5}, {"color": figures.ORANGE, "markersize": 7}
-arrow = {"arrowstyle": "->", **line}
-picked, nodes = 5, np.linspace(-1, 1, 8)
-fine = np.linspace(-1.12, 1.12, 200)
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-parabola", "caption": "The moment curve for q = 1 is a parabola. Its tangent at one node has all other keys on one side; the query (arrow) points across it."}, "image": {"alt": "Eight points on a parabola with the tangent at one of them, and an arrow across it. All other points lie above the tangent."}}
+fig, parabola = plt.subplots(figsize=(5, 3.2))
+picked, nodes, fine = 5, np.linspace(-1, 1, 8), np.linspace(-1.12, 1.12, 200)
 parabola.plot(fine, fine**2, **curve)
 parabola.plot(fine, 2 * nodes[picked] * fine - nodes[picked] ** 2, **line)
-parabola.plot(nodes, nodes**2, "o", **dot)
+parabola.plot(nodes, nodes**2, "o", **key)
 touched = (nodes[picked], nodes[picked] ** 2)
-parabola.plot(*touched, "D", **diamond)
+parabola.plot(*touched, "D", **asked)
 normal = np.array([2 * nodes[picked], -1]) / np.hypot(2 * nodes[picked], 1) * 0.45
-parabola.annotate("", np.add(touched, normal), touched, arrowprops=arrow)
-parabola.set(title="parabola, $q=1$", xlabel="$t$", ylabel="$t^2$")
-parabola.set(ylim=(-0.75, 1.3), aspect="equal")
-angles = 2 * np.pi * np.arange(12) / 12
-turn = np.linspace(0, 2 * np.pi, 200)
-circle.plot(np.cos(turn), np.sin(turn), **curve)
-point = np.array([np.cos(angles[1]), np.sin(angles[1])])
-along = np.array([-point[1], point[0]])
-circle.plot(*np.transpose([point - 1.1 * along, point + 1.1 * along]), **line)
-circle.plot(np.cos(angles), np.sin(angles), "o", **dot)
-circle.plot(*point, "D", **diamond)
-circle.annotate("", 1.45 * point, point, arrowprops=arrow)
-circle.set(title="circle, $q=1$", xlabel=r"$\cos\theta$", ylabel=r"$\sin\theta$")
-circle.set(xlim=(-1.3, 1.6), ylim=(-1.3, 1.6), aspect="equal")
-chosen, turn = angles[[3, 8]], np.linspace(-0.15, 2 * np.pi - 0.35, 300)
-scores, heights = (-np.prod(1 - np.cos(x[:, None] - chosen), axis=1) for x in (turn, angles))
-off = ~np.isin(angles, chosen)
-polynomial.axhline(0, **line)
-polynomial.plot(turn, scores, **curve)
-polynomial.plot(angles[off], heights[off], "o", label="off the subset", **dot)
-polynomial.plot(angles[~off], heights[~off], "D", label="on the subset", **diamond)
-polynomial.set(title="circle, $q=2$", xlabel=r"angle $\theta_j$", ylabel="score", ylim=(-2.7, 0.3))
-polynomial.set(xticks=[0, np.pi, 2 * np.pi], xticklabels=["0", r"$\pi$", r"$2\pi$"])
-polynomial.legend(loc="lower center", fontsize="small")
+parabola.annotate("", touched + normal, touched, arrowprops={"arrowstyle": "-|>", **line})
+parabola.text(*(touched + 1.15 * normal), "query", color=figures.ORANGE, va="top")
+parabola.set(xlabel="$t$", ylabel="$t^2$", ylim=(-0.75, 1.3), aspect="equal")
 plt.show()
 
 # %% [markdown]
@@ -253,7 +271,7 @@ figures.prose(
 # and the coefficients of its powers of $X$ are integer combinations of $1,\zeta,\dots,\zeta^{N-1}$: we multiply out, put $X=\zeta^j$, and see an
 # exact zero as $N$ integers 0. Values off $y$ are evaluated in floats with a proved bound on their rounding.
 
-# %%
+# %% tags=["hide-input"]
 exact = []
 sizes = [
     (tokens, ones)
@@ -281,7 +299,7 @@ exact = pd.DataFrame(exact)
 exact_count = int(exact["subsets"].sum())
 circle_ratio = (exact["proved margin"] / exact["circle formula"]).agg(["min", "max"])
 
-# %%
+# %% tags=["hide-input"]
 largest = exact[exact["N"] == largest_exhaustive].drop(columns=["N", "spread"]).set_index("q")
 names = {
     "margin": "nodes 1…N: least margin",
@@ -336,7 +354,7 @@ figures.table(
 #
 # The unit itself computes in floats. Small units in float64, with keys on either curve, answer every subset of every size, also for the values that are worst for its attention row.
 
-# %%
+# %% tags=["hide-input"]
 float_rows = []
 for curve, tokens in product(CURVES, range(1, min(12, largest_exhaustive) + 1)):
     for ones in range(1, tokens + 1):
@@ -361,7 +379,7 @@ figures.prose(
 # entry over all subsets, and find it in blocks with one hole; at large $N$ we search these only. The moment curve needs more bits than the circle. Chebyshev nodes, good for interpolation, make it worse: they crowd at
 # the ends, and a subset there has a tiny margin.
 
-# %%
+# %% tags=["hide-input"]
 bits = []
 for tokens, ones in product(token_grid, sparsity_grid):
     if tokens > 2 * ones + 1:
@@ -389,13 +407,13 @@ for tokens, ones in sizes:
             trigonometric_entry_bits(tokens, subsets) - trigonometric_entry_bits(tokens, blocks)
         )
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-query-bits", "caption": "Bits before the point: log₂ of the largest query entry at unit margin, keys of coordinates at most 1. Left: on the circle (markers), with 2q log₂(N/q) (dashed). Right: three sets of keys for one q; the horizontal lines are the digits of float32 and float64."}, "image": {"alt": "Two plots of bits against the number of tokens on a logarithmic axis. Left: for each q the bits rise along a straight line of slope 2q, next to the dashed line two q log N over q. Right: circle, equispaced and Chebyshev nodes rise ever more steeply; all pass the lines at 24 and 53 bits, Chebyshev nodes first."}}
-fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.8))
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-query-bits", "caption": "Bits before the point: log₂ of the largest query entry at unit margin, keys of coordinates at most 1. Top: on the circle (markers), with 2q log₂(N/q) (dashed). Bottom: three sets of keys for one q; the horizontal lines are the digits of float32 and float64."}, "image": {"alt": "Two plots of bits against the number of tokens on a logarithmic axis. Top: for each q the bits rise along a straight line of slope 2q, next to the dashed line two q log N over q. Bottom: circle, equispaced and Chebyshev nodes rise ever more steeply; all pass the lines at 24 and 53 bits, Chebyshev nodes first."}}
+fig, (top, bottom) = plt.subplots(2, 1, figsize=(6.4, 7.6))
 for ones, rows in bits.groupby("q"):
-    left.plot(rows["N"], rows["circle"], "o", color=SHADES[ones], markersize=5, label=f"{ones}")
-    left.plot(rows["N"], rows["2q log₂(N/q)"], "--", color=SHADES[ones], linewidth=1)
-left.set(xscale="log", xlabel="$N$", ylabel="bits before the point")
-left.legend(title="$q$", loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
+    top.plot(rows["N"], rows["circle"], "o", color=SHADES[ones], markersize=5, label=f"{ones}")
+    top.plot(rows["N"], rows["2q log₂(N/q)"], "--", color=SHADES[ones], linewidth=1)
+top.set(xscale="log", xlabel="$N$", ylabel="bits before the point", title="circle")
+top.legend(title="$q$", loc="center left", bbox_to_anchor=(1, 0.5))
 shown = sparsity_grid[len(sparsity_grid) // 2]
 rows = bits[bits["q"] == shown]
 for name, color, marker in (
@@ -403,14 +421,14 @@ for name, color, marker in (
     ("equispaced", figures.GREEN, "s"),
     ("circle", figures.BLUE, "o"),
 ):
-    right.plot(rows["N"], rows[name], marker + "-", color=color, markersize=5, label=name)
+    bottom.plot(rows["N"], rows[name], marker + "-", color=color, markersize=5, label=name)
 for digits, name in ((24, "float32"), (53, "float64")):
-    figures.reference_line(right, digits, name)
-right.set(xscale="log", xlabel="$N$", title=f"$q={shown}$")
-right.legend(fontsize="small")
+    figures.reference_line(bottom, digits, name)
+bottom.set(xscale="log", xlabel="$N$", ylabel="bits before the point", title=f"$q={shown}$")
+bottom.legend()
 plt.show()
 
-# %%
+# %% tags=["hide-input"]
 chosen = bits["N"].isin([token_grid[0], token_grid[len(token_grid) // 2], token_grid[-1]])
 figures.table(
     bits[chosen].set_index(["q", "N"]).sort_index(),
@@ -447,7 +465,7 @@ figures.table(
 # the computation of the query nor the softmax rounds.
 # We round keys and queries to the proved fixed-point formats and test every subset at small sizes; then we list $\alpha$, the digits, and the float type that has them.
 
-# %%
+# %% tags=["hide-input"]
 rounded_rows = []
 for tokens, ones in [(8, 1), (8, 3), (12, 2), (12, 4), (16, 3), (24, 2), (40, 2)]:
     form = sufficient_bits(tokens, ones, accuracy)
@@ -467,7 +485,7 @@ figures.table(
     f"Rounded to the proved formats, ε = {accuracy:g}: every subset",
 )
 
-# %%
+# %% tags=["hide-input"]
 FLOATS = {"float16": 11, "float32": 24, "float64": 53, "float128": 113}
 digits_rows = []
 for tokens, ones, target in product([16, 64, 256, 1024], [1, 2, 3, 4, 8], accuracy_grid):
@@ -488,7 +506,7 @@ display(digits_rows.style.format("{:.1f}", subset=["α"]).format_index("{:g}", a
 # random subsets. On the moment curve the blocks are those that do not wrap round. Keys, queries and scores are in the float type, and $\alpha$ is the unit's. While digits last the error falls with $N$: $\alpha$ allows for $N-q$ tokens just
 # below the margin, and only a few lie there.
 
-# %%
+# %% tags=["hide-input"]
 limits = []
 for tokens, ones in progress(list(product(token_grid, sparsity_grid)), "float limits"):
     if tokens <= 2 * ones + 1:
@@ -519,20 +537,20 @@ enough = [
 ]
 hidden = (limits["float64, hardest"] > accuracy) & (limits["float64, random"] <= accuracy)
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-float-limits", "caption": "The worst error of the unit in float64 against N. Left: the hardest subset, a block with one hole. Right: the largest over random subsets. The line is ε. Random subsets stay right where the hardest one has long been wrong."}, "image": {"alt": "Two logarithmic plots of error against the number of tokens, one line for each q. In both, lines fall slowly and then rise abruptly to two once float64 runs out of digits. On the left this happens at much smaller N than on the right."}}
-fig, panels = plt.subplots(1, 2, figsize=(9, 3.8), sharey=True)
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-float-limits", "caption": "The worst error of the unit in float64 against N. Top: the hardest subset, a block with one hole. Bottom: the largest over random subsets. The line is ε. Random subsets stay right where the hardest one has long been wrong."}, "image": {"alt": "Two logarithmic plots of error against the number of tokens, one line for each q. In both, lines fall slowly and then rise abruptly to two once float64 runs out of digits. At the top this happens at much smaller N than at the bottom."}}
+fig, panels = plt.subplots(2, 1, figsize=(6.4, 7.6), sharex=True, sharey=True)
 for axes, title in zip(panels, ("hardest subset", "random subsets"), strict=True):
     for ones, rows in limits.groupby("q"):
         errors = rows[f"float64, {title.split()[0]}"]
         axes.plot(rows["N"], errors, "o-", color=SHADES[ones], markersize=4, label=f"{ones}")
     figures.reference_line(axes, accuracy, r"$\varepsilon$")
-    axes.set(xscale="log", yscale="log", xlabel="$N$", title=title)
-panels[0].set(ylabel="worst error")
-panels[1].legend(title="$q$", loc="center left", bbox_to_anchor=(1, 0.5), fontsize="small")
+    axes.set(xscale="log", yscale="log", ylabel="worst error", title=title)
+panels[1].set(xlabel="$N$")
+panels[0].legend(title="$q$", loc="center left", bbox_to_anchor=(1, 0.5))
 plt.show()
 
 
-# %%
+# %% tags=["hide-input"]
 def last_right(rows, column):
     """The largest N of the grid up to which every measured error is within ε; 0 if there is none."""
     wrong = rows.loc[~(rows[column] <= accuracy), "N"]
@@ -562,7 +580,7 @@ display(
 # the unit looks at the rows that it has just computed, adds the rounding of the final sum, and refuses the call when some row is not
 # within $\eps$. In float32, on random subsets and on the hardest one at eight places:
 
-# %%
+# %% tags=["hide-input"]
 verdicts = {"answered": 0, "refused": 0, "wrong": 0}
 for tokens, ones in progress([(32, 1), (32, 2), (32, 3), (64, 2), (64, 3)], "float32"):
     task = SparseAveraging(tokens, ones, 1)
@@ -591,7 +609,7 @@ figures.prose(
 # What a query costs in bits, dimension times precision, with proved formats on both sides: Theorem 2 at $k=\lceil13\,q\ln N\rceil$ (where its keys fail about one random subset in a
 # thousand) pays for dimensions and little for digits, Theorem 3 the other way round: $2q\cdot2q\log_2(N/q)$ and lower terms. That grows with $q^2$ instead of $q$.
 
-# %%
+# %% tags=["hide-input"]
 costs = {}
 for tokens, ones in product([64, 256, 1024, 4096], [1, 4, 16, 64]):
     if tokens > 2 * ones + 1:
@@ -621,51 +639,52 @@ figures.prose(
 # %% tags=["hide-input"]
 # fmt: off
 claim("thm-3.dimension", unit.embed_dim, "==", 2 * sparsity, source="P",
-    statement=f"Key dimensions of the unit for N = {num_tokens} tokens: 2q, whatever N.")
+    statement=f"The unit has 2q key dimensions, whatever N: here for N = {num_tokens} tokens.")
 claim("thm-3.subsets-checked", exact_count, "==", sum(math.comb(tokens, ones) for tokens, ones in sizes),
-    statement=f"Subsets checked in integer arithmetic: all with N ≤ {largest_exhaustive}, q ≤ {exhaustive_sparsity}, "
-    "q < N.")
+    statement=f"All subsets with N ≤ {largest_exhaustive}, q ≤ {exhaustive_sparsity}, q < N are checked in integer "
+    "arithmetic.")
 claim("thm-3.moment-zero", int(exact["spread"].max()), "==", 0, source="P",
-    statement="Moment curve, integer nodes: the scores on each subset differ by exactly this, at most.")
+    statement="Moment curve, integer nodes: the scores on each subset are exactly equal. Largest difference.")
 claim("thm-3.moment-margin", int((exact["margin"] - exact["formula"]).abs().max()), "==", 0,
-    statement="Its least margin minus (⌊q/2⌋! ⌈q/2⌉!)², at every size.")
+    statement=r"Its least margin is $(\lfloor q/2\rfloor!\,\lceil q/2\rceil!)^2$ at every size: largest deviation.")
 claim("thm-3.circle-zero", int(exact["zeros"].sum()), "==", exact_count, source="P",
-    statement="Circle: subsets on which the polynomial is exactly 0.")
+    statement="Circle: the polynomial is exactly 0 on every subset.")
 claim("thm-3.circle-margin", circle_ratio["min"], ">=", 1.0, tolerance=1e-9,
     note="float64's rounding is subtracted from the margin",
-    statement="Its least margin, proved from below, over γ(N, q): at least 1 at every size, so no subset has a "
-    "smaller one.")
+    statement="No subset has a smaller margin than γ(N, q): the least margin, proved from below, over γ(N, q), at every size.")
 claim("thm-3.circle-margin-attained", circle_ratio["max"], "<=", 1.0, tolerance=1e-9, note="float64 rounding",
-    statement="The same ratio, at most 1: a block with one hole has that margin.")
+    statement="A block with one hole has that margin: the same ratio is at most 1.")
 claim("thm-3.error", output_error, "<=", accuracy, source="P",
     statement="The unit's output is within ε of sparse averaging on a random input.")
 claim("thm-3.accuracy", float_rows["error"].max() / accuracy, "<=", 1.0, source="P",
-    statement=f"The error over ε for the worst values, every subset with 1 ≤ q ≤ N ≤ {float_rows['N'].max()} in "
-    "float64, on both curves.")
+    statement=f"The error is within ε for the worst values, every subset with 1 ≤ q ≤ N ≤ {float_rows['N'].max()} in "
+    "float64, on both curves: largest error over ε.")
 observed("thm-3.longest-query", max(everywhere), "<=", 0.0, tolerance=1e-6,
     note="float64, coefficients of sums of both signs",
-    statement="Bits of the longest query over all subsets, minus those over blocks with one hole, on three sets of "
+    statement="Blocks with one hole have the longest queries: bits over all subsets, minus those over blocks, on three sets of "
     "keys.")
 claim("thm-3.query-bound", (bits["circle"] - bits["log₂ M"]).max(), "<=", 0.0,
-    statement="Bits of the longest query on the circle minus log₂ M(N, q), largest over the grid.")
+    statement=r"On the circle no query has more than $\log_2M(N,q)$ bits: its bits minus this, largest over the grid.")
 claim("thm-3.closed-form", (bits["log₂ M"] - bits["2q log₂(eN/q)"]).max(), "<=", 0.0,
-    statement="log₂ M(N, q) minus 2q log₂(eN/q), largest over the grid.")
+    statement=r"$\log_2M(N,q)\le2q\log_2\frac{eN}q$: the difference, largest over the grid.")
 observed("thm-3.circle-is-best", (bits["equispaced"] - bits["circle"]).min(), ">", 0.0,
-    statement="Bits that equispaced nodes on the moment curve need more than the circle, least over the grid.")
+    statement="Equispaced nodes on the moment curve need more bits than the circle: how many more, least over the grid.")
 observed("thm-3.chebyshev-is-worst", (bits["Chebyshev"] - bits["equispaced"]).min(), ">", 0.0,
-    statement="Bits that Chebyshev nodes need more than equispaced ones, least over the grid.")
+    statement="Chebyshev nodes need more bits than equispaced ones: how many more, least over the grid.")
 claim("thm-3.proved-bits", rounded_rows["worst error"].max() / accuracy, "<=", 1.0,
-    statement="Rounded to the proved fixed-point formats: worst error over ε, every subset at several sizes.")
+    statement="Rounded to the proved fixed-point formats the unit stays within ε: worst error over ε, every subset at several "
+    "sizes.")
 observed("thm-3.float-digits", max(enough, default=0.0), "<=", 1.0,
-    statement="Where float64 or float32 has the digits that are enough: worst error over ε on the hardest subset.")
+    statement="Where float64 or float32 has the digits that are enough, it is within ε: worst error over ε, hardest subset.")
 observed("thm-3.floats-end", limits["float64, hardest"].max(), ">", accuracy,
     statement="float64 breaks within the grid: the largest error on a hardest subset passes ε.")
 observed("thm-3.random-hides", int(hidden.sum()), ">=", 1,
-    statement=f"Sizes of the grid where float64 is wrong on the hardest subset and right on {num_subsets} random ones.")
+    statement=f"Random subsets hide the failure: sizes where float64 is wrong on the hardest and right on {num_subsets} of them.")
 claim("thm-3.never-wrong", verdicts["wrong"], "==", 0,
-    statement=f"Wrong answers of float32 units, of {sum(verdicts.values()) - verdicts['wrong']} calls.")
+    statement=f"No float32 unit gives a wrong answer, in {sum(verdicts.values()) - verdicts['wrong']} calls: it answers or "
+    "refuses.")
 observed("thm-3.refused", verdicts["refused"], ">=", 1,
-    statement="Calls that these units refused, as float32 was too small.")
+    statement="These units do refuse, where float32 is too small: calls refused.")
 # fmt: on
 
 # %% [markdown]

@@ -13,6 +13,60 @@
 # ({prf:ref}`thm-fixed-precision`). Could it do with far fewer? How many bits must a token hand to the layer, whatever
 # the layer does with them?
 #
+# **In one paragraph.** A token asks for the mean of 4 out of 8 values: there are 70 such choices. Suppose it hands the
+# same bits to the layer for two of them. Then the layer answers the same for both, whatever the values are; yet with
+# $+1$ at the tokens that only one choice holds and $-1$ at those that only the other holds, the two right answers are
+# apart. So each choice needs bits of its own, here 7 of them, and in general
+# $\log_2\binom Nq\ge q\log_2\frac Nq$. The paper tells this as a game ({numref}`fig-reduction`): what a token asks for
+# is Alice's secret, the values are Bob's, and the average tells Bob whether their secrets meet. A layer that needed few
+# bits would let them find out by saying less than is possible.
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-reduction", "caption": "Two secrets, one average, q = 4. Alice's token 2q + 1 asks for one slot of each pair, the right one where her bit is 1. Bob writes + into the right slot where his bit is 1, and − into all others. The average is above −1 exactly if some arrow ends at a +, that is, if both have a 1 in one place. Only what token 2q + 1 asks for crosses from Alice to Bob."}, "image": {"alt": "Four pairs of squares in a row. A circle above them, Alice's token, has one arrow to a square of each pair, according to her bits 1 0 1 0. Squares are marked minus, except the right ones of the second and third pair, as Bob's bits are 0 1 1 0. One arrow ends at a plus, in the third pair. The average of the four is minus one half."}}
+import matplotlib.pyplot as plt
+import torch
+
+from attention_limits import figures
+from attention_limits.bounds.sparse_averaging import DisjointnessReduction
+
+figures.use_style()
+pictured = DisjointnessReduction(num_bits=4, num_tokens=9)
+a_bits, b_bits = torch.tensor([[1, 0, 1, 0]]), torch.tensor([[0, 1, 1, 0]])
+asked_for, signs = pictured.pointers(a_bits.bool())[0], pictured.signs(b_bits.bool())[0]
+fig, axes = plt.subplots(figsize=(7.2, 3.3))
+text, middle = {"ha": "center", "va": "center", "fontsize": 13}, (5.6, 2.3)
+for slot in range(8):
+    element, plus = slot // 2, signs[slot] > 0
+    x = 3 * element + 1.1 * (slot % 2) + 0.55
+    color = figures.ORANGE if plus else "#e4e4e4"
+    axes.add_patch(plt.Rectangle((x - 0.45, -0.4), 0.9, 0.9, fc=color, ec=figures.GREY))
+    axes.text(x, 0.05, "$+$" if plus else "$-$", color="black", **text | {"fontsize": 17})
+    if slot in asked_for:
+        arrow = {"arrowstyle": "-|>", "color": figures.BLUE, "lw": 1.8, "shrinkA": 19, "shrinkB": 0}
+        axes.annotate("", (x, 0.52), middle, arrowprops=arrow)
+    if slot % 2:
+        axes.text(x - 0.55, -0.78, f"Alice {a_bits[0, element]}", color=figures.BLUE, **text)
+        axes.text(x - 0.55, -1.22, f"Bob {b_bits[0, element]}", color=figures.ORANGE, **text)
+axes.plot(*middle, "o", markersize=36, color=figures.BLUE, markerfacecolor="none")
+axes.text(*middle, "$2q{+}1$", **text)
+axes.text(4.6, 2.6, "Alice's token", color=figures.BLUE, **text | {"ha": "right"})
+mean = signs[asked_for].double().mean().item()
+axes.text(6.6, 2.6, f"average ${mean:g} > -1$:\nthey meet", **text | {"ha": "left"})
+axes.set(xlim=(-0.1, 11.3), ylim=(-1.5, 3.0))
+axes.axis("off")
+plt.show()
+
+# %% [markdown]
+# **Prerequisites and time.** Softmax, binomial coefficients. A quarter of a minute on one core.
+#
+# **On this page.**
+#
+# * The paper's theorem: $mp$ must grow like $q$. [P] {prf:ref}`thm-embedding-dimension`
+# * It holds for every $q$, with the constant $\log_23$. [P~] {prf:ref}`cor-every-sparsity`
+# * Plain counting asks for more, $\log_2\binom Nq$ bits, and works for every accuracy. [N] {prf:ref}`thm-counting`
+# * The paper's game gives $q$ bits and can't give more: a unit with one bit a coordinate plays it. [N] {prf:ref}`prop-signs`
+# * Both parties run as code, and the channel counts every bit: between what is needed and what Theorem 2's unit sends lie
+#   two logarithms ({numref}`fig-bits-sent`). [N]
+#
 # ## The statement
 #
 # :::{prf:theorem} 4 of the paper (the dimension is needed)
@@ -25,9 +79,7 @@
 # :::
 #
 # Here $m$ is the embedding dimension and $p$ the bits of a number. The paper proves it through *disjointness*, a
-# problem about two parties who must talk to each other. On this page both parties exist, as code; the channel between
-# them counts every bit. Then we prove more with less: plain counting gives the theorem for every $q$, with a constant,
-# and for every accuracy.
+# problem about two parties who must talk to each other. Plain counting proves more with less.
 #
 # :::{prf:proposition} (counting, ours)
 # :label: thm-counting
@@ -110,8 +162,8 @@
 # :::
 #
 # **Disjointness inside sparse averaging.** Two slots stand for each element $i$. Alice lets one token point at slot "1"
-# if $a_i=1$, and at slot "0" if not. Bob writes $+e_1$ into slot "1" if $b_i=1$, and $-e_1$ into all the others;
-# {numref}`fig-reduction` below shows an example.
+# if $a_i=1$, and at slot "0" if not. Bob writes $+e_1$ into slot "1" if $b_i=1$, and $-e_1$ into all the others
+# ({numref}`fig-reduction`).
 #
 # :::{prf:lemma} (the paper's reduction)
 # :label: lem-reduction
@@ -155,8 +207,6 @@
 # **Two bounds, two tasks.** Steps 1 to 5 need the right *decision* only, on $4^q$ inputs: they give $mp\ge q$ and, as
 # we shall see, no more. {prf:ref}`thm-counting` uses that $f$ *approximates* on every input, and gives
 # $\log_2\binom Nq$, which is close to $2q$ at $N=2q+1$ and grows with $N$.
-#
-# **Prerequisites and time.** Softmax, binomial coefficients. A quarter of a minute on one core.
 #
 # ## Parameters
 
@@ -231,20 +281,17 @@ require(
 # $2q+1$ stores, Bob knows the first two blocks already. We count what crosses: $kp$ bits, with $k$ the embedding
 # dimension.
 
-# %%
+# %% tags=["hide-input"]
 import math
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from itertools import combinations, pairwise
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import torch
 from IPython.display import display
 
-from attention_limits import figures
 from attention_limits.bounds.counting import (
     greedy_packing,
     guaranteed_packing,
@@ -255,7 +302,6 @@ from attention_limits.bounds.counting import (
 from attention_limits.bounds.disjointness import Blocks, OneWay, all_pairs, run_on_pairs
 from attention_limits.bounds.protocols import Bits, different_transcripts, pack_numbers
 from attention_limits.bounds.sparse_averaging import (
-    DisjointnessReduction,
     fixed_precision_protocol,
     run_query_protocol,
     sign_protocol,
@@ -272,12 +318,12 @@ from attention_limits.problems.disjointness import Disjointness
 from attention_limits.problems.sparse_averaging import SparseAveraging
 from attention_limits.runtime import progress
 
-figures.use_style()
 # The matrices of this page are tiny: more threads would only wait for each other.
 torch.set_num_threads(1)
 generator = torch.Generator().manual_seed(seed)  # small exact checks: all on the CPU
 
 
+# %%
 def proved_bits(tokens, ones, target, embed_dim):
     """p for the queries of Theorem 2's unit, proved to be enough for ε."""
     return sufficient_format(tokens, ones, embed_dim, target).bits
@@ -290,31 +336,6 @@ def proved_unit(task, target, embed_dim):
         task, target, generator=generator, embed_dim=embed_dim, bits=bits
     ).double()
 
-
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-reduction", "caption": "The reduction for q = 4. Alice's token points at one slot of each pair; Bob colours the slots. The average is −1 unless some arrow ends in a + slot. Only Alice's query crosses the channel."}, "image": {"alt": "Four pairs of squares in a row, labelled 0 and 1. A circle above them, Alice's token, has one arrow to a square of each pair, according to her bits. Squares are marked minus, except those labelled 1 whose bit Bob has set, which are marked plus. One arrow ends in a plus square, so the strings meet."}}
-a_bits, b_bits = [1, 0, 1, 0], [0, 1, 1, 0]
-fig, axes = plt.subplots(figsize=(8, 3.1))
-centred, middle = {"ha": "center", "va": "center"}, (5.6, 2.1)
-for element, (chosen, held) in enumerate(zip(a_bits, b_bits, strict=True)):
-    for slot in (0, 1):
-        x, plus = 3 * element + 1.1 * slot + 0.6, slot == held == 1
-        color = figures.ORANGE if plus else "#e4e4e4"
-        axes.add_patch(plt.Rectangle((x - 0.4, -0.3), 0.8, 0.8, fc=color, ec=figures.GREY))
-        axes.text(x, 0.1, "$+$" if plus else "$-$", fontsize=14, **centred)
-        axes.text(x, -0.5, f"slot {slot}", fontsize=8, color=figures.GREY, **centred)
-        if slot == chosen:
-            arrow = {"arrowstyle": "-|>", "color": figures.BLUE, "lw": 1.6, "shrinkA": 17}
-            axes.annotate("", (x, 0.5), middle, arrowprops=arrow)
-    x = 3 * element + 1.15
-    axes.text(x, -0.8, f"$b_{element + 1}={held}$", color=figures.ORANGE, **centred)
-    axes.text(x, -1.1, f"$a_{element + 1}={chosen}$", color=figures.BLUE, **centred)
-axes.plot(*middle, "o", markersize=30, color=figures.GREY, markerfacecolor="white")
-axes.text(*middle, "$2q{+}1$", fontsize=10, **centred)
-axes.text(6.4, 2.15, "Alice: $a=1010$", va="center", color=figures.BLUE)
-axes.text(4.8, 2.15, "Bob: $b=0110$", va="center", ha="right", color=figures.ORANGE)
-axes.set(xlim=(0, 11.4), ylim=(-1.3, 2.6), aspect="equal")
-axes.axis("off")
-plt.show()
 
 # %% [markdown]
 # ### Disjointness, computed
@@ -338,32 +359,33 @@ facts["fooling set"] = [
 ]
 figures.table(facts.set_index("n").T, "{:,.0f}")
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-matrix", "caption": "Left: the table of disjointness for n = 6; dark where the strings are disjoint, orange on the fooling set (a, ā). Every row is different. Right: bits that cross for n = 4 in two right protocols, on all pairs of strings, in falling order; the worst input costs at least n in both."}, "image": {"alt": "Left: a 64 by 64 table in the pattern of a Sierpinski triangle, with the anti-diagonal marked. Right: two step curves of bits over the 256 pairs; sending everything always costs four bits, the protocol in blocks of two costs three or five bits."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-matrix", "caption": "Top: the table of disjointness for n = 6; blue where the strings are disjoint, orange on the fooling set (a, ā). Every row is different. Bottom: bits that cross for n = 4 in two right protocols, on all pairs of strings, in falling order; the worst input costs at least n in both."}, "image": {"alt": "Top: a 64 by 64 table in the pattern of a Sierpinski triangle, with the anti-diagonal marked. Bottom: two step curves of bits over the 256 pairs; sending everything always costs four bits, the protocol in blocks of two costs three or five bits."}}
 shown, short = Disjointness(6), Disjointness(4)
-fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.8))
+fig, (top, bottom) = plt.subplots(2, 1, figsize=(6, 6.6), height_ratios=[1.5, 1])
 disjoint = ~shown.communication_matrix().numpy()
-left.imshow(disjoint, cmap="Blues", interpolation="nearest", vmax=1.3)
+top.imshow(disjoint, cmap="Blues", interpolation="nearest", vmax=1.3)
 fooling = np.arange(2**shown.num_bits)
-left.plot(fooling[::-1], fooling, "s", color=figures.ORANGE, markersize=2.2)
-left.set(xlabel="Bob's string $b$", ylabel="Alice's string $a$", xticks=[], yticks=[])
-left.grid(visible=False)
+top.plot(fooling[::-1], fooling, "s", color=figures.ORANGE, markersize=2.2)
+top.set(xlabel="Bob's string $b$", ylabel="Alice's string $a$", xticks=[], yticks=[])
+top.grid(visible=False)
+top.text(61, 36, "fooling set", color=figures.ORANGE, ha="right")
 for protocol, label, color in (
     (OneWay(4), "one message", figures.BLUE),
     (Blocks(4, 2), "blocks of 2, Bob may stop", figures.ORANGE),
 ):
     tally = run_on_pairs(protocol, all_pairs(short))
     costs = sorted((talk.num_bits for talk in tally.conversations), reverse=True)
-    right.step(range(1, len(costs) + 1), costs, color=color, label=label)
-right.set(xlabel="pairs of strings", ylabel="bits", ylim=(0, 5.5))
-figures.reference_line(right, short.num_bits, "$n$")
-right.legend(loc="lower left")
+    bottom.step(range(1, len(costs) + 1), costs, color=color, label=label)
+bottom.set(xlabel="pairs of strings", ylabel="bits", ylim=(0, 5.5))
+figures.reference_line(bottom, short.num_bits, "$n$")
+bottom.legend(loc="lower left")
 plt.show()
 
 # %% [markdown]
 # The second protocol talks back and forth: Alice sends two bits at a time, and Bob stops her when they meet. It saves
 # on some inputs, and its worst input costs more than $n$ bits. No protocol does better than $n$.
 
-# %%
+# %% tags=["hide-input"]
 talks = []
 for n in range(1, 6):
     task = Disjointness(n)
@@ -396,10 +418,13 @@ figures.table(
 
 # %%
 reduction = DisjointnessReduction(sparsity, num_tokens, value_dim)
-problem, strings = Disjointness(sparsity), Disjointness(sparsity).strings()
+strings = Disjointness(sparsity).strings()
 unit = proved_unit(reduction.problem, accuracy, default_embed_dim(num_tokens, sparsity))
 protocol = fixed_precision_protocol(reduction, unit, strings)
 outcome = run_query_protocol(protocol, strings, strings)
+
+# %% tags=["hide-input"]
+problem = Disjointness(sparsity)
 overlap = strings.long() @ strings.long().T
 
 # The reduction itself, in integers: q times the average is the sum of q signs.
@@ -420,7 +445,7 @@ figures.prose(
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-outputs", "caption": "What Bob computes on all pairs of strings: the first coordinate of the output against the number of common ones. Grey bands: the exact average ± ε. Dashed: the threshold."}, "image": {"alt": "Outputs rise in steps of two over q with the number of common elements, from minus one to one. All points lie within narrow bands. A dashed threshold separates zero common elements from one and more."}}
 outputs = outcome.outputs.numpy()
-fig, axes = plt.subplots(figsize=(7.2, 3.6))
+fig, axes = plt.subplots(figsize=(6.4, 3.6))
 jitter = np.random.default_rng(seed).uniform(-0.28, 0.28, outputs.shape)
 places, dots = overlap.numpy() + jitter, {"markersize": 1.5, "markeredgewidth": 0}
 axes.plot(places.ravel(), outputs.ravel(), "o", color=figures.BLUE, rasterized=True, **dots)
@@ -442,7 +467,7 @@ plt.show()
 # $k$, keys, the length $\alpha$ of the query, and $p$. Of the selected ones the first is within $\eps$ for all values, the
 # second only decides disjointness.
 
-# %%
+# %% tags=["hide-input"]
 DEFAULT, NARROW = "k = ⌈13 q ln N⌉, proved p", "k = ⌈4 q ln N⌉, proved p"
 LEAST, SELECTED = "k = ⌈4 q ln N⌉, least p", "selected, approximates"
 DECIDES, EVERY, SIGNS = "selected, decides only", "selected, all subsets", "signs"
@@ -512,7 +537,7 @@ sizes = pd.DataFrame(
 # close. It is the price of serving *every* subset, together with the gap between that unit and the counting bound. To
 # compare like with like, we also search for units that serve all $\binom{2q+1}q$ subsets.
 
-# %%
+# %% tags=["hide-input"]
 served, forced = [], []
 for ones in progress(range(1, all_subsets_sparsity + 1), "all subsets"):
     tokens = 2 * ones + 1
@@ -537,8 +562,8 @@ for ones in progress(range(1, all_subsets_sparsity + 1), "all subsets"):
         forced.append(error * ones / differing)
 served = pd.DataFrame(served, columns=["q", "unit", "k", "p", "bits", "messages"])
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-bits-sent", "caption": "Bits that Alice's token sends against q, at N = 2q + 1 and ε = 1/(2q). Lines: formulas, run on all inputs for small q and on random hard ones beyond. Markers: found by search. Lower lines: what is needed. Right: bits over log₂ C(2q + 1, q)."}, "image": {"alt": "Left, both axes logarithmic: bits against q. Two upper lines for the units of Theorem 2 rise a little faster than q; below them lie markers of units found by search, and at the bottom two nearly parallel lower bounds, q and the logarithm of the number of subsets. Right: the ratios to the counting bound; those of the units with proved bits grow slowly with q."}}
-fig, (left, right) = plt.subplots(1, 2, figsize=(9.6, 4.2), width_ratios=[1.25, 1])
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-bits-sent", "caption": "Bits that Alice's token sends against q, at N = 2q + 1 and ε = 1/(2q). Lines: formulas, run on all inputs for small q and on random hard ones beyond. Markers: found by search. Lower lines: what is needed. Bottom: bits over log₂ C(2q + 1, q)."}, "image": {"alt": "Top, both axes logarithmic: bits against q. Two upper lines for the units of Theorem 2 rise a little faster than q; below them lie markers of units found by search, and at the bottom two nearly parallel lower bounds, q and the logarithm of the number of subsets. Bottom: the ratios to the counting bound; those of the units with proved bits grow slowly with q."}}
+fig, (top, bottom) = plt.subplots(2, 1, figsize=(6.4, 9), sharex=True)
 curve = np.array(sorted({*range(1, sparsity + 1), *sparsity_grid}))
 needed = pd.Series({q: log2(math.comb(2 * q + 1, q)) for q in curve.tolist()})
 proved = {}
@@ -547,8 +572,8 @@ for embed_dim, label, line in ((default_embed_dim, DEFAULT, "-"), (narrow_embed_
     proved[label] = pd.Series(
         {q: k * proved_bits(2 * q + 1, q, 1 / (2 * q), k) for q, k in dims.items()}
     )
-    left.plot(proved[label], line, color=figures.BLUE, label=label)
-    right.plot(proved[label] / needed, line, color=figures.BLUE)
+    top.plot(proved[label], line, color=figures.BLUE, label=label)
+    bottom.plot(proved[label] / needed, line, color=figures.BLUE)
 for label, table, marker, color in (
     (LEAST, sizes, "v", figures.GREEN),
     (EVERY, served, "D", figures.PINK),
@@ -556,21 +581,22 @@ for label, table, marker, color in (
     (DECIDES, sizes, "s", figures.ORANGE),
 ):
     bits = table[table["unit"] == label].set_index("q")["bits"]
-    left.plot(bits, marker, color=color, markersize=6, label=label)
+    top.plot(bits, marker, color=color, markersize=6, label=label)
     counted = [log2(math.comb(2 * q + 1, q)) for q in bits.index]
-    right.plot(bits / counted, marker, color=color, markersize=6)
-left.plot(needed, "-", color="black", label="needed: log₂ C(2q + 1, q)")
-left.plot(curve, curve, ":", color="black", label="needed to decide: q (and enough)")
-right.axhline(1, color="black", linewidth=1.5)
-for axes, name in ((left, "bits"), (right, "bits over the counting bound")):
-    axes.set(xscale="log", yscale="log", xlabel="$q$", ylabel=name)
+    bottom.plot(bits / counted, marker, color=color, markersize=6)
+top.plot(needed, "-", color=figures.GREY, label="needed: log₂ C(2q + 1, q)")
+top.plot(curve, curve, ":", color=figures.GREY, label="needed to decide: q (and enough)")
+bottom.axhline(1, color=figures.GREY, linewidth=1.5)
+for axes, name in ((top, "bits"), (bottom, "bits over the counting bound")):
+    axes.set(xscale="log", yscale="log", ylabel=name)
     ticks = [2**power for power in range(max(curve).item().bit_length())]
     axes.set_xticks(ticks, labels=map(str, ticks))
     axes.minorticks_off()
-fig.legend(loc="outside lower center", ncols=3, fontsize="small")
+bottom.set_xlabel("$q$")
+fig.legend(loc="outside lower center", ncols=2)
 plt.show()
 
-# %%
+# %% tags=["hide-input"]
 every = pd.concat([sizes, served])
 order = [DEFAULT, NARROW, LEAST, EVERY, SELECTED, DECIDES, SIGNS]
 table = every.pivot(index="unit", columns="q", values="bits").reindex(order)
@@ -601,7 +627,7 @@ figures.prose(
 # or, half of the time, has exactly one element in common with it. Each $a$ is also tried against the partners of all
 # others.
 
-# %%
+# %% tags=["hide-input"]
 random_runs = []
 for ones in progress(sparsity_grid, "large q"):
     tokens, target = 2 * ones + 1, 1 / (2 * ones)
@@ -626,7 +652,7 @@ display(random_runs.style.format(precision=2, thousands=","))
 # keeps most of the bound at constant accuracy. At small sizes we also build packings, greedily: most are larger than
 # {eq}`eq-packing` guarantees.
 
-# %%
+# %% tags=["hide-input"]
 coarse = pd.DataFrame(
     {
         (tokens, ones): {
@@ -666,7 +692,7 @@ display(
 # bit to herself. *A flipped bit*: the channel inverts one of the bits of her message. *A broken message*: the channel
 # inverts all signs of her query.
 
-# %%
+# %% tags=["hide-input"]
 few = min(3, sparsity)
 small = DisjointnessReduction(few, 2 * few + 1)
 strings = Disjointness(few).strings()
@@ -709,64 +735,66 @@ figures.prose(
 # fmt: off
 wide, signs = (sizes[sizes["unit"] == name] for name in (DEFAULT, SIGNS))
 claim("thm-4.reduction", reduction_misses, "==", 0, source="P",
-    statement=f"Pairs (a, b), of all {4**sparsity:,}, for which q times the average is not 2|a ∧ b| − q, in integers.")
+    statement=f"q times the average is 2|a ∧ b| − q, in integers. Exceptions among all {4**sparsity:,} pairs (a, b): none.")
 claim("thm-4.rows", int((facts["different rows"] != facts["2ⁿ"]).sum()), "==", 0,
-    statement=f"Sizes n = 1 … {matrix_bits} at which the table of DISJ has not 2^n different rows.")
+    statement=f"The table of DISJ has $2^n$ different rows at every size n = 1 … {matrix_bits}. No exception.")
 claim("thm-4.rank", int((facts["rank of 1 − DISJ"] == facts["2ⁿ"]).sum()), "==", rank_bits,
-    statement=f"Sizes n = 1 … {rank_bits} at which 1 − DISJ has the rank 2^n over the rationals, by exact elimination.")
+    statement=f"1 − DISJ has the rank $2^n$ over the rationals, by exact elimination, at all {rank_bits} sizes n = 1 … {rank_bits}.")
 claim("thm-4.fooling-set", int((facts["fooling set"] != facts["2ⁿ"]).sum()), "==", 0,
-    statement=f"Sizes n = 1 … {matrix_bits} at which the 2^n pairs (a, ā) are not a fooling set.")
+    statement=f"The $2^n$ pairs (a, ā) are a fooling set at every size n = 1 … {matrix_bits}. No exception.")
 claim("thm-4.two-way", int((right_talks["transcripts"] != 2 ** right_talks["n"]).sum() + right_talks["wrong"].sum()),
     "==", 0,
-    statement="Right protocols, one-way and two-way, with a wrong answer or with two pairs of the fooling set that "
-    "share a transcript.")
+    statement="All protocols that should be right, one-way and two-way, are right, and each pair of the fooling set has a "
+    "transcript of its own: no wrong answer, and none shared.")
 claim("thm-4.two-way-bits", int((right_talks["worst bits"] != right_talks["formula"]).sum()), "==", 0,
-    statement="Protocols whose bits on the worst input, counted by the channel, differ from the formula.")
+    statement="The bits on the worst input, counted by the channel, are those of the formula, for every such protocol.")
 claim("thm-4.one-bit-fewer", int((short_talks["wrong"] - 3 ** (short_talks["n"] - 1)).abs().sum()), "==", 0,
-    statement="If Alice leaves out one of n bits, exactly 3^(n−1) answers are wrong: sum of the deviations, n = 1 … 5.")
+    statement="If Alice leaves out one of n bits, exactly $3^{n-1}$ answers are wrong: sum of the deviations, n = 1 … 5.")
 claim("thm-4.protocol", outcome.wrong, "==", 0,
-    statement=f"Wrong answers of Theorem 2's unit as a protocol on all {4**sparsity:,} pairs (N = {num_tokens}).")
+    statement=f"Theorem 2's unit, as a protocol, answers right on all {4**sparsity:,} pairs (N = {num_tokens}): none wrong.")
 claim("thm-4.bits-counted", outcome.num_bits, "==", unit.embed_dim * unit.format.bits,
     statement="The bits that the channel counted are k p.")
 claim("thm-4.messages", outcome.num_messages, "==", 2**sparsity,
     statement="Alice sends a different message for each of her strings, as she must.")
 claim("thm-4.same-output", channel_gap, "<=", 0.0, tolerance=1e-9, note="float64 softmax, summed in another order",
-    statement="Bob's output differs from the unit's on the whole input by at most this, 64 random pairs.")
+    statement="Bob's output is the unit's on the whole input, up to rounding: largest difference on 64 random pairs.")
 claim("thm-4.every-q", int(sizes["wrong"].sum()), "==", 0,
-    statement=f"Wrong answers on all 4^q pairs, q = 1 … {sparsity}, of all units in the table together.")
+    statement=f"All units in the table answer right on all $4^q$ pairs, q = 1 … {sparsity}: none wrong.")
 claim("thm-4.large-q", int(random_runs["wrong"].sum()), "==", 0,
-    statement=f"Wrong answers on {int(random_runs['pairs'].sum()):,} hard random pairs, q up to {max(sparsity_grid)}.")
+    statement=f"The default unit answers right on {int(random_runs['pairs'].sum()):,} hard random pairs, q up to "
+    f"{max(sparsity_grid)}: none wrong.")
 claim("thm-4.approximates", max(wide["error/ε"].max(), random_runs["error/ε"].max()), "<=", 1.0,
-    statement="Worst error of the default unit over ε = 1/(2q): over all values for small q, on the random pairs "
-    "beyond.")
+    statement=r"The default unit is within $\varepsilon=\frac1{2q}$: its worst error over ε, over all values for small q, on "
+    "the random pairs beyond.")
 claim("thm-4.injective", int((served["messages"] != [math.comb(2 * q + 1, q) for q in served["q"]]).sum()), "==", 0,
-    statement=f"Sizes q = 1 … {all_subsets_sparsity} at which a unit serves all C(2q+1, q) subsets, but sends fewer "
-    "different messages.")
+    statement=rf"A unit that serves all $\binom{{2q+1}}q$ subsets sends as many different messages, q = 1 … "
+    f"{all_subsets_sparsity}. No exception.")
 claim("thm-4.counting-bound",
     min(int(bits) - required_bits(2 * q + 1, q, Fraction(1, 2 * q))
         for q, bits in zip(served["q"], served["bits"], strict=True)),
     ">=", 0,
-    statement="Bits of the smallest unit found for all subsets minus ⌈log₂ C(2q+1, q)⌉, least over q.")
+    statement=r"No unit found for all subsets has fewer bits than counting asks for: its bits minus "
+    r"$\lceil\log_2\binom{2q+1}q\rceil$, least over q.")
 claim("thm-4.forced-error", min(forced), ">=", 1.0, tolerance=1e-9, note="float64 sums",
-    statement="With one bit fewer than ⌈log₂ C(2q+1, q)⌉ subsets share messages: error over |y ∖ y'|/q, least over "
-    "all such pairs.")
+    statement=r"With one bit fewer than $\lceil\log_2\binom{2q+1}q\rceil$ subsets share messages, and each such pair has at "
+    "least the error |y ∖ y'|/q: the error over this, least over the pairs.")
 exponents = range(1, 2001)
 quotients = [math.comb(2 * q + 1, q) for q in exponents]
 claim("thm-4.constant", min(count - 3**q for q, count in zip(exponents, quotients, strict=True)), ">=", 0,
-    statement=f"C(2q+1, q) − 3^q, least over q = 1 … {len(quotients)}.")
+    statement=rf"$\binom{{2q+1}}q\ge3^q$: the difference, least over q = 1 … {len(quotients)}.")
 claim("thm-4.constant-step", min(Fraction(after, before) for before, after in pairwise([1, *quotients])), ">=", 3,
-    statement="C(2q+1, q) over C(2q−1, q−1), least over the same q: the step of the induction.")
+    statement=r"The step of the induction is at least 3: $\binom{2q+1}q$ over $\binom{2q-1}{q-1}$, least over the same q.")
 claim("thm-4.decides-with-q-bits", int((signs["bits"] - signs["q"]).abs().sum()), "==", 0,
     statement="The unit with one-bit queries decides with exactly q bits: sum of the deviations.")
 claim("thm-4.signs-approximate", signs["error/ε"].max(), "<=", 1.0, tolerance=1e-9, note="float64 softmax",
-    statement="Its worst error over all values, on the reduction's subsets, over ε.")
+    statement="That unit is within ε for all values, on the reduction's subsets: its worst error over ε.")
 claim("thm-4.packing", int(((packings["greedy"] < packings["guaranteed"]) | ~packings["far"]).sum()), "==", 0,
-    statement=f"Greedy packings, of {len(packings)}, that are smaller than guaranteed, or not packings.")
+    statement=f"All {len(packings)} greedy packings are packings, of at least the size that is guaranteed. No exception.")
 claim("thm-4.flipped-bit", sum(abs(count - 2 * 3 ** (few - 1)) for count in flips[SIGNS]), "==", 0,
-    statement="A flipped bit among the q signs makes exactly 2·3^(q−1) answers wrong: sum of the deviations, q = "
-    f"{few}.")
+    statement=r"A flipped bit among the q signs makes exactly $2\cdot3^{q-1}$ answers wrong: sum of the deviations, "
+    f"q = {few}.")
 observed("thm-4.broken-message", broken, ">", 0,
-    statement=f"Wrong answers of Theorem 2's unit when all signs of the message are inverted, of {4**few}.")
+    statement=f"With all signs of its message inverted Theorem 2's unit goes wrong: wrong answers, of {4**few}.")
 # fmt: on
 
 # %% [markdown]

@@ -12,6 +12,60 @@
 # **The question.** With unlimited precision $2q$ key dimensions are enough for sparse averaging: that is
 # [Theorem 3](thm-3-infinite-precision.py). Are they needed, and which hypotheses does the answer rest on?
 #
+# **In one paragraph.** Put three keys on a line and ask for the middle one. Along a line scores rise or fall, so one of the two ends always scores
+# at least as much: the middle key is out of reach. In the plane ask for two keys, the ends of one of two segments that cross ({numref}`fig-tight-radon`). If both ends have the largest score,
+# so has the crossing, which lies between them; but it lies between the ends of the other segment too, and then they also have it. Such a pair of sets with a common point,
+# a *Radon partition*, exists among any $m+2$ points of $\R^m$. Its smaller set $A$ has at most $\frac m2+1$ points. If $m<2q$, that is at most $q$, and some $q$ keys
+# contain $A$ but not all of the other set $B$: no query singles them out. So $2q$ dimensions are needed, unless there are so few keys that they form a simplex.
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-tight-radon", "caption": "Subsets that no query can single out; rings mark y. The hulls of A (diamonds, in y) and of B (squares) have a point in common (the cross, or the one key of A), so that B reaches the largest score as soon as all of A does. Left: q = 1 on a line. Middle and right: q = 2 in the plane, where two segments cross or a triangle holds a key."}, "image": {"alt": "Three drawings of keys. Left: three keys on a line, the middle one ringed between the other two. Middle: six keys in the plane, two segments cross, the ends of one are ringed. Right: a triangle with a key inside; that key and one more are ringed."}}
+import matplotlib.pyplot as plt
+import numpy as np
+
+from attention_limits import figures
+from attention_limits.bounds.radon import failing_subset
+
+figures.use_style()
+segments = [[-1, -0.7], [1, -0.5], [0.8, 0.8], [-0.8, 0.6], [0.1, 1.25], [0.2, -1.25]]
+triangle = [[-1, -0.8], [1, -0.6], [0.1, 1], [0.05, -0.1], [1.2, 0.7]]
+fig, panels = plt.subplots(1, 3, figsize=(7.2, 2.9))
+for axes, title, points, ones in zip(
+    panels,
+    ("$q=1$ on a line", "$q=2$: segments", "$q=2$: a triangle"),
+    ([[-1.0], [0.2], [1.0]], segments, triangle),
+    (1, 2, 2),
+    strict=True,
+):
+    partition = failing_subset(points, ones)
+    plane = np.array([[*point, 0.0][:2] for point in points])
+    parts = [list(partition.positive), list(partition.negative)]
+    for part, color, shape in zip(parts, (figures.ORANGE, figures.BLUE), ("AD", "Bs"), strict=True):
+        axes.fill(*plane[part].T, facecolor=color, edgecolor=color, alpha=0.35, linewidth=2)
+        axes.plot(*plane[part].T, shape[1], color=color, markersize=7, zorder=3)
+        beside = {"xytext": (0, 11), "textcoords": "offset points", "ha": "center", "fontsize": 14}
+        axes.annotate(f"${shape[0]}$", plane[part[-1]], color=color, **beside)
+    rest = [j for j in range(len(points)) if j not in parts[0] + parts[1]]
+    axes.plot(*plane[rest].T, "o", color=figures.GREY, markersize=6, zorder=3)
+    axes.plot(*plane[list(partition.subset)].T, "o", markersize=16, mfc="none", mec=figures.GREEN)
+    share = np.array(partition.weights, dtype=float).clip(min=0)
+    if len(parts[0]) > 1:
+        common = share @ plane / share.sum()
+        axes.plot(*common, "x", color=figures.GREY, markersize=9, markeredgewidth=2, zorder=4)
+    axes.set(title=title, aspect="equal", xlim=(-1.6, 1.6), ylim=(-1.5, 1.6))
+    axes.axis("off")
+plt.show()
+
+# %% [markdown]
+# **Prerequisites and time.** Convex hulls, linear programming, the softmax, [Theorem 3](thm-3-infinite-precision.py). A quarter of a minute on one core.
+#
+# **On this page.**
+#
+# * Exactly $\min(2q,N-1)$ key dimensions are needed and enough, and the accuracy $1/(2q^2)$ already forces them. [N] {prf:ref}`thm-tight-dimension`
+# * If values may be scaled, at least $\min(2q-1,N-q-2)$. [N] {prf:ref}`thm-any-values`
+# * Keys that see their value are no help while values pass unchanged. [N] {prf:ref}`prop-midpoint-keys`
+# * In one dimension no error below $\frac12$ with scaled values alone; a unit whose keys and values both see $z$ passes below it. [N] {prf:ref}`prop-tight-half`
+# * With a free output map nothing is left of the bound: one dimension is enough. [N] {prf:ref}`prop-one-dimension`
+#
 # ## The statement
 #
 # Throughout, $1\le q\le N-1$, and a query is asked for the uniform distribution on a $q$-subset $y$ of the $N$ tokens. (At $q=N$
@@ -39,10 +93,7 @@
 #
 # ## The idea
 #
-# Among any $m+2$ points of $\R^m$ there are two disjoint sets $A$ and $B$ whose convex hulls meet, a *Radon partition*. If all of $A$ has
-# the largest score, then so does the common point, and then so does all of $B$. A $q$-subset $y$ that contains $A$ but not all of $B$ is therefore out of reach. In few dimensions the
-# smaller of the two sets has at most $q$ points, and such a $y$ exists ({numref}`fig-tight-radon`).
-#
+# A Radon partition $(A,B)$, two disjoint sets of keys whose convex hulls meet, puts every $y$ out of reach that contains $A$ but not all of $B$ ({numref}`fig-tight-radon`).
 # In the language of polytopes: keys all of whose $q$-subsets are faces span a $q$-neighbourly polytope, and one of
 # dimension below $2q$ is a simplex {cite}`gale1963neighborly,ziegler1995lectures`.
 #
@@ -88,8 +139,6 @@
 # $u(1+u)^{2q-1}\le\tfrac1{4q}e^{1/2}<\tfrac12$. So the root is larger, and $\eps_0>\tfrac2q\cdot\tfrac1{4q}=\tfrac1{2q^2}$. $\blacksquare$
 # :::
 #
-# **Prerequisites and time.** Convex hulls, linear programming, the softmax, [Theorem 3](thm-3-infinite-precision.py). A quarter of a minute on one core.
-#
 # ## Parameters
 
 # %% tags=["parameters"]
@@ -121,24 +170,20 @@ require(
 # {eq}`eq-tight-radon`, in exact arithmetic. `separate` decides *any* subset of *any* keys: linear programming proposes a
 # separating direction or a Radon partition, and the proposal counts only after a check in rational numbers. Floats are rationals too, so the answer is about exactly the given keys.
 
-# %%
+# %% tags=["hide-input"]
 from bisect import bisect_left
 from fractions import Fraction
 from itertools import product
 from math import comb
 
-import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
 import seaborn as sns
 import torch
 
-from attention_limits import figures
 from attention_limits.bounds.polytopes import separate, separate_all
 from attention_limits.bounds.radon import (
     RadonPartition,
     failing_cut,
-    failing_subset,
     forcing_accuracy,
     tight_dimension,
 )
@@ -151,7 +196,6 @@ from attention_limits.constructions.one_dimension import (
 from attention_limits.problems.sparse_averaging import SparseAveraging, worst_case_error
 from attention_limits.runtime import progress
 
-figures.use_style()
 generator = torch.Generator().manual_seed(seed)
 
 
@@ -165,35 +209,6 @@ def integer_curve(tokens, dim):
     return [[(2 * j - tokens + 1) ** k for k in range(1, dim + 1)] for j in range(tokens)]
 
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-tight-radon", "caption": "Subsets that no query can single out. The hulls of A (diamonds, in y) and of B (squares) have a point in common (the cross, or the one key of A), so that B reaches the largest score as soon as all of A does. Rings mark y. Left: q = 1 on a line. Middle and right: q = 2 in the plane, where two segments cross or a triangle holds a key."}, "image": {"alt": "Three drawings of keys. Left: three keys on a line, the middle one ringed between the other two. Middle: six keys in the plane, two segments cross, the ends of one are ringed. Right: a triangle with a key inside; that key and one more are ringed."}}
-radon_pictures = {
-    "$q=1$, $m=1$": ([[-1.0], [0.2], [1.0]], 1),
-    "$q=2$, $m=2$: segments": (
-        [[-1, -0.7], [1, -0.5], [0.8, 0.8], [-0.8, 0.6], [0.1, 1.2], [0.2, -1.2]],
-        2,
-    ),
-    "$q=2$, $m=2$: a triangle": ([[-1, -0.8], [1, -0.6], [0.1, 1], [0.05, -0.1], [1.2, 0.7]], 2),
-}
-fig, panels = plt.subplots(1, 3, figsize=(9.4, 3.1))
-for axes, (title, (points, ones)) in zip(panels, radon_pictures.items(), strict=True):
-    partition = failing_subset(points, ones)
-    plane = np.array([[*point, 0.0][:2] for point in points])
-    parts = [list(partition.positive), list(partition.negative)]
-    for part, color, marker in zip(parts, (figures.ORANGE, figures.BLUE), "Ds", strict=True):
-        axes.fill(*plane[part].T, facecolor=color, edgecolor=color, alpha=0.35, linewidth=2)
-        axes.plot(*plane[part].T, marker, color=color, markersize=7, linestyle="none", zorder=3)
-    rest = [j for j in range(len(points)) if j not in parts[0] + parts[1]]
-    axes.plot(*plane[rest].T, "o", color=figures.GREY, markersize=6, zorder=3)
-    axes.plot(*plane[list(partition.subset)].T, "o", markersize=15, mfc="none", mec="black")
-    share = np.array(partition.weights, dtype=float).clip(min=0)
-    if len(parts[0]) > 1:
-        common = share @ plane / share.sum()
-        axes.plot(*common, "x", color="black", markersize=9, markeredgewidth=2, zorder=4)
-    axes.set(title=title, xticks=[], yticks=[], aspect="equal", xlim=(-1.6, 1.6), ylim=(-1.6, 1.6))
-    axes.grid(visible=False)
-    sns.despine(ax=axes, left=True, bottom=True)
-plt.show()
-
 # %% [markdown]
 # ### Below $m^*$, and at it
 #
@@ -201,7 +216,7 @@ plt.show()
 # At $m^*$ itself the moment curve separates every subset; in $N-1$ dimensions its $N$ points are affinely independent, so it serves there too,
 # and so does the simplex.
 
-# %%
+# %% tags=["hide-input"]
 sizes = [
     (n, q) for n in range(2, largest_tokens + 1) for q in range(1, min(largest_sparsity, n - 1) + 1)
 ]
@@ -251,7 +266,7 @@ outcomes.index.names = ["q", "m", "N"]
 figures.table(outcomes.unstack("N", fill_value=""))
 
 
-# %%
+# %% tags=["hide-input"]
 def least_separating(keys, subset):
     """The least m at which the keys' first m coordinates have the subset separable; one more than there are if none.
 
@@ -280,8 +295,8 @@ needed = cells["q"].map(lambda ones: tight_dimension(map_tokens, ones))
 whole, curve = cells["share"] == 1, cells["keys"] == "moment curve"
 map_errors = int(np.where(cells["m"] < needed, whole, curve & ~whole).sum())
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-tight-map", "caption": "The share of q-subsets that some query singles out, decided exactly, for the first m coordinates of one draw of random keys and of the moment curve. The line is m*: no keys reach the share 1 to its left, and the curve does everywhere to its right."}, "image": {"alt": "Two heat maps over m and q. Shares grow with m. On the left, random keys reach one only near the largest m. On the right, the moment curve reaches one exactly from the stepped line m star on."}}
-fig, panels = plt.subplots(1, 2, figsize=(9.4, 2.9), sharey=True)
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-tight-map", "caption": "The share of q-subsets that some query singles out, decided exactly, for the first m coordinates of one draw of random keys and of the moment curve. The orange line is m*: no keys reach the share 1 to its left, and the curve does everywhere to its right."}, "image": {"alt": "Two heat maps over m and q. Shares grow with m. At the top, random keys reach one only near the largest m. At the bottom, the moment curve reaches one exactly from the stepped line m star on."}}
+fig, panels = plt.subplots(2, 1, figsize=(6.4, 5.4), sharex=True)
 for axes, (kind, part) in zip(panels, cells.groupby("keys", sort=False), strict=True):
     table = part.pivot(index="q", columns="m", values="share")
     sns.heatmap(
@@ -290,11 +305,11 @@ for axes, (kind, part) in zip(panels, cells.groupby("keys", sort=False), strict=
         cmap=figures.SEQUENTIAL,
         vmin=0,
         vmax=1,
-        cbar=kind != "random keys",
+        cbar=False,
         linewidths=1,
         annot=part.pivot(index="q", columns="m", values="text"),
         fmt="",
-        annot_kws={"fontsize": 9},
+        annot_kws={"fontsize": 11},
     )
     for row, ones in enumerate(table.index):
         edge = tight_dimension(map_tokens, ones) - 1
@@ -302,9 +317,9 @@ for axes, (kind, part) in zip(panels, cells.groupby("keys", sort=False), strict=
         if row:
             before = tight_dimension(map_tokens, ones - 1) - 1
             axes.plot([before, edge], [row, row], color=figures.ORANGE, linewidth=4)
-    axes.set(title=f"{kind}, $N={map_tokens}$", xlabel="$m$", ylabel="")
+    axes.set(title=f"{kind}, $N={map_tokens}$", xlabel="", ylabel="$q$")
     axes.tick_params(length=0, rotation=0)
-panels[0].set(ylabel="$q$")
+panels[-1].set(xlabel="$m$")
 plt.show()
 
 # %% [markdown]
@@ -313,7 +328,7 @@ plt.show()
 # The root {eq}`eq-forcing-accuracy`, bracketed in integers, beside $1/(2q^2)$. To see that nothing better than $\eps_0$ is reached, we optimise the query for failing subsets of random keys. The
 # best errors found stay far above: $\eps_0$ is what the argument proves, not the least error.
 
-# %%
+# %% tags=["hide-input"]
 root_sparsities = range(1, 65)
 roots = {ones: forcing_accuracy(ones) for ones in root_sparsities}
 roots_above = sum(root > Fraction(1, 2 * ones**2) for ones, root in roots.items())
@@ -376,7 +391,7 @@ figures.table(best_errors, dict.fromkeys(["best error found", "ε₀", "1/(2q²)
 # $\log g_j=-t_j^{2q}$ the moment curve in $2q-1$ dimensions passes it for every $y$. And scaling does help at moderate errors. For $q=1$ and $m=1$ unchanged values have an
 # error above $\eps_0(1)=2/3$ as soon as $N\ge3$; scaled ones do better at $N=4$:
 
-# %%
+# %% tags=["hide-input"]
 cuts = 0
 cut_sizes = [(n, q) for n, q in sizes if 2 * q <= n]
 cuts_expected = num_draws * sum(max(0, min(2 * q, n - q) - 1) for n, q in cut_sizes)
@@ -449,7 +464,7 @@ figures.prose(
 #
 # A unit whose keys and values both see $z_j\in\{\pm1\}$ passes below that, in one dimension, at $N=5$. Its numbers, found by gradient descent, are stored with three decimals and evaluated on all inputs by interval arithmetic:
 
-# %%
+# %% tags=["hide-input"]
 seeing_error = KEYS_THAT_SEE_VALUES.worst_error()
 midpoint_excess = -np.inf
 for tokens, dim in product((3, 4, 5), (1, 2)):
@@ -497,7 +512,7 @@ figures.table(unit_table)
 # For values in the unit ball, let the input map round $z$ to an $\eps$-net first. So a lower bound on $m$ at infinite precision has to restrict the output map, as {prf:ref}`thm-tight-dimension` does by having none. The price is
 # precision: `scalar_unit` lists all inputs with $z\in\{\pm1\}^N$, and proves by interval arithmetic that all rows differ; the least gap shows how many bits the output map must read.
 
-# %%
+# %% tags=["hide-input"]
 scalar_rows = []
 for tokens, ones in [(n, q) for n in range(2, scalar_tokens + 1) for q in range(1, n)]:
     task = SparseAveraging(tokens, ones, 1)
@@ -518,36 +533,38 @@ figures.table(scalar_rows, {"least gap": "{:.1e}", "inputs": "{:,}", "rows": "{:
 # fmt: off
 claim("tight.below-fails", int(below["out of reach"].sum()), "==",
     num_draws * sum(tight_dimension(n, q) - 1 for n, q in sizes),
-    statement=f"Random configurations with m < m* (N ≤ {largest_tokens}, q ≤ {largest_sparsity}) whose Radon subset "
-    "passes the page's own check in rational numbers: all.")
+    statement=f"All random configurations with $m<m^*$ (N ≤ {largest_tokens}, q ≤ {largest_sparsity}) have a Radon subset "
+    "that no query singles out, by the page's own check in rational numbers.")
 claim("tight.below-by-programming", int((~below["linear programming agrees"]).sum()), "==", 0,
-    statement="Of these subsets, how many linear programming finds separable.")
+    statement="Linear programming finds none of these subsets separable.")
 claim("tight.curve-attains", int(on_curve["separated"].sum()), "==", sum(comb(n, q) for n, q in sizes),
-    statement="Subsets of the moment curve in m* dimensions with an exactly checked direction: all.")
+    statement="All subsets of the moment curve in $m^*$ dimensions have an exactly checked direction.")
 on_simplex = at_bound[at_bound["keys"] == "simplex"]
 claim("tight.simplex-attains", int(on_simplex["separated"].sum()), "==", sum(comb(n, q) for n, q in sizes),
-    statement="The same for the simplex in N − 1 dimensions.")
+    statement="All subsets of the simplex in N − 1 dimensions have one.")
 claim("tight.tight-map", map_errors, "==", 0,
-    statement=f"Cells of the map at N = {map_tokens} that contradict m*: all subsets separable below it, or not so on "
-    "the curve from it on.")
+    statement=f"The map at N = {map_tokens} agrees with $m^*$: below it not all subsets are separable, from it on all are on "
+    "the curve. No exception among its cells.")
 claim("tight.forcing-accuracy", roots_above, "==", len(root_sparsities),
-    statement=f"Sparsities q ≤ {max(root_sparsities)} with ε₀(q) > 1/(2q²), ε₀ rounded down: all.")
+    statement=rf"$\varepsilon_0(q)>\frac1{{2q^2}}$ for all q ≤ {max(root_sparsities)}, $\varepsilon_0$ rounded down.")
 claim("tight.best-query", (best_errors["best error found"] / best_errors["ε₀"]).min(), ">", 1.0,
-    statement="Best error of an optimised query on failing subsets at m = 2q − 1, over ε₀(q), least over q.")
+    statement=r"At m = 2q − 1 no optimised query on a failing subset comes down to $\varepsilon_0(q)$: its best error over this, "
+    "least over q.")
 claim("tight.any-values", cuts, "==", cuts_expected,
-    statement="Random keys and scales below the bound for any values, each with a subset that no threshold cuts off.")
+    statement="All random keys and scales below the bound for any values have a subset that no threshold cuts off.")
 claim("tight.scaled-values", scaled_error, "<", 2 / 3,
-    statement="q = 1, m = 1, N = 4: values scaled for each token pass below ε₀(1) = 2/3 (upper bound over all inputs).")
+    statement=r"q = 1, m = 1, N = 4: values scaled for each token pass below $\varepsilon_0(1)=\frac23$ (upper bound over all "
+    "inputs).")
 claim("tight.midpoint-keys", midpoint_excess, "<=", 0.0, tolerance=1e-12, note="float64 softmax",
-    statement="q = 1, unchanged values: the error of the midpoint keys minus that of the keys that see z, largest "
-    "over random units and subsets.")
+    statement="q = 1, unchanged values: midpoint keys are at least as good as the keys that see z: their error minus the other, "
+    "largest over random units and subsets.")
 claim("tight.keys-see-values", seeing_error, "<", 0.5,
-    statement="q = 1, m = 1, N = 5: keys and values that see z pass below 1/2 (upper bound over all inputs).")
+    statement=r"q = 1, m = 1, N = 5: keys and values that see z pass below $\frac12$ (upper bound over all inputs).")
 claim("tight.rows-differ", scalar_rows["least gap"].min(), ">", 0.0,
-    statement="m = 1 with a free output map: proved lower bound on the gap between any two rows, all inputs up to N = "
+    statement="m = 1 with a free output map: any two rows differ. Proved lower bound on their gap, all inputs up to N = "
     f"{scalar_tokens}.")
 claim("tight.one-dimension", int(scalar_rows["wrong outputs"].sum()), "==", 0,
-    statement="Wrong outputs of these one-dimensional transformers in float64, over all "
+    statement="These one-dimensional transformers answer right in float64: no wrong output, over all "
     f"{scalar_rows['rows'].sum():,} rows.")
 # fmt: on
 
