@@ -12,8 +12,8 @@
 # **The question.** [Theorem 2](thm-2-fixed-precision.py) says that one self-attention unit *can* average the tokens that it is
 # pointed to. Does gradient descent find such a unit, and what does its attention look like?
 #
-# **In one paragraph.** Of seven tokens the fourth asks for the mean of the values of tokens 3, 4 and 7. A fresh unit looks somewhere else, most at token 6. Values are independent, so each weight that differs from the average's, $\frac13$ for a token asked for and 0 for another, adds
-# its own square to the error, and no other mistake can make up for it. So the way down leads to uniform weight on what is asked for, and after a few hundred steps the weights are there ({numref}`fig-one-token`). At 20 tokens it takes longer, and looks the same.
+# **In one paragraph.** Of seven tokens the fourth asks for the mean of the values of tokens 3, 4 and 7. A fresh unit looks somewhere else, most at token 6. Values are independent: where they pass unchanged, each weight that differs from the average's, $\frac13$ for a token asked for and 0 for another, adds
+# the square of its difference to the error, and no other mistake makes up for it. So the way down leads to uniform weight on what is asked for, and after a few hundred steps the weights are there ({numref}`fig-one-token`). At 20 tokens it takes longer, and looks the same.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-one-token", "caption": "Where token 4 of seven looks: its attention weights before, during and after the training of a small unit, done here. It asks for the tokens with an orange frame."}, "image": {"alt": "Three rows of seven squares, a square each token, shaded by its weight and with the weight in it. Squares 3, 4 and 7 have an orange frame. In the first row the largest weight lies on square 6, outside the frames; in the last row the weights in the frames are each about one third and the others nearly 0."}}
 import matplotlib.pyplot as plt

@@ -151,18 +151,16 @@ def whole(q):
 
 
 fig, axes = plt.subplots(figsize=(7.2, 3.6))
-for name, exists, color, word, look in (
-    ("attention", whole, figures.ORANGE, "the whole unit", {"xytext": (-10, 6), "ha": "right"}),
-    ("address", exact, figures.BLUE, "the address alone", {"xytext": (10, -12), "ha": "left"}),
+for name, exists, color, word, place in (
+    ("attention", whole, figures.ORANGE, "the whole unit", (0.03, 0.84)),
+    ("address", exact, figures.BLUE, "the address alone", (0.5, 0.3)),
 ):
     sparsities = np.array(sparsity_grid if name == "attention" else address_sparsity_grid)
     axes.plot(sparsities, exists(sparsities), "--", color=color, linewidth=1.5)
     learned = inside(crossings(name, large)["median"])
     axes.plot(learned.index, learned, "o-", color=color, linewidth=2.5)
-    if len(learned):
-        middle = learned.index[len(learned) // 2]
-        look |= {"color": color, "fontsize": 13, "textcoords": "offset points", "va": "center"}
-        axes.annotate(f"{word} learns from here on", (middle, learned[middle]), **look)
+    at = {"transform": axes.transAxes, "va": "center", "color": color, "fontsize": 13}
+    axes.text(*place, f"{word}\nlearns from here on", **at)
 corner = {"transform": axes.transAxes, "ha": "right", "color": figures.GREY, "fontsize": 13}
 axes.text(0.99, 0.04, "dashed: weights exist from here on", **corner)
 axes.set(xscale="log", yscale="log", xlabel="$q$, tokens asked for", ylabel="dimension $m$")
@@ -297,8 +295,10 @@ def phase_map(axes, name, steps):
         axes.plot(fine, np.log2(line(2**fine)), color="white", label=label, **look)
     middle = crossings(name, steps)["median"]
     crossed = inside(middle)
-    style = {"color": figures.ORANGE, "markeredgecolor": "black", "path_effects": RIM}
-    axes.plot(np.log2(crossed.index), np.log2(crossed), "o-", label="transition $m^*(q)$", **style)
+    places = np.log2(crossed.index), np.log2(crossed)
+    axes.plot(*places, color=figures.ORANGE, linewidth=2, path_effects=RIM)
+    style = {"color": figures.ORANGE, "markeredgecolor": "black"}
+    axes.plot(*places, "o", label="transition $m^*(q)$", markersize=8, **style)
     for edge, marker, outside in (
         (limits[1][1] - 0.25, "^", middle[middle == np.inf]),
         (limits[1][0] + 0.25, "v", middle[middle == 0]),
