@@ -44,8 +44,8 @@ for axes, draws, name in zip(panels, (0, 20), names, strict=True):
     axes.plot(0, 1, "o", color=figures.ORANGE, markersize=6)
     axes.axhline(1 - gap, **figures.REFERENCE)
     asked = f"gap {gap:.2g}, $c={needed_scale(shown_tokens, count, gap):.3g}$"
-    axes.set(title=f"{name}: {asked}", ylabel="mean cosine", ylim=(-0.95, 1.15))
-    axes.annotate("a match", (0, 1), (10, 1), textcoords="offset points", color=figures.ORANGE)
+    axes.set(title=f"{name}: {asked}", ylabel="mean cosine", ylim=(-0.95, 1.5))
+    axes.annotate("a match", (0, 1), (0, 7), textcoords="offset points", ha="center")
 panels[-1].set_xlabel("sum $s$")
 plt.show()
 

@@ -145,6 +145,7 @@ for axes, (m, d) in zip(panels.flat, cases, strict=True):
     axes.set_xlim(right=1.15 * part["ms"].max())
     axes.tick_params(left=False, labelsize=12)
     axes.spines[["left", "bottom"]].set_visible(False)
+    axes.grid(visible=False)
 plt.show()
 
 # %% [markdown]
@@ -153,7 +154,7 @@ plt.show()
 # **On this page.** All of it is ours, [N].
 #
 # * All ways to compute attention, labels and checks agree, and a way that deviates by 0.1 % is refused.
-# * The streamed form takes a few megabytes where the plain one holds all $N^3$ scores.
+# * The streamed form takes a few megabytes where the plain one holds all $N^3$ scores. One known way is about as fast while its $N^2$ products fit: *Khatri–Rao, fused*.
 # * A floor for any third-order attention that computes all scores: {prf:ref}`prop-third-floor`. How near each way comes to it stands in the section on the machine.
 # * Two hundred thousand tokens are labelled without a mistake, by the oracle and by the unit.
 #
@@ -462,7 +463,7 @@ figures.prose(
 # the score is a product of *two* vectors. So $N^3$ scores remain, and they decide both time and memory.
 #
 # Fused kernels, `scaled_dot_product_attention` and `flex_attention`, keep no scores. Both take pairs of a query and a key. Triples become pairs once the $N^2$ products of keys and of values are written out, which is the form
-# *Khatri–Rao, fused*. The tables show where it comes near the streamed form: with wide keys and values it does, and where $N^2(m+d)$ numbers fit, keys differ and no mask is needed, it is the simplest fast way. With narrow ones it falls behind. It cannot do without
+# *Khatri–Rao, fused*. The tables show where it comes near the streamed form: on many sizes it does or is ahead, and where $N^2(m+d)$ numbers fit, keys differ and no mask is needed, it is the simplest fast way. At the largest $N$ it falls behind in the forward pass. It cannot do without
 # the $N^2$ products, and it cannot use that $(j,k)$ and $(k,j)$ have the same score where both slots hold the same, which saves about half. The streamed form does both, and takes a mask on triples as a view that costs no memory.
 #
 # On a CUDA device `tensor_attention` takes a kernel in Triton, where that is installed (`pip install -e '.[triton]'`), for float32 and at most 128 dimensions: it keeps its tiles on the chip. The tests compare its outputs and all
