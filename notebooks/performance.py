@@ -19,7 +19,7 @@
 benchmarks: str = "records/benchmarks.json"  # from `make bench`; without it a few are timed
 token_grid: list[int] = [32, 64, 128]  # N of the contests that this page runs
 seconds_each: float = 0.05  # for each contest that this page times
-memory_tokens: int = 256  # N of the calls whose memory is measured here
+memory_tokens: int = 256  # N of the calls whose memory is measured, or that threads share
 long_tokens: int = 200_000  # N of the long input
 long_modulus: int = 800_000  # M of the long input
 num_planted: int = 3  # tokens of the long input that complete triples
@@ -54,6 +54,7 @@ require(
 require(benchmarks != "", "benchmarks must name a file, got ''")
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-performance-cost", "caption": "What one call of third-order attention costs, forward and backward, at the largest N that was timed: median milliseconds on one thread, by this package (blue) and by the usual ways (grey). Above wide keys and values, below narrow ones, as for Match3. A record of one machine, shown and not claimed."}, "image": {"alt": "Two groups of horizontal bars, a bar each way of computing third-order attention, with its milliseconds. In both groups the two bars of this package, streamed and streamed with the same keys, are among the shortest, and with narrow keys the longest bars are more than ten times as long."}}
+import math
 from dataclasses import replace
 from itertools import chain, product
 
@@ -103,7 +104,7 @@ root = find_root()
 
 groups = {
     "third order": third_order_contests(token_grid, seed, compiled=False),
-    "threads": thread_contests(token_grid[-1:], seed),
+    "threads": thread_contests([memory_tokens], seed),
     "unit": unit_contests(token_grid, seed),
     "labels": oracle_contests(token_grid, [n // 2 for n in token_grid], seed),
     "evaluation": evaluation_contests(token_grid, seed),
@@ -199,7 +200,11 @@ plt.show()
 # %% tags=["hide-input"]
 deviations, rows = {}, {}
 for group, contests in groups.items():
-    found = [contest.deviations(contest.draw()).values() for contest in contests]
+    # The claims judge: here nothing is refused.
+    found = [
+        replace(contest, tolerance=math.inf).deviations(contest.draw()).values()
+        for contest in contests
+    ]
     deviations[group] = found = list(chain(*found))
     allowed = max(contest.tolerance for contest in contests)
     rows[group] = len(contests), len(found), max(found), allowed
@@ -532,7 +537,7 @@ claim("performance.attention", max(deviations["third order"]), "<=", 0.0, tolera
     f"entries, N = {token_grid}.")
 claim("performance.threads", max(deviations["threads"]), "<=", 0.0, tolerance=1e-4, note="float32 sums of N² terms",
     statement="All cores compute what one thread does, outputs and gradients, N = "
-    f"{token_grid[-1]}.")
+    f"{memory_tokens}.")
 claim("performance.unit", max(deviations["unit"]), "<=", 0.0, tolerance=1e-4, note="float32 sums of up to N terms",
     statement="Torch's attention agrees with the unit, outputs and gradients of the tokens.")
 claim("performance.labels", sum(deviation > 0 for deviation in deviations["labels"]), "==", 0,
