@@ -23,7 +23,7 @@ def rows(table: str) -> list[list[str]]:
     """The cells of a Markdown table's rows, header and rule left out."""
     lines = [line for line in table.splitlines() if line.startswith("| ")]
     found = [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in lines]
-    return [cells for cells in found if cells[0] not in ("---", "Claim", "Page")]
+    return [cells for cells in found if cells[0] not in ("---", "What is claimed", "Page")]
 
 
 def rewrite(project: Project, name: str, **about: object) -> None:
@@ -44,19 +44,20 @@ def test_the_claims_table_lists_every_claim_under_its_page(finished: Project) ->
 def test_each_claim_links_to_its_line_and_says_what_was_measured(finished: Project) -> None:
     first = rows(tables(finished)[0])[0]
     assert first == [
-        '<a href="../notebooks/alpha.html#claim-alpha.0"><code>alpha.0</code></a>',
         "Claim 0 of alpha.",
         "0 ≤ 5",
-        "\\[N\\]",
+        "\\[N\\] proved",
+        '<a href="../notebooks/alpha.html#claim-alpha.0"><code>alpha.0</code></a>',
     ]
 
 
 def test_an_observation_is_marked_and_its_statement_escaped(finished: Project) -> None:
     last = [line for line in tables(finished)[0].splitlines() if "beta.seen" in line]
     assert len(last) == 1
-    assert r"It was \| observed at \$x\_1\$. (observed)" in last[0]
+    assert r"It was \| observed at $x_1$." in last[0]  # a formula stays one
     assert r"2.5 \> 1" in last[0]
-    assert "(observed)" not in tables(finished)[0].split("## Page beta")[0]
+    assert r"\[N\] observed" in last[0]
+    assert r"\] observed" not in tables(finished)[0].split("## Page beta")[0]
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 def bare(page: Page) -> nbformat.NotebookNode:
     """The page without outputs and solutions, to work with."""
     notebook = copy.deepcopy(page.notebook)
-    notebook.metadata = nbformat.NotebookNode(kernelspec=KERNEL)
+    notebook.metadata = nbformat.from_dict({"kernelspec": KERNEL})
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             cell.source = _SOLUTION.sub("", cell.source).strip()

@@ -61,8 +61,8 @@ def _claims_table(pages: list[Page]) -> str:
 def _statement(text: str) -> str:
     # Formulas between dollars stay; in a table their bars are escaped all the same.
     parts = " ".join(text.split()).split("$")
-    formulas = (part.replace("|", r"\|") for part in parts[1::2])
-    return "".join(f"${next(formulas)}$" if place % 2 else _cell(part) for place, part in enumerate(parts))
+    escaped = (part.replace("|", r"\|") if place % 2 else _escaped(part) for place, part in enumerate(parts))
+    return "$".join(escaped)
 
 
 def _status_table(pages: list[Page], printed: datetime) -> str:
@@ -115,7 +115,11 @@ def _markdown_table(header: Row, rows: Sequence[Row]) -> str:
 
 def _cell(text: str) -> str:
     # One line, and no character that Markdown would read as markup.
-    return re.sub(r"([\\|*_$<>`&\[\]])", r"\\\1", " ".join(text.split()))
+    return _escaped(" ".join(text.split()))
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r"([\\|*_$<>`&\[\]])", r"\\\1", text)
 
 
 def page_rows(root: Path) -> list[Row]:

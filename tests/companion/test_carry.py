@@ -1,0 +1,90 @@
+"""What readers carry away: notebooks that open and run, without solutions where they say so, and archives."""
+
+import zipfile
+from pathlib import Path
+
+import nbclient
+import nbformat
+import pytest
+
+from attention_limits.companion import carry
+from attention_limits.companion.pages import all_pages, find_root, get_page
+
+from .conftest import HEADER, Project, page_source
+
+ROOT = find_root(Path(__file__).parent)
+SOLVED = """# %% [markdown]
+# ## Exercises
+#
+# ::::{exercise}
+# :label: ex-a
+#
+# How many?
+# ::::
+#
+# ::::{solution} ex-a
+# :class: dropdown
+#
+# Three, since
+#
+# :::{math}
+# 1+2=3
+# :::
+# ::::
+#
+# And on it goes."""
+
+
+def test_a_bare_page_keeps_exercises_and_loses_solutions_and_outputs(finished: Project) -> None:
+    finished.source("alpha").write_text(HEADER + page_source("alpha") + "\n" + SOLVED + "\n", encoding="utf-8")
+    notebook = carry.bare(finished.page("alpha"))
+    nbformat.validate(notebook)
+    text = "\n".join(cell.source for cell in notebook.cells)
+    assert "How many?" in text
+    assert "And on it goes." in text
+    assert "solution" not in text
+    assert "Three, since" not in text
+    assert "1+2=3" not in text
+    assert all(not cell.get("outputs") for cell in notebook.cells)
+    assert notebook.metadata.kernelspec.name == "python3"
+
+
+@pytest.mark.parametrize("name", [page.name for page in all_pages(ROOT)])
+def test_no_page_of_the_book_keeps_a_solution_when_bare(name: str) -> None:
+    page = get_page(ROOT, name)
+    bare = carry.bare(page)
+    text = "\n".join(cell.source for cell in bare.cells)
+    assert "{solution}" in page.text
+    assert "{solution}" not in text
+    assert "{exercise}" in text
+    code = [cell.source for cell in page.notebook.cells if cell.cell_type == "code"]
+    assert [cell.source for cell in bare.cells if cell.cell_type == "code"] == code
+
+
+def test_both_notebooks_open_and_run_again_elsewhere(finished: Project, tmp_path: Path) -> None:
+    page = finished.page("beta")
+    carry.write_notebooks(page, tmp_path / "away")
+    for name in ("beta", "beta-bare"):
+        notebook = nbformat.read(tmp_path / "away" / f"{name}.ipynb", 4)
+        nbformat.validate(notebook)
+        nbclient.NotebookClient(notebook, resources={"metadata": {"path": tmp_path}}).execute()
+        shown = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+        assert any("beta.seen" in output.get("data", {}).get("text/plain", "") for output in shown)
+
+
+def test_an_archive_depends_on_what_is_in_it_alone(tmp_path: Path) -> None:
+    for name in "ba":
+        (tmp_path / name).write_text(f"this is {name}", encoding="utf-8")
+    targets = [tmp_path / "one.zip", tmp_path / "two" / "one.zip"]
+    targets[1].parent.mkdir()
+    carry.archive([tmp_path / "b", tmp_path / "a"], targets[0])
+    (tmp_path / "a").touch()
+    carry.archive([tmp_path / "a", tmp_path / "b"], targets[1])
+    assert targets[0].read_bytes() == targets[1].read_bytes()
+    with zipfile.ZipFile(targets[0]) as archive:
+        assert archive.namelist() == ["one/a", "one/b"]
+        assert archive.read("one/b") == b"this is b"
+
+
+def test_a_figures_file_has_its_number_and_its_name() -> None:
+    assert carry.figure_name("fig-hop-chain", 7) == "fig-07-hop-chain"
