@@ -14,7 +14,8 @@
 #
 # ```{explorer} crossover
 # What sparse averaging takes, against the number of tokens $N$. Attention's curve is that of the unit that was built: $k=\lceil4\,q\ln N\rceil$
-# and the precision of {eq}`eq-measured-precision`, measured at some sizes and extrapolated to the others. Below it lies what any attention must send.
+# and the precision of {eq}`eq-measured-precision`, measured at some sizes and extrapolated to the others
+# (for $q=1$, $p=4$ if $\eps\ge\tfrac14$). Below it lies what any attention must send.
 # A recurrent network's state has at least the bits shown if $\eps<\tfrac1q$, whatever $d'$, and a feed-forward network's first layer
 # exactly the width shown if $\eps<\tfrac1{2q-1}$. The dot marks the $N$ from which on attention stays smaller. The rest of this page keeps to
 # $\eps=\tfrac1{4q}$ and $d'=1$.

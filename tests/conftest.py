@@ -27,7 +27,15 @@ if not torch.cuda.is_available():
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 #: Files that take longest, most of it waiting for other processes: they start first, so that none is left to the end.
-LONGEST = ("test_book.py", "test_runner.py", "test_sweeps.py", "test_regression.py", "test_gate.py", "test_sphinx.py")
+LONGEST = (
+    "test_book.py",
+    "test_explorers.py",
+    "test_runner.py",
+    "test_sweeps.py",
+    "test_regression.py",
+    "test_gate.py",
+    "test_sphinx.py",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

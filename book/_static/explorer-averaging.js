@@ -125,7 +125,7 @@
         : dot(across(one), up(score), radius, score < 1 ? "off" : "off leak")),
       dot(across(top), up(1 - margin), radius + 3, "ring"),
       words(left + 6, Math.min(Math.max((ends[0] + ends[1]) / 2 + 4, ends[0] + 12), lower), label, holds ? "label halo" : "label halo bad"),
-      words(right, up(1) - 9, "tokens asked for", "small on-word halo", "end"),
+      words(right, up(1) + (holds ? -9 : 18), "tokens asked for", "small on-word halo", "end"),
       ...tokenAxis(left, right, lower + 16, n),
       ...cursor(token, across(token - 1), upper, lower, right, token ? decimal(scores[token - 1], 2) : ""),
     ];

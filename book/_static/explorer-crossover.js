@@ -65,7 +65,7 @@
   const crossoverPanel = (width, {q, e, d, resource}, labels, curves, here, values, marks) => {
     const [height, left, right, upper, lower] = [400, 36, width - 8, 44, 362], decades = Math.log10(LARGEST), bits = resource === 0;
     const across = N => left + Math.log10(N) / decades * (right - left);
-    const up = size => lower - Math.min(Math.max(Math.log10(Math.max(size, 1)) / decades, 0), 1.06) * (lower - upper);
+    const up = size => lower - Math.max(Math.log10(Math.max(size, 1)) / decades, 0) * (lower - upper);
     const shapes = [];
     for (let exponent = 0; exponent <= 6; exponent++) {
       const [x, y] = [across(10 ** exponent), up(10 ** exponent)];
@@ -93,7 +93,7 @@
         shapes.push(words(x, y, label, "label rival-word halo", "middle", {transform: `rotate(${number(-steep)} ${number(x)} ${number(y)})`}));
       }
     });
-    shapes.push(...values.map(size => dot(across(here), up(size), 3.5, "here-dot")));
+    shapes.push(...values.filter(size => size <= LARGEST).map(size => dot(across(here), up(size), 3.5, "here-dot")));
     const nearEnd = across(here) > 0.8 * right;
     shapes.push(words(across(here) + (nearEnd ? -5 : 5), lower - 6, `N = ${grouped(here)}`, "small halo", nearEnd ? "end" : "start"));
     marks.forEach(([N, size], one) => shapes.push(dot(across(N), up(size), 6, one ? "crossing second" : "crossing")));
@@ -107,7 +107,7 @@
       shapes.push(words((left + right) / 2, upper + 20, found, "label bad halo", "middle"));
     }
     const what = bits ? "Bits" : "Numbers";
-    return panel("crossover", width, height, `${what} that are needed, q = ${q}, ε = 1/${2 ** e}, d′ = ${d}`,
+    return panel("crossover", width, height, `${what}: q = ${q}, ε = 1/${2 ** e}, d′ = ${d}`,
       `${what} against N with logarithmic axes, for q = ${q}: ${labels.join("; ")}. ${found}`, shapes);
   };
 
@@ -151,7 +151,7 @@
       const found = crossings(state), values = drawn.map(([, size]) => size(here));
       const marks = found.flatMap((one, rival) => one ? [[one[1], all.rivals[rival][1](one[1])]] : []);
       return {
-        panels: [crossoverPanel(width, state, drawn.map(([label]) => label), drawn.map(([, size]) => grid.map(N => [N, size(N)])), here, values, marks)],
+        panels: [crossoverPanel(width, state, drawn.map(([label]) => label), drawn.map(([, size]) => grid.map(N => [N, size(N)]).filter(([, one]) => one <= LARGEST)), here, values, marks)],
         numbers: [
           [`at N = ${grouped(here)}`, resource === 0 ? "bits" : "numbers"],
           ...drawn.map(([label], one) => [label, grouped(values[one])]),

@@ -82,7 +82,7 @@
     const answer = cells.length ? `${cells.length} of ${n * n} cells complete token ${token}`
       : `none of ${n * n} cells completes token ${token}`;
     shapes.push(words(left + side / 2, height - 6, answer, "label", "middle"));
-    return panel("table", width, height, "Triples: a whole table to look through",
+    return panel("table", width, height, "Triples: a whole table to search",
       `A table of ${n} by ${n} pairs of tokens. ${answer[0].toUpperCase()}${answer.slice(1)}, which holds ${tokens[token - 1]}.`, shapes);
   };
 
@@ -115,7 +115,7 @@
       [lower + 48, passes, `a layer passes at most ${passes} bits`, "off-part"],
       [lower + 90, needs, `${needs} bits are needed`, "on-part"],
     ]) shapes.push(words(0, y, label, "label"), box(0, y + 6, width * bits / most, 14, kind, 2));
-    const verdict = enough ? "Enough: this bound rules nothing out." : "Too few: no such layer computes Match3.";
+    const verdict = enough ? "Enough: this bound rules nothing out." : "Too few: no such layer can do it.";
     shapes.push(words(0, height - 6, verdict, enough ? "label third-word" : "label bad"));
     return panel("cut", width, height, "The cut: what has to cross it",
       `Alice holds ${tokens.length - 2} residues and Bob one; both know the first. A layer passes at most ${passes} bits, and `

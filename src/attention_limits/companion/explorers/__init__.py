@@ -20,8 +20,9 @@ from sphinx.application import Sphinx
 from attention_limits.companion.explorers import averaging, crossover, triples
 from attention_limits.companion.explorers.drawing import Numbers
 
-#: Width of a panel as it is printed, in pixels: two fit beside each other in a column of text, one on a phone.
-WIDTH = 328
+#: Width of a panel as it is printed, in pixels: two fit beside each other in a column of text or on paper, one on a
+#: phone.
+WIDTH = 300
 #: The lone panel of the crossover is printed for both.
 NARROW, WIDE = 328, 690
 #: What a page with an explorer loads besides the explorer's own script.

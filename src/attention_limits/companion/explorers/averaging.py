@@ -115,7 +115,7 @@ def scores_panel(width: float, scores: Sequence[float], chosen: Sequence[int], m
     label = f"margin {decimal(margin, 2)}" if holds else f"no margin: token {top + 1} scores {decimal(1 - margin, 2)}"
     y = min(max((ends[0] + ends[1]) / 2 + 4, ends[0] + 12), lower)
     shapes.append(words(left + 6, y, label, "label halo" if holds else "label halo bad"))
-    shapes.append(words(right, up(1) - 9, "tokens asked for", "small on-word halo", "end"))
+    shapes.append(words(right, up(1) + (-9 if holds else 18), "tokens asked for", "small on-word halo", "end"))
     shapes += token_axis(left, right, lower + 16, n)
     says = (
         f"Scores of {n} tokens. The {len(chosen)} tokens asked for score 1; the best of the others, token {top + 1}, "

@@ -64,7 +64,9 @@ def picture(state: Crossover, width: float) -> tuple[list[str], Numbers]:
     crossings = [sizes.overtaking(own[1], rival, q, LARGEST)[1] for _, rival in rivals] if proved else []
     drawn = [own, *([least] if least else []), *(rivals if proved else [])]
     grid = np.array(tokens)
-    curves = [list(zip(tokens, size(grid).tolist(), strict=True)) for _, size in drawn]
+    curves = [
+        [(n, one) for n, one in zip(tokens, size(grid).tolist(), strict=True) if one <= LARGEST] for _, size in drawn
+    ]
     values = [int(size(np.array([here]))[0]) for _, size in drawn]
     numbers = [(f"at N = {grouped(here)}", "bits" if state.resource == 0 else "numbers")]
     numbers += [(label, grouped(value)) for (label, _), value in zip(drawn, values, strict=True)]
@@ -97,7 +99,7 @@ def crossover_panel(
         return left + math.log10(n) / decades * (right - left)
 
     def up(size: float) -> float:
-        return lower - min(max(math.log10(max(size, 1)) / decades, 0), 1.06) * (lower - upper)
+        return lower - max(math.log10(max(size, 1)) / decades, 0) * (lower - upper)
 
     shapes = []
     for exponent in range(0, 7):
@@ -125,7 +127,7 @@ def crossover_panel(
             x, y = across(n), up(size) + (15 if kind == "rival second" else -7)
             turn = f"rotate({number(-steep)} {number(x)} {number(y)})"
             shapes.append(words(x, y, name, "label rival-word halo", "middle", transform=turn))
-    shapes += [dot(across(here), up(size), 3.5, "here-dot") for size in values]
+    shapes += [dot(across(here), up(size), 3.5, "here-dot") for size in values if size <= LARGEST]
     near_end = across(here) > 0.8 * right
     shapes.append(
         words(
@@ -149,9 +151,7 @@ def crossover_panel(
         found = f"Nothing is proved for {rival} at this ε."
         shapes.append(words((left + right) / 2, upper + 20, found, "label bad halo", "middle"))
     what = "bits" if bits else "numbers"
-    title = (
-        f"{what.capitalize()} that are needed, q = {state.sparsity}, ε = 1/{2**state.halvings}, d′ = {state.value_dim}"
-    )
+    title = f"{what.capitalize()}: q = {state.sparsity}, ε = 1/{2**state.halvings}, d′ = {state.value_dim}"
     says = (
         f"{what.capitalize()} against N with logarithmic axes, for q = {state.sparsity}: {'; '.join(labels)}. {found}"
     )

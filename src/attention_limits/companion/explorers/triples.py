@@ -147,7 +147,7 @@ def table_panel(width: float, tokens: Sequence[int], token: int, cells: Sequence
     )
     shapes.append(words(left + side / 2, height - 6, answer, "label", "middle"))
     says = f"A table of {n} by {n} pairs of tokens. {answer[0].upper()}{answer[1:]}, which holds {tokens[token - 1]}."
-    return panel("table", width, height, "Triples: a whole table to look through", says, shapes)
+    return panel("table", width, height, "Triples: a whole table to search", says, shapes)
 
 
 def cut_panel(
@@ -192,7 +192,7 @@ def cut_panel(
     ):
         shapes.append(words(0, y, label, "label"))
         shapes.append(box(0, y + 6, width * bits / most, 14, kind, 2))
-    verdict = "Enough: this bound rules nothing out." if enough else "Too few: no such layer computes Match3."
+    verdict = "Enough: this bound rules nothing out." if enough else "Too few: no such layer can do it."
     shapes.append(words(0, height - 6, verdict, "label third-word" if enough else "label bad"))
     says = (
         f"Alice holds {len(tokens) - 2} residues and Bob one; both know the first. A layer passes at most {passed} "
