@@ -1,6 +1,6 @@
 # make help lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help book test check faults mutate audit bench records records-fresh serve clean reference
+.PHONY: help book test check faults mutate audit bench records records-fresh serve pdf dist clean reference
 
 # Names of files and output may hold any character, whatever the user's locale says.
 export PYTHONUTF8 := 1
@@ -100,6 +100,13 @@ records-fresh: $(INSTALLED) ## The same from nothing, also what today's code has
 serve: book ## Serve the book on http://localhost:8000
 	@echo "http://localhost:8000/ (Ctrl-C ends)"
 	@$(BIN)/python -m http.server 8000 --bind 127.0.0.1 --directory _build/html
+
+pdf: book ## Print the book as one PDF, _build/attention-limits.pdf; needs Chromium or Chrome
+	@$(BIN)/attention-limits pdf
+
+dist: $(INSTALLED) ## Make a wheel of the package in dist/
+	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+	@ls dist/*.whl
 
 reference: $(INSTALLED) ## Measure tests/reference/*.json anew, several seeds a page
 	$(BIN)/python -m tests.reference.measure

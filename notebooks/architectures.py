@@ -13,32 +13,10 @@
 # network a first layer of width $Nd'$. What does *training* make of it: with equally many parameters, and with as many as each
 # architecture asks for?
 #
-# ## The statement
-#
-# The bounds of the paper {cite}`sanford2023representational` are for the worst input, and for weights that may be anything. This page is an experiment. The models, the sizes, the learning rates, the numbers of
-# steps and all numbers are ours.
-#
-# Errors are relative to the variance of the target, as in {eq}`eq-relative-error`: answering 0 scores 1, and answering the mean of all values scores
-# $1-q/N$ ({prf:ref}`prop-baselines`). [Theorem 10](thm-10-feedforward.py) and [Theorem 11](thm-11-recurrent.py) speak of the worst input and of
-# bits; training reports a *mean* over random inputs, in floats. Two of the four architectures can be held to account in that currency too.
-#
-# A machine that writes output $i$ when it has read tokens $1,\dots,i$ has a relative mean error of at least $\frac{N-1}{2N}$, whatever its memory
-# ({prf:ref}`prop-in-step`). So the LSTM of one direction can halve the error, and no more. A fully-connected network whose first layer is narrower than $Nd'$ has a
-# least mean error as well; [Size against length](size-against-length.py) proves it. For the other two, attention and the bidirectional LSTM, we know of no bound
-# that rules out the sizes below: what they reach here is a matter of training.
-#
-# ## The idea
-#
-# Give four architectures the same number of parameters, the same samples and the same number of steps, and to each its own learning rate.
-# {numref}`fig-architecture-curves` shows what happens: attention falls by orders of magnitude, the others hardly leave the level of the trivial answers.
-# Then let the others grow. One of them gets there, and we write down what it costs.
-#
-# **Prerequisites and time.** [Learned attention](learned-attention.py). Seconds where the results are recorded; the core hours of training them are
-# told below.
-#
-# ## Parameters
+# **In one paragraph.** Each of twenty tokens asks for the average of three others. Attention gives every pair a weight of its own, made by *one* rule, "is this position among my pointers?", that all pairs share: learn it once, and it serves everywhere. A fully-connected network must learn a gate for each pair apart,
+# and none helps the next one. A recurrent network must carry all the values along in its state until they are asked for; read in one direction, it never knows those to come. So at equal size attention falls by orders of magnitude, and the others hardly leave the level of the trivial answers ({numref}`fig-architecture-curves`). Then let them grow: one of them gets there.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 num_tokens: int = 20  # N, tokens
 sparsity: int = 3  # q, tokens that each token points to
 value_dim: int = 4  # d', coordinates of a value
@@ -89,23 +67,7 @@ ranges(attention_sizes=1, feedforward_sizes=1, recurrent_sizes=1)
 ranges(num_samples=1, large_size=1, large_layers=1, large_steps=1)
 require(0 < level < 1, f"level must lie strictly between 0 and 1, got {level}")
 
-# %% [markdown]
-# ## The experiment
-#
-# The models, each reading the tokens $(z_i;y_i;i)$ with $y_i$ as $N$ zeros and ones and $i$ as a unit vector:
-#
-# * **attention**: a token-wise network with one hidden layer of 128 rectified linear units, then one unit of embedding dimension $m$, as on
-#   [Learned attention](learned-attention.py);
-# * **fully connected**: one hidden layer of rectified linear units over all tokens at once;
-# * **LSTM** and **bidirectional LSTM**: one layer, with a linear readout at each token.
-#
-# Adam minimises the mean squared error; the rate rises linearly over the first 100 steps and then follows half a cosine down to 0. The sizes of the last three
-# are those whose number of parameters comes closest to attention's. Fresh samples are drawn at every step; fixed ones are drawn once, and batches are drawn
-# from them with replacement. All errors named "test" are on 1,000 samples that no model was trained on.
-#
-# The large bidirectional LSTM and the models of other sizes are trained on fresh samples with one seed.
-
-# %%
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-architecture-curves", "caption": "Relative error on the training samples, fresh at every step, at equal numbers of parameters: median of the seeds, with their whole range shaded. 1 is what answering 0 scores."}, "image": {"alt": "Four learning curves on a logarithmic error axis. Attention falls below one hundredth. The fully-connected network stays at 1, and both LSTMs end between a third and two thirds."}}
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -138,7 +100,6 @@ NAMES = {
 }
 COLOURS = dict(zip(NAMES, (figures.BLUE, figures.ORANGE, figures.GREEN, figures.PINK), strict=True))
 
-# %%
 sweep = Sweep()
 trials = compare_architectures(
     sweep,
@@ -159,6 +120,60 @@ trials = compare_architectures(
     seed=seed,
 )
 
+equal = trials[trials["series"] == "equal"]
+fresh, fixed = (equal[equal["num_samples"] == count] for count in (0, num_samples))
+fig, axes = plt.subplots(figsize=(7.2, 3.4))
+for (key, name), shift in zip(NAMES.items(), (0, 3, 1, -7), strict=True):
+    steps, errors = figures.learning_curves(fresh[fresh["architecture"] == key])
+    figures.band(axes, steps, errors, COLOURS[key], name)
+    end = steps[-1], np.median(errors[:, -1])
+    look = {"color": COLOURS[key], "fontsize": 12, "va": "center", "textcoords": "offset points"}
+    axes.annotate(name, end, (8, shift), **look)
+axes.set(yscale="log", xlabel="step", ylabel="relative error")
+plt.show()
+
+# %% [markdown]
+# **Prerequisites and time.** [Learned attention](learned-attention.py). Seconds where the results are recorded; the core hours of training them are
+# told below.
+#
+# **On this page.** This is an experiment: its results are ours, [N].
+#
+# * With equally many parameters attention learns to average, with every seed; no other architecture comes near. They fail in three ways: the fully-connected network and the LSTM of one direction *cannot* do it at this size, the bidirectional LSTM could and does not learn it.
+# * On fixed samples attention still learns the task; the LSTMs memorise the samples ({numref}`fig-fixed-samples`).
+# * A bidirectional LSTM that is much larger and trained for longer does learn ({numref}`fig-needs`). A fully-connected network does not at any width tried, though one that is right on every input exists ({prf:ref}`prop-gates`).
+#
+# The parameters and facts of the page are folded above the figure.
+#
+# ## The statement
+#
+# The bounds of the paper {cite}`sanford2023representational` are for the worst input, and for weights that may be anything. The models, the sizes, the learning rates, the numbers of
+# steps and all numbers are ours.
+#
+# Errors are relative to the variance of the target, as in {eq}`eq-relative-error`: answering 0 scores 1, and answering the mean of all values scores
+# $1-q/N$ ({prf:ref}`prop-baselines`). [Theorem 10](thm-10-feedforward.py) and [Theorem 11](thm-11-recurrent.py) speak of the worst input and of
+# bits; training reports a *mean* over random inputs, in floats. Two of the four architectures can be held to account in that currency too.
+#
+# A machine that writes output $i$ when it has read tokens $1,\dots,i$ has a relative mean error of at least $\frac{N-1}{2N}$, whatever its memory
+# ({prf:ref}`prop-in-step`). So the LSTM of one direction can halve the error, and no more. A fully-connected network whose first layer is narrower than $Nd'$ has a
+# least mean error as well; [Size against length](size-against-length.py) proves it. For the other two, attention and the bidirectional LSTM, we know of no bound
+# that rules out the sizes below: what they reach here is a matter of training.
+
+# %% [markdown]
+# ## The experiment
+#
+# Four architectures get the same number of parameters, the same samples and the same number of steps, and each its own learning rate. The models, each reading the tokens $(z_i;y_i;i)$ with $y_i$ as $N$ zeros and ones and $i$ as a unit vector:
+#
+# * **attention**: a token-wise network with one hidden layer of 128 rectified linear units, then one unit of embedding dimension $m$, as on
+#   [Learned attention](learned-attention.py);
+# * **fully connected**: one hidden layer of rectified linear units over all tokens at once;
+# * **LSTM** and **bidirectional LSTM**: one layer, with a linear readout at each token.
+#
+# Adam minimises the mean squared error; the rate rises linearly over the first 100 steps and then follows half a cosine down to 0. The sizes of the last three
+# are those whose number of parameters comes closest to attention's. Fresh samples are drawn at every step; fixed ones are drawn once, and batches are drawn
+# from them with replacement. All errors named "test" are on 1,000 samples that no model was trained on.
+#
+# The large bidirectional LSTM and the models of other sizes are trained on fresh samples with one seed.
+
 # %% [markdown]
 # ### Learning rates
 #
@@ -166,8 +181,6 @@ trials = compare_architectures(
 # the least error on new samples, or one between the two best; the page runs each again at half and at twice the rate.
 
 # %% tags=["hide-input"]
-equal = trials[trials["series"] == "equal"]
-fresh, fixed = (equal[equal["num_samples"] == count] for count in (0, num_samples))
 rates = pd.concat([trials[trials["series"] == "rates"], fresh[fresh["seed"] == seed]])
 rows = []
 for key, name in NAMES.items():
@@ -188,22 +201,18 @@ figures.table(pd.DataFrame(rows).set_index("architecture"), formats)
 # of the machine that made the records, on one thread of its processor, and not of the one that this page ran on. (For the errors several models may be trained
 # as one, which is faster.)
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-architecture-curves", "caption": "Relative error on the training samples, fresh at every step, at equal numbers of parameters: median of the seeds, with their whole range shaded. Left against steps, right against seconds of training. Dashed: uniform attention, 1 − q/N. Dotted: the least error in one direction, which binds the LSTM."}, "image": {"alt": "Two panels of learning curves on a logarithmic error axis. In both, attention falls below one hundredth. The fully-connected network stays at the top, near the dashed line or above it, and both LSTMs end between a third and two thirds."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-architecture-seconds", "caption": "The curves of the first figure against seconds of training. Dashed: uniform attention, 1 − q/N. Dotted: the least error in one direction, which binds the LSTM."}, "image": {"alt": "Four learning curves against seconds, with a logarithmic error axis. All end within ten seconds, the fully-connected network first. The LSTM's curve ends just above the dotted line, attention's far below it."}}
 in_step = float(in_step_error(problem))
 uniform = 1 - sparsity / num_tokens
-fig, panels = plt.subplots(1, 2, figsize=(9.6, 3.8), sharey=True)
+fig, axes = plt.subplots(figsize=(7.2, 3.6))
 for key, name in NAMES.items():
     chosen = fresh[fresh["architecture"] == key]
     steps, errors = figures.learning_curves(chosen)
-    step_seconds = chosen["step_seconds"].iloc[0]
-    for axes, x in zip(panels, (steps, steps * step_seconds), strict=True):
-        figures.band(axes, x, errors, COLOURS[key], name)
-for axes, label in zip(panels, ("step", "seconds"), strict=True):
-    figures.reference_line(axes, uniform)
-    axes.axhline(in_step, color=COLOURS["lstm"], linestyle=":", linewidth=1.5)
-    axes.set(yscale="log", xlabel=label)
-panels[0].set_ylabel("relative error")
-panels[0].legend(loc="lower left")
+    figures.band(axes, steps * chosen["step_seconds"].iloc[0], errors, COLOURS[key], name)
+figures.reference_line(axes, uniform)
+axes.axhline(in_step, color=COLOURS["lstm"], linestyle=":", linewidth=1.5)
+axes.set(yscale="log", xlabel="seconds", ylabel="relative error")
+axes.legend(loc="lower left")
 plt.show()
 
 # %% tags=["hide-input"]
@@ -228,7 +237,9 @@ table = pd.DataFrame(
 )
 formats = {"parameters": "{:,}", "least error": "{:.3f}", "error": "{:.3g}"}
 formats |= dict.fromkeys(["ms a step", "seconds"], "{:.1f}")
-figures.table(table.rename(index=NAMES), formats)
+for column, form in formats.items():  # a row each in what is shown, which has no formats by row
+    table[column] = table[column].map(form.format, na_action="ignore")
+figures.table(table.rename(index=NAMES).rename_axis(None).T)
 
 # %% [markdown]
 # *Size* is $m$, the width, or the hidden units of a direction. *Counted by the bounds* is what the theorems speak of: the embedding dimension $m$
@@ -261,8 +272,8 @@ figures.prose(
 # batches, the test error that of new samples; where they part, the model has memorised.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-fixed-samples", "caption": "Fresh samples (grey) and fixed samples (coloured): training error over the steps, median and range of the seeds. Circles and diamonds at the end: test errors after training on fresh and on fixed samples, one a seed, moved apart sideways. A gap between the end of a coloured curve and its diamonds is memorising."}, "image": {"alt": "Four panels, one for each architecture. For attention the curves of fresh and fixed samples and all test errors nearly agree. For the LSTMs the training error on fixed samples falls below that on fresh ones, while the test errors on fixed samples lie far above it."}}
-fig, panels = plt.subplots(1, 4, figsize=(11, 3.2), sharey=True)
-for axes, (key, name) in zip(panels, NAMES.items(), strict=True):
+fig, panels = plt.subplots(2, 2, figsize=(7.2, 6), sharex=True, sharey=True)
+for axes, (key, name) in zip(panels.flat, NAMES.items(), strict=True):
     for part, colour, label, marker, shift in (
         (fresh, figures.GREY, "fresh", "o", 1.03),
         (fixed, COLOURS[key], "fixed", "D", 1.08),
@@ -271,9 +282,12 @@ for axes, (key, name) in zip(panels, NAMES.items(), strict=True):
         figures.band(axes, *figures.learning_curves(chosen), colour, label)
         end = np.full(len(chosen), num_steps * shift)
         axes.plot(end, chosen["error"], marker, color=colour, markersize=5, alpha=0.7)
-    axes.set(title=name, yscale="log", xlabel="step")
+    axes.set(title=name, yscale="log")
     axes.legend(loc="lower left")
-panels[0].set_ylabel("relative error")
+for axes in panels[-1]:
+    axes.set_xlabel("step")
+for axes in panels[:, 0]:
+    axes.set_ylabel("relative error")
 plt.show()
 
 # %% tags=["hide-input"]
@@ -287,7 +301,7 @@ figures.table(table.set_axis([*columns, "fixed: test / training"], axis="columns
 # %% [markdown]
 # ### At what each needs
 #
-# How large, and how long, until the error is at the level? *Steps to the level* counts until the training error on fresh samples stays at or below it;
+# How large, and how long, until the error is at the level? *Steps to it* counts until the training error on fresh samples stays at or below the level;
 # "–" means not within the steps of that run. The first row of each architecture is the one at equal parameters (median over seeds), the others have one seed.
 
 # %% tags=["hide-input"]
@@ -307,15 +321,19 @@ needs = pd.DataFrame(rows)
 needs["architecture"] = pd.Categorical(needs["architecture"], list(NAMES.values()))
 needs["other"] = needs["series"] != "equal"
 needs = needs.sort_values(["architecture", "other", "size", "steps"], kind="stable")
+short = {"steps to the level": "steps to it", "seconds to the level": "seconds to it"}
 figures.table(
-    needs.drop(columns=["series", "other"]).set_index("architecture").replace(np.inf, np.nan),
-    {"error": "{:.3g}", "steps to the level": "{:,.0f}"}
+    needs.drop(columns=["series", "other"])
+    .rename(columns=short)
+    .set_index("architecture")
+    .replace(np.inf, np.nan),
+    {"error": "{:.3g}", "steps to it": "{:,.0f}"}
     | dict.fromkeys(["parameters", "steps"], "{:,}")
-    | dict.fromkeys(["seconds", "seconds to the level"], "{:.1f}"),
+    | dict.fromkeys(["seconds", "seconds to it"], "{:.1f}"),
 )
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-needs", "caption": "Training error on fresh samples against seconds of training, for the models of the table: thick with all seeds' median at equal parameters, thin with one seed at other sizes, labelled with the size. Dotted: the level. The large bidirectional LSTM is dashed."}, "image": {"alt": "Learning curves over a logarithmic time axis. Attention at equal parameters crosses the level of 0.05 within a few seconds; the large bidirectional LSTM crosses it more than ten times later. Fully-connected networks stay near the top at all widths."}}
-fig, axes = plt.subplots(figsize=(8.4, 4.4))
+fig, axes = plt.subplots(figsize=(7.2, 4.6))
 for (key, size, layers, _), group in shapes:
     series = group["series"].iloc[0]
     x, errors = figures.learning_curves(group)
@@ -325,8 +343,11 @@ for (key, size, layers, _), group in shapes:
     if series == "equal":
         line.set(linewidth=2.5, label=NAMES[key])
     name = f"{size} × {layers}" if layers > 1 else f"{size}"
-    look = {"va": "center", "fontsize": "small", "color": COLOURS[key]}
-    axes.annotate(name, (x[-1], errors[-1]), (4, 0), textcoords="offset points", **look)
+    # Fully-connected networks end at one height: labels above it are out of the way of the longer curves.
+    look = {"va": "center", "fontsize": 11, "color": COLOURS[key]}
+    widest = key == "feedforward" and size == max(feedforward_sizes)
+    place = (-4, 9) if key == "feedforward" and not widest else (4, 0)
+    axes.annotate(name, (x[-1], errors[-1]), place, textcoords="offset points", **look)
 axes.axhline(level, color=figures.GREY, linestyle=":", linewidth=1.5)
 axes.set(xscale="log", yscale="log", xlabel="seconds", ylabel="relative error")
 axes.legend(loc="lower left")
@@ -383,18 +404,22 @@ others = [key for key in NAMES if key != "attention"]
 sampling = "sampling error of 1,000 test samples"
 ratio = equal["num_parameters"] / models.loc["attention", "num_parameters"]
 claim("architectures.parameters", (ratio - 1).abs().max(), "<=", 0.05,
-    statement="Largest relative difference in the number of parameters from attention's, at equal parameters.")
+    statement="The models have equally many parameters: within 5 % of attention's.")
 observed("architectures.attention", most["attention"], "<=", level,
-    statement=f"Largest test error of attention over {num_seeds} seeds, fresh samples: it learns the task.")
+    statement=f"Attention learns the task: on fresh samples its test error is at most {level:g} with each of {num_seeds} "
+    "seeds.")
 for key in others:
+    noun = "network " if key == "feedforward" else ""
     observed(f"architectures.{key.replace(' ', '-')}", fewest[key], ">=", 4 * level,
-        statement=f"Smallest test error over {num_seeds} seeds, {NAMES[key]} with as many parameters: far from it.")
+        statement=f"With as many parameters the {NAMES[key]} {noun}stays far from it: its test error is at least "
+        f"{4 * level:g} with each of {num_seeds} seeds.")
 observed("architectures.gap", fewest[others].min() / most["attention"], ">=", 10,
-    statement="The least error of the other architectures over the largest one of attention, over all seeds.")
+    statement="Over all seeds the least error of the other architectures is at least ten times attention's largest.")
 of_attention = rates["architecture"] == "attention"
 observed("architectures.rates", rates.loc[~of_attention, "error"].min() / rates.loc[of_attention, "error"].max(), ">=",
     5,
-    statement="The same ratio over half, one and two times each learning rate, first seed.")
+    statement="The learning rates do not decide it: over half, one and two times each rate, first seed, the least error of "
+    "the other architectures is at least five times attention's largest.")
 claim("architectures.one-direction", fewest["lstm"], ">=", in_step, tolerance=0.02, note=sampling,
     statement="No LSTM of one direction beats (N − 1)/(2N) on test samples.")
 claim("architectures.narrow-layer", fewest["feedforward"], ">=", least_errors["feedforward"], tolerance=0.02,
@@ -402,27 +427,29 @@ claim("architectures.narrow-layer", fewest["feedforward"], ">=", least_errors["f
     statement="No fully-connected network of this width beats its least mean error on test samples.")
 memorised = gaps[gaps["architecture"].isin(["lstm", "bidirectional lstm"])]
 observed("architectures.memorising", memorised["gap"].min(), ">=", 1.5,
-    statement="Test over training error of the LSTMs on fixed samples, smallest over seeds: they memorise.")
+    statement="The LSTMs memorise fixed samples: their test error is at least 1.5 times their training error, with every "
+    "seed.")
 observed("architectures.fixed-attention", gaps.loc[gaps["architecture"] == "attention", "error"].max(), "<=", level,
-    statement="Largest test error of attention after training on fixed samples: it learns the task.")
+    statement=f"Attention learns the task from fixed samples too: its test error is at most {level:g} with every seed.")
 observed("architectures.fixed-others", fixed.loc[fixed["architecture"] != "attention", "error"].min(), ">=", 0.5,
-    statement="Smallest test error of the others after training on fixed samples.")
+    statement="From fixed samples the others do not learn the task: their test errors are at least 0.5 with every seed.")
 observed("architectures.large", large["error"], "<=", large_error,
-    statement=f"Test error of the large bidirectional LSTM after {large_steps:,} steps.")
+    statement=f"The large bidirectional LSTM learns: after {large_steps:,} steps its test error is at most {large_error:g}.")
 # Where the level is not reached all steps count: then the ratio is larger than this.
 updates = np.minimum(needs["steps to the level"], needs["steps"]) * needs["parameters"]
 observed("architectures.cost", updates[large.name] / updates[attention.name], ">=", 5,
-    statement="Steps to the level, or all if it is not reached, times parameters: the large bidirectional LSTM over "
-    "attention.")
+    statement="The large bidirectional LSTM costs more: steps to the level (all, if it is not reached) times parameters are "
+    "at least five times attention's.")
 observed("architectures.wide", widest["error"], ">=", uniform / 2,
-    statement=f"Test error of the widest fully-connected network, {widest['size']:,} units: no better than half of 1 "
-    "− q/N.")
+    statement=f"The widest fully-connected network, {widest['size']:,} units, does not learn: its test error is at least half "
+    "of 1 − q/N.")
 claim("architectures.one-hidden-layer", exact_error, "<=", 1e-5,
-    statement="Largest error of one coordinate, on 500 inputs, of the network with one hidden layer of N²d' units.")
+    statement=r"The network with one hidden layer of $N^2d'$ units computes the average: no coordinate of its outputs on 500 "
+    r"inputs is off by more than $10^{-5}$.")
 if len(replays.table):
     claim("architectures.replayed", replays.disagreeing, "==", 0,
-        statement="Recorded results that differ, when they are trained again here, by more than is allowed: make "
-        "records trains them anew.")
+        statement="No recorded result differs by more than is allowed when it is trained again here. (If one does, make "
+        "records trains them anew.)")
 # fmt: on
 
 # %% [markdown]

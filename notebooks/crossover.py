@@ -18,6 +18,14 @@
 # 1,024 they are 116 against 1,023. It must come so for every $q$: a line $N-1$ overtakes any multiple of a logarithm. But the multiple is about $4q$ times the bits of a number, so that the more
 # a token asks for, the later attention is ahead, from a multiple of $q\log^2q$ tokens on ({numref}`fig-crossover`).
 #
+# ```{explorer} crossover
+# What sparse averaging takes, against the number of tokens $N$. Attention's curve is that of the unit that was built: $k=\lceil4\,q\ln N\rceil$
+# and the precision of {eq}`eq-measured-precision`, measured at some sizes and extrapolated to the others. Below it lies what any attention must send.
+# A recurrent network's state has at least the bits shown if $\eps<\tfrac1q$, whatever $d'$, and a feed-forward network's first layer
+# exactly the width shown if $\eps<\tfrac1{2q-1}$. The dot marks the $N$ from which on attention stays smaller. The rest of this page keeps to
+# $\eps=\tfrac1{4q}$ and $d'=1$.
+# ```
+#
 # **Prerequisites and time.** The pages of the table. A quarter of a minute on one core.
 #
 # **On this page.**

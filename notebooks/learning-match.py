@@ -11,10 +11,10 @@
 #
 # **The question.** The theorems on this book's limits say which weights exist. Does training find them? We train one pairwise layer, two pairwise layers and one third-order layer, of equal size, on pairs and on triples, and ask what it depends on.
 #
-# **In one paragraph.** A model sees a residue as cosines and sines at a few frequencies. A third-order score can be the mean of the cosines of a *sum* of three residues, {numref}`fig-match-profile`: 1 where the sum is 0 modulo $M$, and less elsewhere. How much less is the *gap* of the frequencies. With the lowest frequencies the neighbours of 0
+# **In one paragraph.** Do 50, 60 and 86 add up to a multiple of 196? They do; 50, 60 and 87 don't, and the two must be told apart. A model sees a residue as cosines and sines at a few frequencies. A third-order score can be the mean of the cosines of a *sum* of three residues ({numref}`fig-match-profile`): 1 where the sum is 0 modulo $M$, and less elsewhere. How much less is the *gap* of the frequencies. With the lowest frequencies the neighbours of 0
 # come close to the top, and a score that tells them apart must be huge; with spread ones a small score is enough. Where a small one is enough, training finds the triples in some hundred steps; where it must be huge, it does not. Pairwise layers of the same size learn what pairs can tell, or less.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-match-profile", "caption": "Mean of cos 2πks/M over five frequencies k, for all sums s modulo M = 196, the modulus for N = 16. Left: the lowest frequencies. Right: of 20 random draws the one with the largest gap. Dashed: the largest value beside s = 0. The gap is its distance from 1, and c the scale of the scores that it asks for."}, "image": {"alt": "Two curves over the sums from minus 98 to 98. Left, a broad smooth peak at 0 whose neighbours almost reach 1, the dashed line at the top. Right, a jagged curve with a single point at 1 at the sum 0, all else below a dashed line clearly under it."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-match-profile", "caption": "Mean of cos 2πks/M over five frequencies k, for all sums s modulo M = 196, the modulus for N = 16. Above: the lowest frequencies. Below: of 20 random draws the one with the largest gap. Dashed: the largest value beside s = 0. The gap is its distance from 1, and c the scale of the scores that it asks for."}, "image": {"alt": "Two curves over the sums from minus 98 to 98. Above, a broad smooth peak at 0 whose neighbours almost reach 1, the dashed line at the top. Below, a jagged curve with a single point at 1 at the sum 0, all else below a dashed line clearly under it."}}
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
@@ -34,8 +34,9 @@ figures.use_style()
 shown_tokens, count = 16, 5
 shown_modulus = Match3.balanced_modulus(shown_tokens)
 sums = torch.arange(shown_modulus) - shown_modulus // 2
-fig, panels = plt.subplots(1, 2, figsize=(8.8, 3.1), sharey=True)
-for axes, draws, name in zip(panels, (0, 20), ("lowest", "spread"), strict=True):
+fig, panels = plt.subplots(2, 1, figsize=(7.2, 5), sharex=True, sharey=True)
+names = ("lowest frequencies", "spread frequencies")
+for axes, draws, name in zip(panels, (0, 20), names, strict=True):
     chosen = torch.tensor(seed_frequencies(shown_modulus, count, draws, 0))
     profile = 1 - profile_gaps(chosen, shown_modulus)
     gap = frequency_gap(chosen, shown_modulus)
@@ -43,19 +44,23 @@ for axes, draws, name in zip(panels, (0, 20), ("lowest", "spread"), strict=True)
     axes.plot(0, 1, "o", color=figures.ORANGE, markersize=6)
     axes.axhline(1 - gap, **figures.REFERENCE)
     asked = f"gap {gap:.2g}, $c={needed_scale(shown_tokens, count, gap):.3g}$"
-    axes.set(title=f"{name}: {asked}", xlabel="sum $s$", ylim=(-0.95, 1.1))
-panels[0].set_ylabel("mean cosine")
+    axes.set(title=f"{name}: {asked}", ylabel="mean cosine", ylim=(-0.95, 1.5))
+    axes.annotate("a match", (0, 1), (0, 7), textcoords="offset points", ha="center")
+panels[-1].set_xlabel("sum $s$")
 plt.show()
 
 # %% [markdown]
 # **Prerequisites and time.** The statements of Theorems 6 and 7, and the [third-order unit](third-order.py) with several frequencies. The results are recorded with this book, or kept in a store; training them took about a core hour. Reading them takes seconds.
 #
-# **On this page.** Third order learns triples at every length that was tried (match.third-order-learns). No pairwise model, the best of a search included, does better than the rule of pairs (match.pairwise-at-most-pairs). The gap of the frequencies predicts whether third order learns (match.gap-predicts), and
-# a few other parts of the recipe can't be left out either (match.essential).
+# **On this page.** These are experiments: their results are ours, [N].
+#
+# * All architectures learn pairs. Third order learns triples too, at every length that was tried ({numref}`fig-match-accuracy`).
+# * No pairwise model, the best of a search included, does better on triples than the rule of pairs ({numref}`fig-match-search`).
+# * The gap of the frequencies predicts whether third order learns ({numref}`fig-match-gap`), and a few other parts of the recipe can't be left out either ({numref}`fig-match-variants`).
 #
 # ## The statement
 #
-# This page shows experiments. What the theorems predict for them is little, and worth saying:
+# What the theorems predict for these experiments is little, and worth saying:
 #
 # * *Pairs.* [Theorem 6](thm-6-match2.py) of the paper: one pairwise unit with $m=3$ is enough, at every length.
 # * *Triples.* [One third-order unit](third-order.py) with $m=4$ is enough. One pairwise layer needs $mpH$ nearly linear in $N$ ([Theorem 7](thm-7-match3.py)), which at the lengths
@@ -186,7 +191,7 @@ require(
 #
 # At every length a step shows equally many labels. The trials on triples are the very same as on [the conjecture's page](conjecture.py), so that both read the same results.
 
-# %%
+# %% tags=["hide-input"]
 import pandas as pd
 from scipy.stats import spearmanr
 
@@ -215,7 +220,7 @@ ESSENTIAL = [
     "a third of the rate",
 ]
 
-# %%
+# %% tags=["hide-input"]
 sweep = Sweep()
 results = learning_match(
     sweep,
@@ -240,17 +245,28 @@ results = learning_match(
 series = dict(list(results.groupby("series")))
 plain = pd.concat([series["pairs"], series["triples"]])
 
-# %%
+# %% tags=["hide-input"]
 shown = overview(plain)
-whole = dict.fromkeys(["seeds", "M", "width", "parameters"], "{:.0f}")
-figures.table(shown, dict.fromkeys(shown, "{:.3f}") | whole | {"seconds": "{:.1f}"})
+listing = shown.rename(index=PROBLEMS, level="problem")
+for name, ends in (("95 % interval", ["low", "high"]), ("range", ["least", "most"])):
+    listing[name] = [f"{low:.3f} … {high:.3f}" for low, high in shown[ends].to_numpy()]
+columns = ["M", "constant", "seeds", "mean", "95 % interval", "range", "seconds"]
+formats = {"M": "{:.0f}", "seeds": "{:.0f}", "seconds": "{:.1f}"}
+figures.table(listing[columns], dict.fromkeys(["constant", "mean"], "{:.3f}") | formats)
+figures.prose(
+    "; ".join(
+        f"{name[0].upper() + name[1:]}: width {row['width']:.0f}, {row['parameters']:,.0f} parameters"
+        for name, row in shown.groupby("architecture", sort=False).first().iterrows()
+    )
+    + "."
+)
 
 # %% [markdown]
-# *low* and *high* are the ends of the 95 % t-interval of the mean accuracy over seeds; with few seeds it is wide, and may leave $[0,1]$. *seconds* are those of
+# *95 % interval* is the t-interval of the mean accuracy over seeds; with few seeds it is wide, and may leave $[0,1]$. *constant* is the accuracy of the better constant answer. *seconds* are those of
 # training one model on one thread.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-match-accuracy", "caption": "Accuracy on new sequences against length: mean of the seeds, with their whole range as bars, and a marker a seed. Diamonds: the best pairwise model of the search below, of any setting and length of training. Dashed: the better constant answer. Dotted: the rule of pairs. Left: pairs. Right: triples."}, "image": {"alt": "Two panels of accuracy against length. Left, pairs: all architectures are close to 1. Right, triples: third order is at 1 at all lengths; the pairwise ones lie near the dotted line of the rule of pairs at the shortest length, and near the dashed line of one half at longer ones."}}
-fig, panels = plt.subplots(1, 2, figsize=(8.8, 3.6), sharey=True)
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-match-accuracy", "caption": "Accuracy on new sequences against length: mean of the seeds, with their whole range as bars, and a marker a seed. Diamonds: the best pairwise model of the search below, of any setting and length of training. Dashed: the better constant answer. Dotted: the rule of pairs. Above: pairs. Below: triples."}, "image": {"alt": "Two panels of accuracy against length. Above, pairs: all architectures are close to 1. Below, triples: third order is at 1 at all lengths; the pairwise ones lie near the dotted line of the rule of pairs at the shortest length, and near the dashed line of one half at longer ones."}}
+fig, panels = plt.subplots(2, 1, figsize=(7.2, 6.8), sharex=True, sharey=True)
 for axes, (problem, title) in zip(panels, PROBLEMS.items(), strict=True):
     for shift, name in zip((-0.15, 0, 0.15), DETECTION_ARCHITECTURES, strict=True):
         chosen = shown.xs((problem, name), level=("problem", "architecture"))
@@ -269,23 +285,25 @@ for axes, (problem, title) in zip(panels, PROBLEMS.items(), strict=True):
         dotted |= {"marker": "_", "markersize": 14, "label": "rule of pairs"}
         axes.plot(range(len(levels)), levels["rule"], **dotted)
     axes.set_xticks(range(len(token_grid)), token_grid)
-    axes.set(title=title, xlabel="$N$", ylim=(0.45, 1.03), xlim=(-0.5, len(token_grid) - 0.5))
+    axes.set(title=title, ylabel="accuracy", ylim=(0.45, 1.03), xlim=(-0.5, len(token_grid) - 0.5))
 tuned = pd.concat([series["search"], series["longer"]])
 for (tokens, name), found in tuned.groupby(["N", "architecture"]):
     if tokens in token_grid:
         place = token_grid.index(tokens) + (-0.3 if name == PAIRWISE[0] else 0.3)
-        panels[1].plot(place, found["accuracy"].max(), "D", color=COLOURS[name], markersize=6)
-panels[0].set_ylabel("accuracy")
-panels[0].legend(*panels[1].get_legend_handles_labels(), loc="center")
+        look = {"color": COLOURS[name], "label": f"{name}, best of the search"}
+        panels[1].plot(place, found["accuracy"].max(), "D", markersize=6, **look)
+panels[1].set_xlabel("$N$")
+words = dict(zip(*panels[1].get_legend_handles_labels()[::-1], strict=True))  # each once
+panels[0].legend(words.values(), words, loc="center", fontsize=11, ncols=2)
 plt.show()
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-match-curves", "caption": "Cross-entropy on the training samples, in nats a label, for each problem and length: median of the seeds, with their whole range shaded. Dashed: ln 2, what guessing costs. The vertical lines end the steps on short sequences; what comes after them is another task. Short sequences have fewer ones, so that guessing costs less there."}, "image": {"alt": "A grid of learning curves, a row for each problem and a column for each length. For pairs all curves fall to nearly 0. For triples the third-order curve falls to nearly 0 at every length, most of it before the vertical line; the pairwise ones fall slowly, and jump back to the dashed line where the sequences become long."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-match-curves", "caption": "Cross-entropy on the training samples, in nats a label, for each problem and length: median of the seeds, with their whole range shaded. Dashed: ln 2, what guessing costs. The vertical lines end the steps on short sequences; what comes after them is another task. Short sequences have fewer ones, so that guessing costs less there."}, "image": {"alt": "A grid of learning curves, a column for each problem and a row for each length. For pairs all curves fall to nearly 0. For triples the third-order curve falls to nearly 0 at every length, most of it before the vertical line; the pairwise ones fall slowly, and jump back to the dashed line where the sequences become long."}}
 trials = plain.groupby(["problem", "N", "architecture"])
 fig, panels = plt.subplots(
-    2, len(token_grid), figsize=(2.2 * len(token_grid) + 1.2, 5), sharey=True, squeeze=False
+    len(token_grid), 2, figsize=(7.2, 2 * len(token_grid) + 1), sharey=True, squeeze=False
 )
-for row, problem in zip(panels, PROBLEMS, strict=True):
-    for axes, tokens in zip(row, token_grid, strict=True):
+for column, problem in zip(panels.T, PROBLEMS, strict=True):
+    for axes, tokens in zip(column, token_grid, strict=True):
         for name in DETECTION_ARCHITECTURES:
             of_one = trials.get_group((problem, tokens, name))
             figures.band(axes, *figures.learning_curves(of_one), COLOURS[name], name)
@@ -293,11 +311,12 @@ for row, problem in zip(panels, PROBLEMS, strict=True):
         if short := of_one["short_steps"].iloc[0]:
             axes.axvline(short, color=figures.GREY, linewidth=0.8)
         axes.set(title=f"{PROBLEMS[problem]}, $N={tokens}$", ylim=(0, 0.9))
-for axes in panels[1]:
+for axes in panels[-1]:
     axes.set_xlabel("step")
-panels[0, 0].set_ylabel("cross-entropy")
-panels[1, 0].set_ylabel("cross-entropy")
-panels[0, -1].legend(loc="center right", bbox_to_anchor=(1, 0.55), fontsize=9.5)
+for axes in panels[:, 0]:
+    axes.set_ylabel("cross-entropy")
+handles, labels = panels[0, 0].get_legend_handles_labels()
+fig.legend(handles, labels, loc="outside upper center", ncols=3, fontsize=12)
 plt.show()
 
 # %% tags=["hide-input"]
@@ -323,7 +342,7 @@ figures.prose(
 #
 # By {eq}`eq-match-scale` frequencies with a small gap need large scores. With the lowest ones $\delta\approx\frac{\pi^2}{3M^2}(F+1)(2F+1)$, so that $c$ grows as $M^2\ln N$, and $M$ as $N^2$. No choice of a fixed number $F$ escapes a growth as $M^{2/F}$, and with $F$ of order $\ln M$ well-chosen ones have a constant gap ({prf:ref}`prop-frequency-gap`). This is computed from the frequencies alone, nothing is trained:
 
-# %%
+# %% tags=["hide-input"]
 asked = []
 for tokens in token_grid:
     modulus = Match3.balanced_modulus(tokens)
@@ -443,13 +462,13 @@ figures.prose(
 # Third order got more tuning than the pairwise layers, so these get a search of their own. For each depth and length we train all combinations of three read-ins (*fixed*, the features as they are; *linear*, a learned map; *network*, one with a hidden layer), the numbers of spread frequencies and three learning rates a factor 3 apart, with one seed. Half of the steps show
 # short sequences. (At $N=8$ these are no shorter, but there are twice as many labels.) The best setting of each kind is trained again by several seeds, ten times as long. Widths are those of the recipe, so that a learned read-in comes on top of the parameters.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-match-search", "caption": "Pairwise layers on triples: accuracy on new sequences. Dots: a setting of the search each, by read-in and number of frequencies. Diamonds: the best setting of one and of two layers, ten times as many steps, a seed each. Dotted: the rule of pairs. Dashed: the better constant answer."}, "image": {"alt": "Two panels, one for each length, with columns for read-ins and numbers of frequencies. At the shorter length the dots lie below the dotted line, and the diamonds near it. At the longer length all lie between the dashed and the dotted line, nearer to the dashed one."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-match-search", "caption": "Pairwise layers on triples: accuracy on new sequences. Dots: a setting of the search each, by read-in and number of frequencies. Diamonds: the best setting of one and of two layers, ten times as many steps, a seed each. Dotted: the rule of pairs. Dashed: the better constant answer."}, "image": {"alt": "Two panels, one above the other, one for each length, with columns for read-ins and numbers of frequencies. At the shorter length the dots lie below the dotted line, and the diamonds near it. At the longer length all lie between the dashed and the dotted line, nearer to the dashed one."}}
 search, longer = series["search"], series["longer"]
 columns = [(read, number) for read in READ_INS for number in search_frequencies]
 fig, panels = plt.subplots(
-    1, len(search_tokens), figsize=(4.7 * len(search_tokens), 3.8), sharey=True, squeeze=False
+    len(search_tokens), 1, figsize=(7.2, 3 * len(search_tokens) + 0.6), sharey=True, squeeze=False
 )
-for axes, tokens in zip(panels[0], search_tokens, strict=True):
+for axes, tokens in zip(panels[:, 0], search_tokens, strict=True):
     for shift, name in zip((-0.14, 0.14), PAIRWISE, strict=True):
         for part, marker in ((search, "o"), (longer, "D")):
             found = part[(part["N"] == tokens) & (part["architecture"] == name)]
@@ -467,13 +486,14 @@ for axes, tokens in zip(panels[0], search_tokens, strict=True):
     axes.axhline(here["rule"], **figures.REFERENCE | {"linestyle": ":", "linewidth": 2})
     axes.axhline(here["constant"], **figures.REFERENCE)
     labels = [f"{read}\n$F={number}$" for read, number in columns]
-    axes.set_xticks(range(len(columns) + 1), [*labels, "longer"], fontsize=9.5)
-    axes.set(title=f"$N={tokens}$", xlim=(-0.6, len(columns) + 0.6))
-panels[0, 0].set_ylabel("accuracy")
-fig.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside upper right", ncols=2)
+    axes.set_xticks(range(len(columns) + 1), [*labels, "longer"], fontsize=11)
+    axes.set(ylabel="accuracy", title=f"$N={tokens}$", xlim=(-0.6, len(columns) + 0.6))
+fig.legend(
+    *panels[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=2, fontsize=12
+)
 plt.show()
 
-# %%
+# %% tags=["hide-input"]
 by = ["N", "architecture"]
 best = search.loc[search.groupby(by, sort=False)["accuracy"].idxmax()].set_index(by)
 best = best[["read", "frequencies", "rate", "num_steps", "rule", "accuracy"]]
@@ -482,9 +502,12 @@ accuracies = longer.groupby(by, sort=False)["accuracy"]
 best["longer"] = longer.groupby(by, sort=False)["num_steps"].first()
 for name in ("mean", "min", "max"):
     best[f"{name}, longer"] = accuracies.agg(name)
+listing = best.rename(columns={"frequencies": "F", "longer": "more steps"})
+ends = best[["min, longer", "max, longer"]].to_numpy()
+listing["range, longer"] = [f"{least:.4f} … {most:.4f}" for least, most in ends]
 figures.table(
-    best,
-    dict.fromkeys(best.columns[4:], "{:.4f}") | {"rate": "{:.3g}", "longer": "{:.0f}"},
+    listing.drop(columns=["min, longer", "max, longer"]),
+    dict.fromkeys(["rule of pairs", "accuracy", "mean, longer"], "{:.4f}") | {"rate": "{:.3g}"},
     "The best setting of the search, and what several seeds of it reach with more steps",
 )
 
@@ -514,7 +537,7 @@ figures.prose(
 # %% [markdown]
 # ## What was recorded, and what was trained here
 
-# %%
+# %% tags=["hide-input"]
 replays = replayed(sweep)
 
 # %% [markdown]
@@ -523,44 +546,47 @@ replays = replayed(sweep)
 # %% tags=["hide-input"]
 # fmt: off
 claim("match.equal-parameters", excess_parameters(plain), "<=", 0.05,
-    statement="Largest difference in parameters between architectures, as a part of the smallest number.")
+    statement="The architectures have equally many parameters: at each length the most are within 5 % of the fewest.")
 observed("match.balanced", results["constant"].max(), "<=", 0.6,
-    statement="Accuracy of the better constant answer, largest over problems and lengths.")
+    statement="Labels are balanced: no constant answer has an accuracy above 0.6, for any problem and length.")
 observed("match.pairs-learned", pairs.min().min(), ">=", 0.7,
-    statement="Mean accuracy on pairs over the seeds, least over lengths and architectures: the control is learned by "
-    "all.")
+    statement="All learn the control: at every length each architecture has a mean accuracy of at least 0.7 on pairs.")
 observed("match.triples-third-order", (third_order - pairwise).min(), ">=", least_lead,
-    statement="Triples: mean accuracy of third order minus that of the better pairwise architecture, least over "
-    "lengths.")
+    statement="On triples third order leads at every length: its mean accuracy exceeds that of the better pairwise "
+    f"architecture by at least {least_lead:g}.")
 observed("match.third-order-learns", shown["least"].loc["match3"].unstack()["third order"].min(), ">=", least_accuracy,
-    statement="Triples: accuracy of third order, least over lengths and seeds.")
+    statement=f"Third order learns triples: its accuracy is at least {least_accuracy:g} at every length, with every seed.")
 observed("match.pairs-before-triples", (pairs - triples)[PAIRWISE].min().min(), ">=", 0.0,
-    statement="Mean accuracy of pairwise layers on pairs minus that on triples, least over lengths and architectures.")
+    statement="Pairwise layers do no worse on pairs than on triples: at every length, for each depth, in the mean accuracy.")
 observed("match.no-worse-than-guessing", shown["least"].loc["match3"].min(), ">=", 0.45,
-    statement="No model does worse on triples than guessing, up to sampling: least accuracy over all of them.")
+    statement="No model does worse on triples than guessing, up to sampling: all have an accuracy of at least 0.45.")
 observed("match.pairwise-at-most-pairs", over_rule.max(), "<=", 0.005,
-    statement="Accuracy on triples minus that of the rule of pairs, on the same samples: the most over all pairwise "
-    f"models, all {len(search)} of the search and its longer runs included.")
+    statement="No pairwise model does better on triples than the rule of pairs, on the same samples, by more than 0.005: all "
+    f"{len(search)} of the search and its longer runs included.")
 observed("match.scale", (asked["lowest 5"] / asked["5, best of 20"]).min(), ">=", 1.5,
-    statement="How many times larger the scores must be for the five lowest frequencies than for spread ones (median), "
-    "least over lengths.")
+    statement="The five lowest frequencies ask for larger scores than spread ones (median), at every length at least 1.5 times "
+    "as large.")
 if varied_steps >= 300:  # with few steps nothing is learned by anything
     observed("match.gap-predicts", order, ">=", 0.7,
-        statement=f"Rank correlation of gap and accuracy over {len(draws)} random draws of frequencies.")
+        statement=f"The gap predicts what is learned: over {len(draws)} random draws of frequencies the rank correlation of gap "
+        "and accuracy is at least 0.7.")
     observed("match.wide-gap", above_wide["accuracy"].min(), ">=", least_learned,
-        statement=f"Accuracy of third order, least over the {len(above_wide)} draws with a gap of {wide_gap:g} or more.")
+        statement=f"Every draw with a gap of {wide_gap:g} or more is learned, that is, with an accuracy of at least "
+        f"{least_learned:g}: {len(above_wide)} draws.")
     observed("match.narrow-gap", below_narrow["accuracy"].max(), "<", least_learned,
-        statement=f"The same, most over the {len(below_narrow)} draws with a gap of {narrow_gap:g} or less.")
+        statement=f"No draw with a gap of {narrow_gap:g} or less is learned: {len(below_narrow)} draws.")
     observed("match.recipe", by_variant.loc["the recipe", "min"], ">=", least_accuracy,
-        statement=f"Accuracy of the recipe at N = {varied_tokens}, least over seeds.")
+        statement=f"The recipe learns triples at N = {varied_tokens}: its accuracy is at least {least_accuracy:g} with every seed.")
     observed("match.essential", by_variant.loc[ESSENTIAL, "max"].max(), "<=", 0.7,
-        statement=f"The same with an essential change ({', '.join(ESSENTIAL)}): most over these and their seeds.")
+        statement=f"With each essential change ({', '.join(ESSENTIAL)}) the recipe does not learn triples: the accuracy is at most 0.7 with every "
+        "seed.")
     observed("match.not-essential", by_variant.drop(ESSENTIAL)["min"].min(), ">=", least_learned,
-        statement="The same with each of the other changes: least over these and their seeds.")
+        statement=f"With each of the other changes the recipe still learns triples: the accuracy is at least "
+        f"{least_learned:g} with every seed.")
 if len(replays.table):
     claim("match.replayed", replays.disagreeing, "==", 0,
-        statement="Recorded results that differ, when they are trained again here, by more than is allowed: make "
-        "records trains them anew.")
+        statement="No recorded result differs by more than is allowed when it is trained again here. (If one does, make "
+        "records trains them anew.)")
 # fmt: on
 
 # %% [markdown]

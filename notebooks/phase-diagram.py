@@ -12,52 +12,10 @@
 # **The question.** [Learned attention](learned-attention.py) finds the average at one sparsity $q$ and one embedding dimension $m$. For which other
 # pairs does training find it, where does it stop, and is that where the theorems say that small units end?
 #
-# ## The statement
-#
-# This page shows an experiment: two maps of the error over $q$ and $m$. All of its settings are ours. The paper
-# {cite}`sanford2023representational` speaks of weights that exist, not of weights that are found. What exists in the two models that we train is
-# known:
-#
-# :::{prf:proposition} (what the two models can represent, ours)
-# :label: prop-phase-sizes
-#
-# Let $1\le q\le N-1$ and $m^\circ=\min(2q,N-1)$, and let numbers have unlimited precision and input networks any width.
-#
-# 1. *Address.* Values pass unchanged, keys are free vectors of $\R^m$, one for each position, queries a network's answer to the pointers.
-#    Some weights have an error below every $\eps>0$ if $m\ge m^\circ$. If $m<m^\circ$ all weights miss some input by more than $1/(2q^2)$.
-# 2. *Attention.* A network maps tokens to $\R^m$, and one unit ({prf:ref}`def-unit`) with $m\times m$ matrices $Q$ and $K$ follows. Some weights have an error
-#    below every $\eps>0$ if $m\ge d'+2m^\circ$.
-# :::
-#
-# :::{prf:proof}
-# :class: dropdown
-#
-# *Part 1* is {prf:ref}`thm-tight-dimension`. Pointers take finitely many values, and a network with one hidden layer that is wide enough takes any values
-# on finitely many points.
-#
-# *Part 2.* Let the network write $(z_i,\,w_{y_i},\,u_i)$ into $d'+m^\circ+m^\circ$ coordinates, with the keys $u_j$ and queries $w_y$ of Part 1, and 0 into the others. It can: $w_{y_i}$ and $u_i$ depend on finitely many
-# values of $(y_i,i)$, and $z=\max(z,0)-\max(-z,0)$. Let $V$ read the first part, $Q$ the second and $K$ the third, each into the same coordinates. The scores are $\inner{w_{y_i}}{u_j}$ and the values $z_j$, as in
-# Part 1. $\blacksquare$
-# :::
-#
-# [Theorem 2](thm-2-fixed-precision.py) is about the same unit with few bits: order $q\log N$ dimensions are then enough. So three lines cross our maps: $m=q$, $m=2q$ (where $2q>N-1$, it is $N-1$) and $m=q\ln N$
-# (order $q\log N$ without its constant). We ask where the *learned* transition lies beside them, and with which power of $q$ it grows.
-#
-# ## The idea
-#
-# The first map is the whole model, and in it $m$ does two jobs. The $m$ coordinates of a hidden vector carry the value, $d'$ numbers, and the *address*: who looks at whom. The second map gives the values away,
-# $f(X)_i=\sum_j p_{ij}z_j$, and learns $p$ alone. There $m$ is the dimension of the address and of nothing else.
-#
-# Errors at different $q$ are not comparable as they are, because uniform attention, which knows nothing, has the relative error
-# $1-q/N$ ({prf:ref}`prop-baselines`). We divide by it. The *share* is 1 for uniform attention and 0 for the exact average. Training *has learned* a pair $(q,m)$ where the share is below a fixed level, and the *transition*
-# $m^*(q)$ is the smallest $m$ where it is ({numref}`fig-phase-attention`, {numref}`fig-phase-address`).
-#
-# **Prerequisites and time.** [Learned attention](learned-attention.py), [the tight dimension](tight-dimension.py), least squares. Seconds where the results are recorded; the core
-# hours of training them are told below.
-#
-# ## Parameters
+# **In one paragraph.** Of 32 tokens each asks for the mean of a few, say $q=4$. To say *which* four takes about $2q=8$ numbers, so keys and queries of about eight dimensions are enough; and training finds such addresses, at nearly every $q$. Give the unit all three jobs, values, queries and keys in one hidden vector, and it must also keep
+# them apart. Weights that do so exist with little more room. Training needs more, here up to over twice as much, and the less of it the more steps it is given ({numref}`fig-phase-idea`).
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 num_tokens: int = 32  # N, tokens
 value_dim: int = 4  # d', coordinates of a value
 sparsity_grid: list[int] = [1, 2, 3, 4, 6, 8, 12, 16]  # q of the first map
@@ -124,17 +82,7 @@ require(
 positive("attention_rate", "address_rate")
 require(0 < level < 0.5, f"level must lie strictly between 0 and 0.5, got {level}")
 
-# %% [markdown]
-# ## The experiment
-#
-# A trial is one pair $(q,m)$, one budget and one seed. Within a budget all cells have the same steps, samples and schedule: 100 steps of linear warm-up, then half a cosine down to 0. The schedule is as long as the budget, so
-# the smaller budget is a run of its own, not the beginning of the longer one. The network has one hidden layer of 128 rectified linear units. Every step draws new
-# samples.
-#
-# Each map has one peak learning rate. We found both by trying four rates, a factor 2 apart, on a few cells with one seed. The address takes a
-# larger one. A rate for each cell would move the transitions, and would no longer be one method.
-
-# %%
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-phase-idea", "caption": "The smallest dimension with which training learns, for each q: the address alone and the whole unit, with the larger budget. Dashed: with so many dimensions weights exist. Median of the seeds; a line ends where its transition leaves the map."}, "image": {"alt": "Two solid rising lines over q from 1 to 16, both axes logarithmic. The lower one, the address alone, runs along its dashed line. The upper one, the whole unit, lies above its dashed line, by a factor that grows to about two."}}
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -173,27 +121,6 @@ frame = phase_diagram(
 )
 
 
-# %% tags=["hide-input"]
-def listed(entries):
-    return ", ".join(map(str, entries))
-
-
-figures.prose(
-    f"These are {len(frame):,} trials, {frame['diverged'].sum()} of which diverged: the first map has "
-    f"$q\\in\\{{{listed(sparsity_grid)}\\}}$ and $m\\in\\{{{listed(embed_grid)}\\}}$, the second "
-    f"$q\\in\\{{{listed(address_sparsity_grid)}\\}}$ and $m\\in\\{{{listed(address_embed_grid)}\\}}$, "
-    f"each with the budgets of {small:,} and {large:,} steps and the seeds {seed} … {seed + num_seeds - 1}."
-)
-
-# %% [markdown]
-# ### Where the transition is
-#
-# For every $q$ and seed we read off where the share first crosses the level as $m$ grows, between two values of $m$ and on a scale that is logarithmic in
-# both. The grid brackets $m^*$; the interpolation is a convention. A seed that never crosses has $m^*=\infty$, and one that is
-# learned at the smallest $m$ already has $m^*=0$: the median over seeds then still says on which side of the map the transition
-# lies. Such a $q$ is left out of the fit, and marked in the figures by a triangle.
-
-# %%
 attention_cells, address_cells = (
     frame[(frame["map"] == name) & (frame["num_steps"] == large)]
     for name in ("attention", "address")
@@ -223,13 +150,115 @@ def whole(q):
     return value_dim + 2 * exact(q)
 
 
+fig, axes = plt.subplots(figsize=(7.2, 3.6))
+for name, exists, color, word, place in (
+    ("attention", whole, figures.ORANGE, "the whole unit", (0.03, 0.84)),
+    ("address", exact, figures.BLUE, "the address alone", (0.5, 0.3)),
+):
+    sparsities = np.array(sparsity_grid if name == "attention" else address_sparsity_grid)
+    axes.plot(sparsities, exists(sparsities), "--", color=color, linewidth=1.5)
+    learned = inside(crossings(name, large)["median"])
+    axes.plot(learned.index, learned, "o-", color=color, linewidth=2.5)
+    at = {"transform": axes.transAxes, "va": "center", "color": color, "fontsize": 13}
+    axes.text(*place, f"{word}\nlearns from here on", **at)
+corner = {"transform": axes.transAxes, "ha": "right", "color": figures.GREY, "fontsize": 13}
+axes.text(0.99, 0.04, "dashed: weights exist from here on", **corner)
+axes.set(xscale="log", yscale="log", xlabel="$q$, tokens asked for", ylabel="dimension $m$")
+for axis, ticks in ((axes.xaxis, sparsity_grid), (axes.yaxis, embed_grid)):
+    axis.set_ticks(ticks, ticks)
+axes.minorticks_off()
+plt.show()
+
+# %% [markdown]
+# **Prerequisites and time.** [Learned attention](learned-attention.py), [the tight dimension](tight-dimension.py), least squares. Seconds where the results are recorded; the core
+# hours of training them are told below.
+#
+# **On this page.** Two maps of the error over $q$ and $m$. This is an experiment: its results are ours, [N].
+#
+# * What can be represented: the address alone from $m=\min(2q,N-1)$ on, exactly; the whole unit from $d'+2\min(2q,N-1)$ on ({prf:ref}`prop-phase-sizes`).
+# * The address is learned near the dimension that exact addresses need, within a factor of 2 ({numref}`fig-phase-address`).
+# * The whole unit is learned later ({numref}`fig-phase-attention`), and its transition moves further with the budget: it shows how fast training is, not what the model can represent.
+# * Both transitions grow about as $q$ itself ({numref}`fig-phase-transition`).
+#
+# The parameters and facts of the page are folded above the figure.
+#
+# ## The statement
+#
+# All settings of the experiment are ours. The paper {cite}`sanford2023representational` speaks of weights that exist, not of weights that are found. What exists in the two models that we train is
+# known:
+#
+# :::{prf:proposition} (what the two models can represent, ours)
+# :label: prop-phase-sizes
+#
+# Let $1\le q\le N-1$ and $m^\circ=\min(2q,N-1)$, and let numbers have unlimited precision and input networks any width.
+#
+# 1. *Address.* Values pass unchanged, keys are free vectors of $\R^m$, one for each position, queries a network's answer to the pointers.
+#    Some weights have an error below every $\eps>0$ if $m\ge m^\circ$. If $m<m^\circ$ all weights miss some input by more than $1/(2q^2)$.
+# 2. *Attention.* A network maps tokens to $\R^m$, and one unit ({prf:ref}`def-unit`) with $m\times m$ matrices $Q$ and $K$ follows. Some weights have an error
+#    below every $\eps>0$ if $m\ge d'+2m^\circ$.
+# :::
+#
+# :::{prf:proof}
+# :class: dropdown
+#
+# *Part 1* is {prf:ref}`thm-tight-dimension`. Pointers take finitely many values, and a network with one hidden layer that is wide enough takes any values
+# on finitely many points.
+#
+# *Part 2.* Let the network write $(z_i,\,w_{y_i},\,u_i)$ into $d'+m^\circ+m^\circ$ coordinates, with the keys $u_j$ and queries $w_y$ of Part 1, and 0 into the others. It can: $w_{y_i}$ and $u_i$ depend on finitely many
+# values of $(y_i,i)$, and $z=\max(z,0)-\max(-z,0)$. Let $V$ read the first part, $Q$ the second and $K$ the third, each into the same coordinates. The scores are $\inner{w_{y_i}}{u_j}$ and the values $z_j$, as in
+# Part 1. $\blacksquare$
+# :::
+#
+# [Theorem 2](thm-2-fixed-precision.py) is about the same unit with few bits: order $q\log N$ dimensions are then enough. So three lines cross our maps: $m=q$, $m=2q$ (where $2q>N-1$, it is $N-1$) and $m=q\ln N$
+# (order $q\log N$ without its constant). We ask where the *learned* transition lies beside them, and with which power of $q$ it grows.
+#
+# ## The idea
+#
+# The first map is the whole model, and in it $m$ does two jobs. The $m$ coordinates of a hidden vector carry the value, $d'$ numbers, and the *address*: who looks at whom. The second map gives the values away,
+# $f(X)_i=\sum_j p_{ij}z_j$, and learns $p$ alone. There $m$ is the dimension of the address and of nothing else.
+#
+# Errors at different $q$ are not comparable as they are, because uniform attention, which knows nothing, has the relative error
+# $1-q/N$ ({prf:ref}`prop-baselines`). We divide by it. The *share* is 1 for uniform attention and 0 for the exact average. Training *has learned* a pair $(q,m)$ where the share is below a fixed level, and the *transition*
+# $m^*(q)$ is the smallest $m$ where it is ({numref}`fig-phase-attention`, {numref}`fig-phase-address`).
+#
+# %% [markdown]
+# ## The experiment
+#
+# A trial is one pair $(q,m)$, one budget and one seed. Within a budget all cells have the same steps, samples and schedule: 100 steps of linear warm-up, then half a cosine down to 0. The schedule is as long as the budget, so
+# the smaller budget is a run of its own, not the beginning of the longer one. The network has one hidden layer of 128 rectified linear units. Every step draws new
+# samples.
+#
+# Each map has one peak learning rate. We found both by trying four rates, a factor 2 apart, on a few cells with one seed. The address takes a
+# larger one. A rate for each cell would move the transitions, and would no longer be one method.
+
+
+# %% tags=["hide-input"]
+def listed(entries):
+    return ", ".join(map(str, entries))
+
+
+figures.prose(
+    f"These are {len(frame):,} trials, {frame['diverged'].sum()} of which diverged: the first map has "
+    f"$q\\in\\{{{listed(sparsity_grid)}\\}}$ and $m\\in\\{{{listed(embed_grid)}\\}}$, the second "
+    f"$q\\in\\{{{listed(address_sparsity_grid)}\\}}$ and $m\\in\\{{{listed(address_embed_grid)}\\}}$, "
+    f"each with the budgets of {small:,} and {large:,} steps and the seeds {seed} … {seed + num_seeds - 1}."
+)
+
+# %% [markdown]
+# ### Where the transition is
+#
+# For every $q$ and seed we read off where the share first crosses the level as $m$ grows, between two values of $m$ and on a scale that is logarithmic in
+# both. The grid brackets $m^*$; the interpolation is a convention. A seed that never crosses has $m^*=\infty$, and one that is
+# learned at the smallest $m$ already has $m^*=0$: the median over seeds then still says on which side of the map the transition
+# lies. Such a $q$ is left out of the fit, and marked in the figures by a triangle.
+
+# %% tags=["hide-input"]
 laws = {}
 for name in ("attention", "address"):
     for steps in step_grid:
         points = crossings(name, steps)["median"]
         laws[name, steps] = power_law(points.index.to_numpy(float), points.to_numpy(float))
 
-# %% tags=["hide-input"]
 ADDRESS_LINES = {
     "$m=q$": (lambda q: q, ":"),
     "$m=\\min(2q,N-1)$": (exact, "--"),
@@ -242,8 +271,8 @@ LINES = {
 }
 
 
-#: Lines and marks are seen on every colour of a map.
-HALO = [Stroke(linewidth=4, foreground="white"), Normal()]
+#: White lines with a dark rim are seen on every colour of a map.
+RIM = [Stroke(linewidth=3.6, foreground="black"), Normal()]
 
 
 def median_shares(name, steps):
@@ -262,19 +291,21 @@ def phase_map(axes, name, steps):
     limits = axes.get_xlim(), axes.get_ylim()
     fine = np.linspace(*limits[0], 200)
     for label, (line, style) in LINES[name].items():
-        look = {"linestyle": style, "linewidth": 1.6, "path_effects": HALO}
-        axes.plot(fine, np.log2(line(2**fine)), color="black", label=label, **look)
+        look = {"linestyle": style, "linewidth": 2, "path_effects": RIM}
+        axes.plot(fine, np.log2(line(2**fine)), color="white", label=label, **look)
     middle = crossings(name, steps)["median"]
     crossed = inside(middle)
-    style = {"color": figures.ORANGE, "markeredgecolor": "black", "path_effects": HALO}
-    axes.plot(np.log2(crossed.index), np.log2(crossed), "o-", label="transition $m^*(q)$", **style)
+    places = np.log2(crossed.index), np.log2(crossed)
+    axes.plot(*places, color=figures.ORANGE, linewidth=2, path_effects=RIM)
+    style = {"color": figures.ORANGE, "markeredgecolor": "black"}
+    axes.plot(*places, "o", label="transition $m^*(q)$", markersize=8, **style)
     for edge, marker, outside in (
         (limits[1][1] - 0.25, "^", middle[middle == np.inf]),
         (limits[1][0] + 0.25, "v", middle[middle == 0]),
     ):
         height = np.full(len(outside), edge)
-        axes.plot(np.log2(outside.index), height, marker, markersize=9, **style)
-    axes.set(xlim=limits[0], ylim=limits[1], xlabel="$q$", title=f"{steps:,} steps")
+        axes.plot(np.log2(outside.index), height, marker, markersize=11, **style)
+    axes.set(xlim=limits[0], ylim=limits[1], ylabel="$m$", title=f"{steps:,} steps")
     axes.set_xticks(np.log2(q), [f"{value:.0f}" for value in q])
     axes.set_yticks(np.log2(m), [f"{value:.0f}" for value in m])
     axes.grid(visible=False)
@@ -282,14 +313,14 @@ def phase_map(axes, name, steps):
 
 
 def both_budgets(name):
-    fig, panels = plt.subplots(1, 2, figsize=(9.6, 4.6))
+    fig, panels = plt.subplots(2, 1, figsize=(7.2, 8), sharex=True)
     for axes, steps in zip(panels, (small, large), strict=True):
         mesh = phase_map(axes, name, steps)
-    panels[0].set_ylabel("$m$")
-    bar = fig.colorbar(mesh, ax=panels, fraction=0.03, label="share of uniform attention's error")
+    panels[-1].set_xlabel("$q$")
+    bar = fig.colorbar(mesh, ax=panels, fraction=0.04, label="share of uniform attention's error")
     bar.ax.axhline(level, color=figures.ORANGE, linewidth=2.5)
     handles, labels = panels[0].get_legend_handles_labels()
-    fig.legend(handles, labels, loc="outside lower center", ncols=5, fontsize="small")
+    fig.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=12)
     plt.show()
 
 
@@ -305,7 +336,7 @@ def share_table(name):
 #
 # In this map $m$ is everything: value, query and key share the $m$ coordinates of the hidden vector.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-phase-attention", "caption": "Attention: median over seeds of the share of uniform attention's error, for two budgets. Circles: where the share crosses the level. A triangle at the upper edge: not inside the map. Lines, for comparison: q, min(2q, N − 1), q ln N and d' + 2 min(2q, N − 1). Orange in the colour bar: the level."}, "image": {"alt": "Two heat maps with q across and m upwards, both on logarithmic scales. Errors are low in the upper left, where m is large and q small, and near one in the lower right. The transition rises with q and lies above the comparison lines; with the larger budget it lies lower."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-phase-attention", "caption": "Attention: median over seeds of the share of uniform attention's error, above with the smaller budget, below with the larger. Circles: where the share crosses the level. A triangle at the upper edge: not inside the map. White lines, for comparison: q, min(2q, N − 1), q ln N and d' + 2 min(2q, N − 1). Orange in the colour bar: the level."}, "image": {"alt": "Two heat maps with q across and m upwards, both on logarithmic scales. Errors are low in the upper left, where m is large and q small, and near one in the lower right. The transition rises with q and lies above the comparison lines; with the larger budget it lies lower."}}
 both_budgets("attention")
 
 # %% tags=["hide-input"]
@@ -326,7 +357,7 @@ if len(missed):
 # %% [markdown]
 # ### The second map: the address alone
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-phase-address", "caption": "The address alone, values given: median over seeds of the share of uniform attention's error, for two budgets. Marks and lines as in the map of attention."}, "image": {"alt": "Two heat maps with q across and m upwards, both on logarithmic scales. The dark region of low errors reaches much further down than in the map of attention. The transition rises with q close to the line of 2 q and falls below it at the largest q."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-phase-address", "caption": "The address alone, values given: median over seeds of the share of uniform attention's error, above with the smaller budget, below with the larger. Marks and lines as in the map of attention."}, "image": {"alt": "Two heat maps with q across and m upwards, both on logarithmic scales. The dark region of low errors reaches much further down than in the map of attention. The transition rises with q close to the line of 2 q and falls below it at the largest q."}}
 both_budgets("address")
 
 # %% tags=["hide-input"]
@@ -337,11 +368,11 @@ share_table("address")
 #
 # Least squares fit $\log m^*$ by $\log q$, a point for each $q$: the median of its seeds. The band is the 95 % confidence band of the line, from the scatter of the points about it. A curve that is no power law is part of that scatter. Where few points are left the band is wide.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-phase-transition", "caption": "The transition against q for both maps and both budgets. Points: median of the seeds, bars from the least to the largest. Triangles: transitions outside the map. Line and band: fitted power law with its 95 % confidence band, where three points allow one. Black, for comparison: q, min(2q, N − 1) and q ln N, and for attention d' + 2 min(2q, N − 1)."}, "image": {"alt": "Two panels with q across and m upwards, both logarithmic. Left, attention: the points of the larger budget rise along a straight line above all comparison lines, those of the smaller budget lie higher, most of them beyond the upper edge. Right, address: the points lie between the line of q and the line of q ln N, close to 2 q, and bend down at the largest q."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-phase-transition", "caption": "The transition against q for both maps and both budgets. Points: median of the seeds, bars from the least to the largest. Triangles: transitions outside the map. Line and band: fitted power law with its 95 % confidence band, where three points allow one. Black, for comparison: q, min(2q, N − 1) and q ln N, and for attention d' + 2 min(2q, N − 1)."}, "image": {"alt": "Two panels with q across and m upwards, both logarithmic. Above, attention: the points of the larger budget rise along a straight line above all comparison lines, those of the smaller budget lie higher, most of them beyond the upper edge. Below, address: the points lie between the line of q and the line of q ln N, close to 2 q, and bend down at the largest q."}}
 ones = sorted({*sparsity_grid, *address_sparsity_grid})
 ticks = sorted({*embed_grid, *address_embed_grid})
 top = ticks[-1]
-fig, panels = plt.subplots(1, 2, figsize=(9.6, 4.4), sharey=True)
+fig, panels = plt.subplots(2, 1, figsize=(7.2, 8), sharex=True, sharey=True)
 for axes, name in zip(panels, ("attention", "address"), strict=True):
     for steps, color in ((large, figures.BLUE), (small, figures.ORANGE)):
         points, law = crossings(name, steps), laws[name, steps]
@@ -362,13 +393,15 @@ for axes, name in zip(panels, ("attention", "address"), strict=True):
     fine = np.geomspace(ones[0], ones[-1], 200)
     for label, (line, style) in LINES[name].items():
         axes.plot(fine, line(fine), linestyle=style, color="black", linewidth=1.2, label=label)
-    axes.set(xscale="log", yscale="log", xlabel="$q$", title=name, ylim=(0.7, 2 * top))
+    axes.set(xscale="log", yscale="log", ylabel="$m^*$", title=name, ylim=(0.7, 2 * top))
     axes.set_xticks(ones, ones)
     axes.set_yticks(ticks, ticks)
     axes.minorticks_off()
-panels[0].set_ylabel("$m^*$")
+    if any((crossings(name, steps)["median"] == np.inf).any() for steps in step_grid):
+        axes.text(ones[0], 1.15 * top, "above the map", va="center", color=figures.GREY)
+panels[-1].set_xlabel("$q$")
 handles, labels = panels[0].get_legend_handles_labels()
-fig.legend(handles, labels, loc="outside lower center", ncols=6, fontsize="small")
+fig.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=12)
 plt.show()
 
 
@@ -475,41 +508,50 @@ replays = replayed(sweep)
 roomy = worst[(worst.index >= 2) & (3 * whole(worst.index.to_numpy()) <= max(embed_grid))]
 if len(roomy):
     observed("phase.attention-wide", roomy.max(), "<=", level,
-        statement=f"Attention, {large:,} steps, the largest m: share of uniform attention's error, largest over seeds "
-        f"and those q ≥ 2 for which m is at least three times d' + 2 min(2q, N − 1): q = {listed(roomy.index)}.")
+        statement=f"Where it is wide attention learns: after {large:,} steps at the largest m its share of uniform "
+        f"attention's error is at most {level:g} with every seed, for those q ≥ 2 for which m is at least three times "
+        f"d' + 2 min(2q, N − 1): q = {listed(roomy.index)}.")
 narrow = attention_cells[attention_cells["embed_dim"] <= 2 * attention_cells["sparsity"]]
 if len(narrow):
     observed("phase.attention-narrow", narrow["share"].min(), ">=", 0.6,
-        statement="Attention, m ≤ 2q: share of uniform attention's error, least over cells and seeds.")
+        statement="Where it is narrow attention hardly learns: for m ≤ 2q the share of uniform attention's error is at least "
+        "0.6 in all cells, with every seed.")
 narrow = address_cells[address_cells["embed_dim"] <= address_cells["sparsity"]]
 if len(narrow):
     observed("phase.address-narrow", narrow["share"].min(), ">=", 0.4,
-        statement="Address, m ≤ q: share of uniform attention's error, least over cells and seeds.")
+        statement="Narrow addresses hardly learn either: for m ≤ q the share of uniform attention's error is at least 0.4 in "
+        "all cells, with every seed.")
 enough = address_cells["embed_dim"] >= np.minimum(4 * address_cells["sparsity"], num_tokens)
 enough &= address_cells["embed_dim"] <= 2 * num_tokens
 if enough.any():
     observed("phase.address-wide", address_cells.loc[enough, "share"].max(), "<=", level,
-        statement="Address, min(4q, N) ≤ m ≤ 2N: share of uniform attention's error, largest over cells and seeds.")
+        statement=f"Wide addresses are learned: for min(4q, N) ≤ m ≤ 2N the share of uniform attention's error is at most "
+        f"{level:g} in all cells, with every seed.")
 observed("phase.address-below-attention", below, "<=", 0.6,
-    statement=f"m* of the address over m* of attention, {large:,} steps, worst seeds, largest over q.")
+    statement=f"The address is learned at smaller dimensions: after {large:,} steps its m* is at most 0.6 times attention's, "
+    "for the worst seeds and every q that both maps have.")
 observed("phase.address-near-tight", distance, "<=", 2,
-    statement=f"Address, {large:,} steps: the factor between m* and min(2q, N − 1), largest over q and seeds.")
+    statement=f"The address is learned near the dimension of exact ones: after {large:,} steps m* and min(2q, N − 1) differ by "
+    "a factor of at most 2, for all q and seeds.")
 observed("phase.monotone", ranks["correlation"].max(), "<=", -0.75,
-    statement=f"Rank correlation of error and m ≤ 2N, both maps, {large:,} steps, q ≥ 2: the least negative one over q "
-    "and seeds.")
+    statement=f"Errors fall with the dimension: in both maps, after {large:,} steps, for every q ≥ 2 and seed, the rank "
+    "correlation of error and m ≤ 2N is at most −0.75.")
 observed("phase.budget", moved.min(), ">=", 1,
-    statement=f"m* at {small:,} steps over m* at {large:,}, both maps: least over q and seeds.")
+    statement=f"With fewer steps no transition lies lower: in both maps m* at {small:,} steps is at least m* at {large:,}, for "
+    "all q and seeds.")
 observed("phase.budget-attention", contrast, ">=", 1.1,
-    statement="How much more the smaller budget moves attention's m* than the address's, medians, least over q ≥ 2.")
+    statement="The budget moves attention more: fewer steps raise its m* by a factor at least 1.1 times the address's, "
+    "medians, for every q ≥ 2.")
 for name, allowed in (("attention", 0.6), ("address", 0.5)):
     observed(f"phase.{name}-exponent", abs(laws[name, large].exponent - 1), "<=", allowed,
-        statement=f"Distance from 1 of the fitted exponent of m* in q, {name}, {large:,} steps.")
+        statement=f"The transition grows about as q ({name}, {large:,} steps): the fitted exponent of m* in q is within "
+        f"{allowed:g} of 1.")
 observed("phase.diverged", int(frame["diverged"].sum()), "==", 0,
-    statement="Trials whose loss stopped being finite.")
+    statement="No trial diverged: every loss stayed finite.")
 if len(replays.table):
     claim("phase.replayed", replays.disagreeing, "==", 0,
-        statement="Recorded results that differ, when they are trained again here, by more than is allowed: make "
-        "records trains them anew.")
+        statement="No recorded result differs by more than is allowed when it is trained again here. (If one does, make "
+        "records trains them anew.)")
 # fmt: on
 
 # %% [markdown]

@@ -12,9 +12,172 @@
 # **The question.** The theorems say how large an architecture must be to average $q$ of $N$ tokens *in the worst case*, with the best weights
 # there are. How large must it be for gradient descent to get there, within a fixed number of steps and on random inputs?
 #
+# **In one paragraph.** Of eight tokens each asks for one value of one coordinate. Attention learns that with a handful of dimensions, an LSTM with about ten units a direction, and a fully-connected network with about a thousand, although 64 are enough once the right weights are known. All pairs of tokens share attention's one rule, and
+# a few more dimensions tell many more positions apart. An LSTM has a cell to find for every value, and a fully-connected network a gate for every pair. So the needs part quickly as the sequence grows ({numref}`fig-needed-size`).
+
+# %% tags=["parameters", "hide-input"]
+attention_tokens: list[int] = [8, 16, 32, 64, 128]  # N for attention
+feedforward_tokens: list[int] = [4, 6, 8, 10, 12]  # N for fully-connected networks
+recurrent_tokens: list[int] = [4, 8, 16, 24, 32]  # N for bidirectional LSTMs
+size_caps: list[int] = [64, 2048, 64]  # largest size of each, in this order
+peak_rates: list[float] = [5e-3, 5e-3, 8e-2]  # learning rate of each after warm-up
+sparsity: int = 1  # q, tokens that each token points to
+value_dim: int = 1  # d', coordinates of a value
+target_error: float = 0.05  # relative error to be reached on new samples
+num_steps: int = 900  # of training, the same for every size
+batch_size: int = 32  # samples of a step
+num_seeds: int = 3  # searches for each architecture and N
+seed: int = 0  # of the first one
+
+# %% tags=["facts", "hide-input"]
+from attention_limits.hypotheses import distinct, positive, ranges, require, usual_ranges
+
+quick = {
+    "attention_tokens": [4, 8],
+    "feedforward_tokens": [2, 4],
+    "recurrent_tokens": [2, 6],
+    "size_caps": [11, 32, 4],
+    "peak_rates": [1e-2, 1e-2, 8e-2],
+    "target_error": 0.15,
+    "num_steps": 150,
+    "batch_size": 16,
+    "num_seeds": 2,
+}
+study = "attention_limits.experiments.studies.size_against_length:searches_and_controls"
+
+usual_ranges()
+ranges(sparsity=1, value_dim=1)
+distinct("attention_tokens", "feedforward_tokens", "recurrent_tokens")
+for name, grid in {
+    "attention_tokens": attention_tokens,
+    "feedforward_tokens": feedforward_tokens,
+    "recurrent_tokens": recurrent_tokens,
+}.items():
+    for tokens in grid:
+        require(
+            tokens <= 256, f"{name}'s N must be at most 256 (N²d' gates are built), got {tokens}"
+        )
+        require(
+            tokens > sparsity, f"{name}'s N must exceed the sparsity q = {sparsity}, got {tokens}"
+        )
+for name, entries in {"size_caps": size_caps, "peak_rates": peak_rates}.items():
+    require(
+        len(entries) == 3,
+        f"{name} needs an entry for each of the three architectures, got {entries}",
+    )
+ranges(size_caps=1)
+positive("peak_rates")
+require(
+    0 < target_error < 1,
+    f"target_error must lie strictly between 0 and 1 (the best constant's), got {target_error}",
+)
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-needed-size", "caption": "The size with which training reaches the error, against the length: a bar a seed, from the largest size that failed to the smallest that reached it. An arrow: the largest size tried failed. Lines: fitted powers of N. A size is the dimension m, the width, or the hidden units of a direction."}, "image": {"alt": "Bars on two logarithmic axes, length against size. Those of attention stay low up to 128 tokens. Those of the bidirectional LSTM rise more steeply, and end in arrows from 24 tokens on. Those of the fully-connected network lie a hundred times higher, rise most steeply, and end in arrows from 10 tokens on."}}
+import math
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import torch
+from IPython.display import display
+from scipy import stats
+
+from attention_limits import figures
+from attention_limits.bounds.crossover import feedforward_width, recurrent_bits
+from attention_limits.bounds.mean_error import least_mean_error, least_mean_width
+from attention_limits.companion.claims import claim, observed
+from attention_limits.companion.training import replayed
+from attention_limits.constructions.gates import gated_lstm, gated_network
+from attention_limits.constructions.sparse_averaging import narrow_embed_dim
+from attention_limits.experiments.studies.growth import fit_growth
+from attention_limits.experiments.studies.size_against_length import (
+    SEARCHED_ARCHITECTURES,
+    brackets,
+    ladder,
+    searches_and_controls,
+)
+from attention_limits.experiments.sweeps import Sweep
+from attention_limits.problems.sparse_averaging import SparseAveraging
+
+figures.use_style()
+COLOURS = dict(
+    zip(SEARCHED_ARCHITECTURES, (figures.BLUE, figures.ORANGE, figures.GREEN), strict=True)
+)
+MARKERS = dict(zip(SEARCHED_ARCHITECTURES, "oDs", strict=True))
+UNITS = dict(zip(SEARCHED_ARCHITECTURES, ("$m$", "width", "hidden units"), strict=True))
+
+sweep = Sweep()
+trials, controls = searches_and_controls(
+    sweep,
+    attention_tokens=attention_tokens,
+    feedforward_tokens=feedforward_tokens,
+    recurrent_tokens=recurrent_tokens,
+    size_caps=size_caps,
+    peak_rates=peak_rates,
+    sparsity=sparsity,
+    value_dim=value_dim,
+    target_error=target_error,
+    num_steps=num_steps,
+    batch_size=batch_size,
+    num_seeds=num_seeds,
+    seed=seed,
+)
+
+found = brackets(trials)
+found["censored"] = ~np.isfinite(found["reached"])
+
+lengths = (attention_tokens, feedforward_tokens, recurrent_tokens)
+GRIDS = dict(zip(SEARCHED_ARCHITECTURES, map(np.sort, lengths), strict=True))
+fits, unfitted = {}, []
+for architecture, own in found.groupby("architecture", sort=False):
+    whole = own[~own["censored"]]
+    if len(whole) >= 3 and whole["num_tokens"].nunique() >= 2:
+        fits[architecture] = fit_growth(own["num_tokens"], own["failed"], own["reached"])
+    else:
+        unfitted.append(architecture)
+
+fig, axes = plt.subplots(figsize=(7.2, 3.9))
+names = ("attention", "fully connected", "bidirectional LSTM")
+for (architecture, color), name in zip(COLOURS.items(), names, strict=True):
+    own, fit = found[found["architecture"] == architecture], fits.get(architecture)
+    for row in own.itertuples():
+        x = row.num_tokens * 1.05 ** (row.seed - seed - (num_seeds - 1) / 2)
+        if row.censored:
+            arrow = {"arrowstyle": "->", "color": color, "linewidth": 1.6}
+            axes.annotate("", (x, row.failed * 1.7), (x, row.failed), arrowprops=arrow)
+        else:
+            ends = [max(row.failed, 0.5), row.reached]
+            axes.plot([x, x], ends, color=color, linewidth=4, solid_capstyle="butt")
+    top = own["failed"].max(), own["num_tokens"].max()
+    if fit:
+        grid = GRIDS[architecture]
+        axes.plot(grid, fit.factor * grid**fit.exponent, color=color, linewidth=1.2)
+        name += f"\n$N^{{{fit.exponent:.1f}}}$"
+    look = {"color": color, "fontsize": 13, "va": "center", "textcoords": "offset points"}
+    axes.annotate(name, top[::-1], (14, 0), **look)
+axes.set_xscale("log", base=2)
+axes.set_yscale("log", base=2)
+axes.set(xlabel="$N$, tokens", ylabel="size")
+for axis in (axes.xaxis, axes.yaxis):
+    axis.set_major_formatter("{x:g}")
+axes.set_ylim(top=1.7 * axes.get_ylim()[1])
+plt.show()
+
+# %% [markdown]
+# **Prerequisites and time.** Stochastic gradient descent, the logistic scale, linear regression; entropy for one proof. Seconds where the results are
+# recorded; the core hours of training them are told below.
+#
+# **On this page.** An experiment and two propositions; all of it is ours, [N].
+#
+# * With the same number of steps the size that attention needs grows most slowly with $N$, the fully-connected network's fastest, beyond any size tried at $N=10$ ({numref}`fig-size-length`, {numref}`fig-exponents`).
+# * A first layer narrower than $Nd'$ forces a mean error, whatever is trained: {prf:ref}`prop-mean-width`.
+# * Sizes that are enough, if only the weights are found: {prf:ref}`prop-gates`. What is missing is not size.
+#
+# The parameters and facts of the page are folded above the figure.
+#
 # ## The statement
 #
-# This page shows an experiment; all of its settings are ours. For each architecture and $N$ we search the smallest size at which a trained model reaches
+# All settings of the experiment are ours. For each architecture and $N$ we search the smallest size at which a trained model reaches
 # a given relative error ({eq}`eq-relative-error`) on new samples. A *size* is the embedding dimension $m$ for attention, the width for a
 # fully-connected network with one hidden layer, and the number of hidden units of a direction for a bidirectional LSTM.
 #
@@ -79,68 +242,6 @@
 # that the search is *censored*. If it reaches the error, we go on in the middle (of the logarithms) between a size that failed and one that reached it, until they are neighbours on a ladder of powers of $\sqrt2$. What is left is a
 # *bracket*: the largest size that failed and the smallest that reached the error, both of them trained. {numref}`fig-search` shows some of the searches.
 #
-# **Prerequisites and time.** Stochastic gradient descent, the logistic scale, linear regression; entropy for one proof. Seconds where the results are
-# recorded; the core hours of training them are told below.
-#
-# ## Parameters
-
-# %% tags=["parameters"]
-attention_tokens: list[int] = [8, 16, 32, 64, 128]  # N for attention
-feedforward_tokens: list[int] = [4, 6, 8, 10, 12]  # N for fully-connected networks
-recurrent_tokens: list[int] = [4, 8, 16, 24, 32]  # N for bidirectional LSTMs
-size_caps: list[int] = [64, 2048, 64]  # largest size of each, in this order
-peak_rates: list[float] = [5e-3, 5e-3, 8e-2]  # learning rate of each after warm-up
-sparsity: int = 1  # q, tokens that each token points to
-value_dim: int = 1  # d', coordinates of a value
-target_error: float = 0.05  # relative error to be reached on new samples
-num_steps: int = 900  # of training, the same for every size
-batch_size: int = 32  # samples of a step
-num_seeds: int = 3  # searches for each architecture and N
-seed: int = 0  # of the first one
-
-# %% tags=["facts", "hide-input"]
-from attention_limits.hypotheses import distinct, positive, ranges, require, usual_ranges
-
-quick = {
-    "attention_tokens": [4, 8],
-    "feedforward_tokens": [2, 4],
-    "recurrent_tokens": [2, 6],
-    "size_caps": [11, 32, 4],
-    "peak_rates": [1e-2, 1e-2, 8e-2],
-    "target_error": 0.15,
-    "num_steps": 150,
-    "batch_size": 16,
-    "num_seeds": 2,
-}
-study = "attention_limits.experiments.studies.size_against_length:searches_and_controls"
-
-usual_ranges()
-ranges(sparsity=1, value_dim=1)
-distinct("attention_tokens", "feedforward_tokens", "recurrent_tokens")
-for name, grid in {
-    "attention_tokens": attention_tokens,
-    "feedforward_tokens": feedforward_tokens,
-    "recurrent_tokens": recurrent_tokens,
-}.items():
-    for tokens in grid:
-        require(
-            tokens <= 256, f"{name}'s N must be at most 256 (N²d' gates are built), got {tokens}"
-        )
-        require(
-            tokens > sparsity, f"{name}'s N must exceed the sparsity q = {sparsity}, got {tokens}"
-        )
-for name, entries in {"size_caps": size_caps, "peak_rates": peak_rates}.items():
-    require(
-        len(entries) == 3,
-        f"{name} needs an entry for each of the three architectures, got {entries}",
-    )
-ranges(size_caps=1)
-positive("peak_rates")
-require(
-    0 < target_error < 1,
-    f"target_error must lie strictly between 0 and 1 (the best constant's), got {target_error}",
-)
-
 # %% [markdown]
 # ## The experiment
 #
@@ -151,69 +252,14 @@ require(
 #
 # All searches go on side by side: a round trains the next size of each. The same study trains the networks that are too narrow, of which a later section tells.
 
-# %%
-import math
-
-import matplotlib.pyplot as plt
-import numpy as np
-import pandas as pd
-import torch
-from IPython.display import display
-from scipy import stats
-
-from attention_limits import figures
-from attention_limits.bounds.crossover import feedforward_width, recurrent_bits
-from attention_limits.bounds.mean_error import least_mean_error, least_mean_width
-from attention_limits.companion.claims import claim, observed
-from attention_limits.companion.training import replayed
-from attention_limits.constructions.gates import gated_lstm, gated_network
-from attention_limits.constructions.sparse_averaging import narrow_embed_dim
-from attention_limits.experiments.studies.growth import fit_growth
-from attention_limits.experiments.studies.size_against_length import (
-    SEARCHED_ARCHITECTURES,
-    brackets,
-    ladder,
-    searches_and_controls,
-)
-from attention_limits.experiments.sweeps import Sweep
-from attention_limits.problems.sparse_averaging import SparseAveraging
-
-figures.use_style()
-COLOURS = dict(
-    zip(SEARCHED_ARCHITECTURES, (figures.BLUE, figures.ORANGE, figures.GREEN), strict=True)
-)
-MARKERS = dict(zip(SEARCHED_ARCHITECTURES, "oDs", strict=True))
-UNITS = dict(zip(SEARCHED_ARCHITECTURES, ("$m$", "width", "hidden units"), strict=True))
-
-# %%
-sweep = Sweep()
-trials, controls = searches_and_controls(
-    sweep,
-    attention_tokens=attention_tokens,
-    feedforward_tokens=feedforward_tokens,
-    recurrent_tokens=recurrent_tokens,
-    size_caps=size_caps,
-    peak_rates=peak_rates,
-    sparsity=sparsity,
-    value_dim=value_dim,
-    target_error=target_error,
-    num_steps=num_steps,
-    batch_size=batch_size,
-    num_seeds=num_seeds,
-    seed=seed,
-)
-
-# %%
-found = brackets(trials)
-found["censored"] = ~np.isfinite(found["reached"])
+# %% tags=["hide-input"]
 figures.prose(
     f"{len(trials)} models were trained in {trials['round'].max() + 1} rounds, for {len(found)} searches. "
     f"{int(found['censored'].sum())} of them are censored: the cap failed."
 )
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-search", "caption": "The searches at the largest N at which an architecture has a bracket, a line each seed: the sizes in the order in which they were trained. Filled: the error was reached. Hollow: it was not."}, "image": {"alt": "Three plots of size against round. Each search starts at the cap and then jumps up and down in halving steps, and closes in on one size; filled markers lie above it and hollow ones below."}}
-fig, panels = plt.subplots(1, 3, figsize=(9.6, 3.2))
-fig.get_layout_engine().set(wspace=0.06)
+fig, panels = plt.subplots(3, 1, figsize=(7.2, 7), sharex=True)
 for axes, (architecture, color) in zip(panels, COLOURS.items(), strict=True):
     own, marker = found[found["architecture"] == architecture], MARKERS[architecture]
     usable = own[~own["censored"]] if (~own["censored"]).any() else own
@@ -228,8 +274,8 @@ for axes, (architecture, color) in zip(panels, COLOURS.items(), strict=True):
             axes.plot(rounds[kind.index], kind["size"], marker, color=color, mfc=face, markersize=6)
     axes.set_yscale("log", base=2)
     axes.yaxis.set_major_formatter("{x:g}")
-    axes.set(title=f"{architecture}, $N={shown}$", xlabel="round", ylabel=UNITS[architecture])
-    axes.set(xticks=range(1, trials["round"].max() + 2))
+    axes.set(title=f"{architecture}, $N={shown}$", ylabel=UNITS[architecture])
+panels[-1].set(xlabel="round", xticks=range(1, trials["round"].max() + 2))
 plt.show()
 
 # %% [markdown]
@@ -238,10 +284,10 @@ plt.show()
 # The error falls with the size. How it falls differs: the smaller of two sizes can be the better one by chance, and for some architectures it falls so
 # slowly that the size at which it crosses the level is not a sharp one. Bisection can't see whether a size between two others would break the order.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-size-errors", "caption": "Relative error on new samples of every model that was trained, against its size; a colour each N, lines through the medians of the seeds. Dashed: the error to be reached."}, "image": {"alt": "Three plots with logarithmic axes, one for each architecture. Errors fall with size, and curves of larger N lie further to the right or higher. For attention they fall steeply, by orders of magnitude; for the fully-connected network slowly."}}
-fig, panels = plt.subplots(1, 3, figsize=(9.6, 3.4), sharey=True)
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-size-errors", "caption": "Relative error on new samples of every model that was trained, against its size; a colour each N, lines through the medians of the seeds. Dashed: the error to be reached."}, "image": {"alt": "Three plots with logarithmic axes, one above the other, one for each architecture. Errors fall with size, and curves of larger N lie further to the right or higher. For attention they fall steeply, by orders of magnitude; for the fully-connected network slowly."}}
+fig, panels = plt.subplots(3, 1, figsize=(7.2, 8.6), sharey=True)
 every_length = sorted(trials["num_tokens"].unique())
-colours = plt.get_cmap(figures.SEQUENTIAL)(np.linspace(0, 0.92, len(every_length)))
+colours = plt.get_cmap(figures.SEQUENTIAL)(np.linspace(0, 0.88, len(every_length)))
 shades = dict(zip(every_length, colours, strict=True))
 for axes, architecture in zip(panels, SEARCHED_ARCHITECTURES, strict=True):
     own, marker = trials[trials["architecture"] == architecture], MARKERS[architecture]
@@ -254,12 +300,12 @@ for axes, architecture in zip(panels, SEARCHED_ARCHITECTURES, strict=True):
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_formatter("{x:g}")
     axes.set(yscale="log", title=architecture, xlabel=UNITS[architecture])
-panels[0].set_ylabel("relative error")
+    axes.set_ylabel("relative error")
 handles = [
     plt.Line2D([], [], color=shades[n], marker="o", markersize=4, label=f"{n}")
     for n in every_length
 ]
-panels[-1].legend(handles=handles, title="$N$", loc="center left", bbox_to_anchor=(1, 0.5))
+fig.legend(handles=handles, title="$N$", loc="outside lower center", ncols=5, fontsize=12)
 plt.show()
 
 # %% [markdown]
@@ -269,16 +315,7 @@ plt.show()
 # it lies between the two ends of a bracket; of a censored search, that it lies above the cap. The 95 % interval of $\beta$ is that of the profile likelihood, with a
 # threshold that makes it Student's interval where sizes are known exactly. It covers the scatter of seeds and the width of brackets, not the error of assuming a power of $N$.
 
-# %%
-lengths = (attention_tokens, feedforward_tokens, recurrent_tokens)
-GRIDS = dict(zip(SEARCHED_ARCHITECTURES, map(np.sort, lengths), strict=True))
-fits, unfitted = {}, []
-for architecture, own in found.groupby("architecture", sort=False):
-    whole = own[~own["censored"]]
-    if len(whole) >= 3 and whole["num_tokens"].nunique() >= 2:
-        fits[architecture] = fit_growth(own["num_tokens"], own["failed"], own["reached"])
-    else:
-        unfitted.append(architecture)
+# %% tags=["hide-input"]
 if unfitted:
     figures.prose(f"Too few brackets for a line: {', '.join(unfitted)}.")
 
@@ -306,8 +343,7 @@ THEORY = {
 }
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-size-length", "caption": "The size needed against N. Bars: brackets, one each seed, from the largest size that failed to the smallest that reached the error. Arrows upwards: censored searches, where the cap failed. Solid lines: fitted powers of N. Grey: sizes that theory names."}, "image": {"alt": "Three plots with logarithmic axes. For attention short bars lie low and nearly level. For the fully-connected network bars rise steeply and end in arrows at the cap. For the LSTM bars rise with N. Grey lines show the bounds and constructions."}}
-fig, panels = plt.subplots(1, 3, figsize=(10.2, 4.2))
-fig.get_layout_engine().set(wspace=0.06)
+fig, panels = plt.subplots(3, 1, figsize=(7.2, 9))
 for axes, architecture in zip(panels, SEARCHED_ARCHITECTURES, strict=True):
     own, color = found[found["architecture"] == architecture], COLOURS[architecture]
     arrow = {"arrowstyle": "->", "color": color, "linewidth": 1.6}
@@ -333,11 +369,11 @@ for axes, architecture in zip(panels, SEARCHED_ARCHITECTURES, strict=True):
         axis.set_major_formatter("{x:g}")
     top = max(axes.get_ylim()[1], own["failed"].max() * 2)
     axes.set_ylim(axes.get_ylim()[0], top)
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), fontsize="small")
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=11)
 plt.show()
 
 
-# %%
+# %% tags=["hide-input"]
 def size_range(group):
     """All seeds' brackets in one phrase."""
     low = group["failed"].min()
@@ -364,7 +400,7 @@ figures.table(
 #
 # The sizes that theory names are no powers of $N$ either. We fit them the same line, by least squares over the same $N$, to have one number beside one number.
 
-# %%
+# %% tags=["hide-input"]
 rows = []
 for architecture in SEARCHED_ARCHITECTURES:
     if architecture in fits:
@@ -380,7 +416,7 @@ style = exponents.style.format("{:.2f}", subset=["exponent", "from", "to", "fact
 display(style.hide(axis="index"))
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-exponents", "caption": "Exponents of N: fitted to the trained models with their 95 % intervals (coloured), and of the sizes that theory names (grey)."}, "image": {"alt": "Points on one axis of exponents. Attention's interval lies lowest, the LSTM's higher, and the fully-connected network's is the highest. Grey marks show the exponents of bounds and constructions."}}
-fig, axes = plt.subplots(figsize=(7.6, 0.42 * len(exponents) + 0.9))
+fig, axes = plt.subplots(figsize=(7.2, 0.42 * len(exponents) + 0.9))
 labels = []
 for place, row in enumerate(exponents.itertuples()):
     if row.size == "trained":
@@ -401,7 +437,7 @@ plt.show()
 # below $N-1$ bits with nothing wrong; only the growth is comparable. The worst case asks for the width $Nd'$; a mean error asks for the somewhat smaller width of
 # {prf:ref}`prop-mean-width`. Attention's dimension is that of the construction of [the crossover](crossover.py), for the worst case.
 
-# %%
+# %% tags=["hide-input"]
 shared = sorted(set.intersection(*map(set, GRIDS.values())))
 lines = []
 if shared:
@@ -433,7 +469,7 @@ figures.prose("\n".join(f"* {line}" for line in lines))
 # We build both networks of {prf:ref}`prop-gates` and give them new samples. Training is a different matter: the weights exist at these sizes, and it
 # is another question whether they are found.
 
-# %%
+# %% tags=["hide-input"]
 built = []
 for tokens in sorted({*feedforward_tokens, *recurrent_tokens}):
     task = problem_of(tokens)
@@ -487,28 +523,29 @@ def is_whole(row):
 
 
 claim("size.brackets", sum(not is_whole(row) for row in found.itertuples()), "==", 0,
-    statement="Searches whose ends are not neighbours on the ladder of sizes, both trained, and not a cap that failed.")
+    statement=f"Every search ends as it should, with two trained neighbours on the ladder of sizes or with a cap that failed: no "
+    f"exception among {len(found)}.")
 claim("size.mean-error", float((controls["forced"] / controls["error"]).max()), "<=", 1.0, tolerance=0.1,
     note="sampling error of 1,000 test samples",
-    statement="Error that half the width N d' forces, over the error of a network of that width that was trained: "
-    "largest over N.")
+    statement="No trained network of half the width N d' has a smaller error than that width forces, at any N.")
 claim("size.narrow-fails", controls["error"].min(), ">", target_error,
-    statement="Error of the trained networks of half the width N d', smallest over N: none reaches the level.")
+    statement=f"Half the width N d' is too narrow: no trained network of that width reaches the error {target_error:g}, at any N.")
 own = found[(found["architecture"] == "feedforward") & ~found["censored"]]
 if len(own):
     margin = min(row.reached / least_mean_width(problem_of(row.num_tokens), target_error) for row in own.itertuples())
     claim("size.least-width", margin, ">=", 1.0,
-        statement="Width at which training reached the error, over the least width that it needs: smallest of all "
-        "searches.")
+        statement="No fully-connected network reached the error at a width below the least that it needs, in any search.")
 gates = built.groupby("network")[["relative error", "largest error"]].max()
 claim("size.gated-network", gates.loc["FeedForwardNetwork", "largest error"], "<=", 1e-5,
     note="float32 sums of N terms", tolerance=1e-5,
-    statement="Error of one hidden layer of N²d' units that are gates, on random inputs: largest over N.")
+    statement=r"One hidden layer of $N^2d'$ units that are gates computes the average: on random inputs no entry is off by more "
+    r"than rounding, $10^{-5}$, at any N.")
 claim("size.gated-lstm", gates.loc["LSTMModel", "relative error"], "<=", target_error,
-    statement="Relative error of a bidirectional LSTM of N d' hidden units that are gates: largest over N.")
+    statement="A bidirectional LSTM of N d' hidden units that are gates has a relative error of at most "
+    f"{target_error:g}, at every N.")
 missed = found[found["architecture"] == "attention"]["censored"].sum()
 observed("size.attention-reaches", int(missed), "==", 0,
-    statement="Searches in which attention did not reach the error at its cap.")
+    statement="Attention reached the error in every search: no cap failed.")
 for rival, least_tokens in (("feedforward", 1), ("bidirectional lstm", 12)):
     # Against the LSTM where both were trained on sequences of some length: on short ones they need alike.
     common = set(attention_tokens) & set(GRIDS[rival])
@@ -517,23 +554,24 @@ for rival, least_tokens in (("feedforward", 1), ("bidirectional lstm", 12)):
         of_attention = last.loc[last["architecture"] == "attention", "reached"].max()
         of_rival = last.loc[last["architecture"] == rival, "failed"].min()
         observed(f"size.attention-below-{rival.replace(' ', '-')}", of_attention / of_rival, "<=", 1.0,
-            statement=f"Attention's largest size that reached the error, over the smallest {UNITS[rival]} of the "
-            f"{rival} that failed, at N = {max(common)}.")
+            statement=f"Attention needs less than the {rival}: at N = {max(common)} the largest m with which it reached the "
+            f"error is at most the least {UNITS[rival]} at the lower end of a bracket, with which training failed.")
 if len(fits) == len(SEARCHED_ARCHITECTURES):
     slowest = min(fits[name].low for name in SEARCHED_ARCHITECTURES[1:])
     observed("size.attention-slowest", fits["attention"].high - slowest, "<", 0.0,
-        statement="Upper end of the interval for attention's exponent minus the lowest lower end of the others'.")
+        statement="Attention's size grows most slowly: the interval for its exponent ends below where the others' begin.")
 if "feedforward" in fits:
     observed("size.feedforward-faster", fits["feedforward"].low, ">=", 1.0,
-        statement="Lower end of the interval for the fully-connected network's exponent; a width N d' grows with "
-        "exponent 1.")
+        statement="The trained width grows faster than the width N d', whose exponent is 1: the interval for the "
+        "fully-connected network's exponent begins above.")
 finite = found[~found["censored"]].groupby(["architecture", "num_tokens"])["reached"]
 observed("size.seeds", float((finite.max() / finite.min()).max()), "<=", 3.0,
-    statement="Largest over smallest size that reached the error, over the seeds: largest of all architectures and N.")
+    statement="Seeds agree to a factor of 3: of the sizes that reached the error the largest is at most three times the "
+    "smallest, for each architecture and N.")
 if len(replays.table):
     claim("size.replayed", replays.disagreeing, "==", 0,
-        statement="Recorded results that differ, when they are trained again here, by more than is allowed: make "
-        "records trains them anew.")
+        statement="No recorded result differs by more than is allowed when it is trained again here. (If one does, make "
+        "records trains them anew.)")
 # fmt: on
 
 # %% [markdown]

@@ -20,6 +20,14 @@
 # since the tails of a normal variable fall like $e^{-z^2/2}$, and $N$ draws reach as far out as where they are $1/N$. So
 # $\sqrt{q/k}\cdot\sqrt{2\ln N}$ must stay below a constant, and $k$ must be a few times $q\log N$: outsiders cost only their logarithm.
 #
+# ```{explorer} averaging
+# One token asks for $q$ others, the diamonds. Its query $\alpha w_y$ is scored against every key $u_j\in\{\pm1\}^k$, and
+# $w_y$ is chosen so that the tokens asked for score 1 and no other vector that does so is shorter. What is left between
+# them and the best of the others is the *margin* $\gamma$. The softmax turns it into weights: an outsider gets at most
+# $e^{-\alpha\gamma}$ of what a token asked for gets. More coordinates $k$ of the keys widen the margin; the proof
+# asks for $\tfrac12$.
+# ```
+#
 # **Prerequisites and time.** Softmax, inner products, a little linear algebra. A quarter of a minute on one core.
 #
 # **On this page.**

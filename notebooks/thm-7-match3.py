@@ -13,6 +13,14 @@
 # answer is *triple detection*: does any pair of tokens complete mine to a multiple of $M$? How many bits must pass from
 # one part of the input to the other, and how many does a layer pass?
 #
+# ```{explorer} triples
+# Left: a *pair* is found by one look, at the mirror image $-x$ of a residue $x$ modulo $M$. A *triple* has the whole table
+# of $N^2$ pairs to look through. Below: Alice holds all residues but the first and the last, Bob holds the last one. With
+# one message from Alice he finds out whether the first token, 1, is in a triple; {prf:ref}`prop-match3-rows` counts the
+# bits that this takes, and {prf:ref}`thm-match3-bits` the most that a layer of $H$ heads passes on whose labels are read
+# with margin $\eta$: here $r=m$ numbers in each value, $G=H$, $D=2^p\eta$ and $R=2m\,4^p$.
+# ```
+#
 # ## The statement
 #
 # :::{prf:definition} Match3 (of the paper)

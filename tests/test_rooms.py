@@ -25,7 +25,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "bounds": {"constructions"},
     "experiments": {"constructions", "models", "runtime", "files", "dependencies"},
     "performance": {"constructions", "experiments"},
-    "companion": {"experiments"},
+    "companion": {"experiments", "bounds"},
 }
 
 

@@ -3,7 +3,7 @@
 What is compared: bits that one token sends through attention, bits of recurrent state at a cut, and widths. Each is an
 integer. Attention's is what a construction takes, the others are exact or lower bounds.
 
-Letters: N = num_tokens, q = sparsity, k = key coordinates, p = bits of one number, ε = accuracy; d' = 1 throughout.
+Letters: N = num_tokens, q = sparsity, k = key coordinates, p = bits of one number, ε = accuracy, d' = value_dim.
 """
 
 from collections.abc import Callable
@@ -24,23 +24,32 @@ def comparison_accuracy(sparsity: int) -> Fraction:
     return Fraction(1, 4 * sparsity)
 
 
-def attention_precision(num_tokens: Sizes, sparsity: int) -> Sizes:
-    """The measured rule p = ⌈log₂((q/ε) ln N)⌉ + 3 at ε = 1/(4q); 4 for q = 1, where nothing has to stay equal."""
+def attention_precision(num_tokens: Sizes, sparsity: int, accuracy: Fraction | None = None) -> Sizes:
+    """The measured rule p = ⌈log₂((q/ε) ln N)⌉ + 3; 4 for q = 1 and ε ≥ 1/4, where nothing has to stay equal.
+
+    Args:
+        accuracy: ε, 1/(4q) by default.
+    """
     _require_sizes(num_tokens, sparsity)
-    if sparsity == 1:
+    accuracy = comparison_accuracy(sparsity) if accuracy is None else accuracy
+    if sparsity == 1 and accuracy >= Fraction(1, 4):
         return np.full_like(num_tokens, 4)
-    ratio = float(sparsity / comparison_accuracy(sparsity))
+    ratio = float(sparsity / accuracy)
     return np.ceil(np.log2(ratio * np.log(num_tokens))).astype(np.int64) + 3
 
 
-def attention_bits(num_tokens: Sizes, sparsity: int) -> Sizes:
-    """(k + 1) p: the query and the value of one token. Keys depend on positions alone, and nobody has to be told them.
+def attention_bits(num_tokens: Sizes, sparsity: int, accuracy: Fraction | None = None, value_dim: int = 1) -> Sizes:
+    """(k + d') p: the query and the value of one token. Keys depend on positions alone, and nobody has to be told them.
+
+    Args:
+        accuracy: ε, 1/(4q) by default.
+        value_dim: d'.
 
     Example:
         >>> attention_bits(np.array([1024]), 1).tolist()
         [116]
     """
-    return (narrow_embed_dim(num_tokens, sparsity) + 1) * attention_precision(num_tokens, sparsity)
+    return (narrow_embed_dim(num_tokens, sparsity) + value_dim) * attention_precision(num_tokens, sparsity, accuracy)
 
 
 def recurrent_bits(num_tokens: Sizes) -> Sizes:
@@ -53,9 +62,9 @@ def stacked_bits(num_tokens: Sizes) -> Sizes:
     return num_tokens // 2
 
 
-def feedforward_width(num_tokens: Sizes) -> Sizes:
-    """N d' with d' = 1: first-layer width of a fully-connected network, exactly (Theorem 10, our bound)."""
-    return num_tokens.copy()
+def feedforward_width(num_tokens: Sizes, value_dim: int = 1) -> Sizes:
+    """N d': first-layer width of a fully-connected network, exactly (Theorem 10, our bound)."""
+    return num_tokens * value_dim
 
 
 def below(size: Size, rival: Size, sparsity: int, largest: int) -> Bool[np.ndarray, " sizes"]:

@@ -119,6 +119,24 @@ def describe(record: Mapping[str, Any]) -> str:
     return f"{verdict}: {record['id']}: {comparison(record)}.{statement} [{record['source']}]"
 
 
+def markup(record: Mapping[str, Any], statement: str, name: str = "") -> str:
+    """A record as a line of HTML: what is claimed first, then whether it holds.
+
+    Args:
+        record: of the claim.
+        statement: its statement as HTML.
+        name: its identifier as HTML; by default in the style of code.
+    """
+    verdict, css = ("holds", "holds") if record["holds"] else ("does not hold", "fails")
+    code = f"<code>{html.escape(record['id'])}</code>"
+    return (
+        f'<p class="claim claim-{css}" id="{html.escape(anchor(record["id"]))}">{statement} '
+        f'<span class="claim-verdict">{verdict}</span> <strong>{html.escape(comparison(record))}</strong> '
+        f'<abbr title="{SOURCES[record["source"]]}">[{record["source"]}]</abbr> '
+        f"{name or code}</p>"
+    )
+
+
 def comparison(record: Mapping[str, Any]) -> str:
     """The comparison alone, for example 0.00412 ≤ 0.01 (± 1e-12: rounding)."""
     line = f"{format_number(record['measured'])} {RELATIONS[record['relation']]} {format_number(record['bound'])}"
@@ -170,11 +188,6 @@ def _show(record: dict[str, Any]) -> None:
     if get_ipython() is None:
         print(line)
         return
-    verdict, css = ("holds", "holds") if record["holds"] else ("does not hold", "fails")
-    source = f'<abbr title="{SOURCES[record["source"]]}">[{record["source"]}]</abbr>'
-    markup = (
-        f'<p class="claim claim-{css}" id="{html.escape(anchor(record["id"]))}">'
-        f'<span class="claim-verdict">{verdict}</span> <code>{html.escape(record["id"])}</code> '
-        f"<strong>{html.escape(comparison(record))}</strong> {html.escape(record['statement'])} {source}</p>"
+    display(
+        {MIME_TYPE: record, "text/html": markup(record, html.escape(record["statement"])), "text/plain": line}, raw=True
     )
-    display({MIME_TYPE: record, "text/html": markup, "text/plain": line}, raw=True)

@@ -1,4 +1,4 @@
-"""The command line: ``attention-limits list | run | sweep | records | build | status``.
+"""The command line: ``attention-limits list | run | sweep | records | build | pdf | status``.
 
 Exit codes: 0 all went well; 1 a page or a sweep failed, or the book may not be printed; 2 bad input, nothing was done.
 """
@@ -146,6 +146,25 @@ def build() -> None:
         index.touch()
         publish(made_of, last)
         typer.echo(f"the book: {shown(index)}")
+
+
+@app.command("pdf")
+def print_pdf() -> None:
+    """Print the book as one PDF, by Chromium or Chrome. Refused unless every page is fresh. Result: _build/*.pdf."""
+    from attention_limits.companion import pdf  # here: it needs what only the book needs
+
+    root = find_book()
+    with bad_input():
+        browser = pdf.find_browser()
+        if found := gate.problems(root):
+            raise ValueError(f"the book is not printed: {found[0]}")
+    with runner.exclusive(root):
+        try:
+            target = pdf.print_book(root, browser)
+        except pdf.PrintError as error:
+            typer.echo(f"error: {error}", err=True)
+            raise typer.Exit(1) from error
+    typer.echo(f"the book: {shown(target)}")
 
 
 @app.command("status")

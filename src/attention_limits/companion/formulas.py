@@ -59,26 +59,30 @@ class Typesetter:
             raise ValueError(f"{html.unescape(error[1])}: {tex}")
         return formula
 
+    def typeset_text(self, text: str) -> str:
+        """A plain text as HTML, what stands between dollars as formulas.
+
+        Raises:
+            ValueError: if MathJax cannot read one of them.
+        """
+        parts = text.split("$")
+        if len(parts) % 2 == 0:
+            raise ValueError(f"a formula without an end: {text}")
+        return "".join(self.typeset(part) if place % 2 else html.escape(part) for place, part in enumerate(parts))
+
     @property
     def style(self) -> str:
         """What a style sheet must hold for the formulas."""
         return self._engine.eval("MathJax.startup.adaptor.textContent(MathJax.svgStylesheet())")
 
 
+_macros: dict[str, Any] = {}
+
+
 @functools.cache
-def _typesetter(macros: str) -> Typesetter:
-    """The one for these macros, written as JSON; it takes a third of a second to start."""
-    return Typesetter(json.loads(macros))
-
-
-def typesetter(app: Sphinx) -> Typesetter:
-    """The one with the macros of _config.yml."""
-    return _typesetter(json.dumps(app.config.mathjax3_config["tex"]["macros"]))
-
-
-def style(app: Sphinx) -> str:
-    """What `STYLE_SHEET` holds."""
-    return typesetter(app).style
+def typesetter() -> Typesetter:
+    """The one with the macros of the book that is printed; it takes a third of a second to start."""
+    return Typesetter(_macros)
 
 
 def _typeset(self: Any, node: nodes.math | nodes.math_block, *, display: bool) -> str:
@@ -87,7 +91,7 @@ def _typeset(self: Any, node: nodes.math | nodes.math_block, *, display: bool) -
     if display and "\\\\" in tex and not node.get("nowrap"):
         tex = rf"\begin{{split}}{tex}\end{{split}}"
     try:
-        found = typesetter(self.builder.app).typeset(tex, display=display)
+        found = typesetter().typeset(tex, display=display)
     except ValueError as error:
         _logger.warning("no formula: %s", error, location=node)
         found = html.escape(tex)
@@ -124,7 +128,8 @@ def share_outlines(page: str) -> str:
 
 
 def setup(app: Sphinx) -> None:
-    """Let Sphinx write formulas so."""
+    """Let Sphinx write formulas so, with the macros of _config.yml."""
+    _macros.update((app.config.mathjax3_config or {}).get("tex", {}).get("macros", {}))
     app.add_html_math_renderer(NAME, (visit_inline, None), (visit_display, None))
     app.config.html_math_renderer = NAME
     app.add_css_file(STYLE_SHEET)

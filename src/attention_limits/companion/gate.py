@@ -76,6 +76,7 @@ def ingredients(root: Path) -> str:
             (root / "notebooks", "*.py"),
             (root / "_build" / "executed", "*.ipynb"),
             (package_folder(), "*.py"),
+            (package_folder(), "*.js"),
         ):
             yield from sorted(folder.rglob(kind))
 

@@ -5,18 +5,20 @@ Named in _config.yml: `read` under nb_custom_formats, this module under extra_ex
 
 import hashlib
 import re
+from importlib.metadata import version
 from pathlib import Path
 from shutil import copytree
 from typing import Any
 
 import nbformat
 from docutils import nodes
+from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.errors import ExtensionError
 from sphinx_proof.nodes import unenumerable_node
 
-from attention_limits.companion import claims, formulas, gate, training
+from attention_limits.companion import carry, claims, explorers, formulas, gate, markup, training
 from attention_limits.companion.pages import all_pages, code_cells
 from attention_limits.dependencies import cell_statements
 
@@ -25,17 +27,15 @@ POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "font-src 'self' data:; object-src 'none'; base-uri 'self'; form-action 'self'"
 )
-#: Ids that extensions write again and again: each content's of a statement or exercise, and that of an unnumbered
-#: statement, which its title has beside its box.
-_REPEATED_IDS = re.compile(r'(?<=<p class="admonition-title") id="[^"]*"| id="(?:proof|exercise|solution)-content"')
+SVG = "image/svg+xml"
 _root = Path()
 
 
 def read(text: str) -> nbformat.NotebookNode:
     """The page whose source is ``text`` (Sphinx hands over the text, not the path), with the outputs of its run.
 
-    Prose, captions and tags are the source's. The claims' records are left out: they are for programs, and each has an
-    HTML line beside it.
+    Prose, captions and tags are the source's. A claim's line is written from its record, which is left out: it is for
+    programs. Figures get the page's ground.
 
     Raises:
         ExtensionError: if the run was of other code cells.
@@ -52,8 +52,12 @@ def read(text: str) -> nbformat.NotebookNode:
             raise ExtensionError(f"{page.name}: code cell {number} is not the one that was run")
         cell.outputs, cell.execution_count = run.outputs, run.execution_count
         for output in cell.outputs:
-            for own in (claims.MIME_TYPE, training.MIME_TYPE):
-                output.get("data", {}).pop(own, None)
+            data = output.get("data", {})
+            data.pop(training.MIME_TYPE, None)
+            if claims.MIME_TYPE in data:
+                data["text/html"] = markup.claim_line(data.pop(claims.MIME_TYPE), formulas.typesetter())
+            if SVG in data:
+                data[SVG] = markup.without_ground(data[SVG])
     page.notebook.metadata = executed.metadata
     return page.notebook
 
@@ -92,11 +96,11 @@ def _content(env: BuildEnvironment) -> dict[str, str]:
 
 
 def copy_static(app: Sphinx, exception: Exception | None) -> None:
-    """Copy the book's static files, which Sphinx copies only with a page that changed, and write the formulas' style."""
+    """Copy the book's static files, which Sphinx copies only with a page that changed, and add the formulas' style."""
     if exception is None and app.builder.format == "html":
         static = Path(app.outdir, "_static")
         copytree(_root / "book" / "_static", static, dirs_exist_ok=True)
-        (static / formulas.STYLE_SHEET).write_text(formulas.style(app), encoding="utf-8")
+        (static / formulas.STYLE_SHEET).write_text(formulas.typesetter().style, encoding="utf-8")
 
 
 def add_policy(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: object) -> None:
@@ -115,12 +119,42 @@ def drop_thebe(app: Sphinx, pagename: str, templatename: str, context: dict[str,
 
 
 def finish_body(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: object) -> None:
-    """Leave each id to one element of a page, and each letter's outline once.
+    """Leave each id to one element of a page, link claims, code and statements, and say how to cite the page."""
+    if "body" not in context:
+        return
+    body = markup.anchor_code(markup.drop_repeated_ids(context["body"]))
+    page = next((page for page in all_pages(_root) if f"notebooks/{page.name}" == pagename), None)
+    if page is not None:
+        to, described = context["pathto"], app.env.get_domain("py").objects
+        names = markup.imported_names(cell.source for cell in code_cells(page.notebook))
+        addresses = {
+            name: f"{to(described[full].docname)}#{described[full].node_id}"
+            for name, full in names.items()
+            if full in described
+        }
+        body = markup.link_functions(body, addresses)
+        book = {
+            "author": "{Attention Limits contributors}",
+            "howpublished": f"Attention Limits, version {version('attention-limits')}",
+            "year": app.config.copyright,
+        }
+        body += markup.citation(body, page.title, app.builder.get_target_uri(pagename), book)
+    context["body"] = formulas.share_outlines(markup.link_statements(body))
 
-    Links lead to the boxes of statements, whose ids stay.
-    """
-    if "body" in context:
-        context["body"] = formulas.share_outlines(_REPEATED_IDS.sub("", context["body"]))
+
+def escape_docstring(app: Sphinx, what: str, name: str, thing: object, options: object, lines: list[str]) -> None:
+    """Let the mathematics of docstrings, bars and letters with an underscore, be no markup; what is code stays."""
+    escaped = [
+        line
+        if line.lstrip().startswith(">>>")
+        else "`".join(_plain(part, place) for place, part in enumerate(line.split("`")))
+        for line in lines
+    ]
+    lines[:] = escaped
+
+
+def _plain(text: str, place: int) -> str:
+    return text if place % 2 else re.sub(r"([|*]|(?<=\w)_(?=\W|$))", r"\\\1", text)
 
 
 def name_statements(app: Sphinx, doctree: nodes.document) -> None:
@@ -138,6 +172,9 @@ def name_statements(app: Sphinx, doctree: nodes.document) -> None:
         if number_in_paper := re.match(r"\s*(\d+) of the paper", statement["title"]):
             name = f"{statement['realtype'].title()} {number_in_paper[1]}"
             app.env.proof_list[statement["label"]]["name"] = name
+            # Who searches for it finds the page that states it first.
+            entry = ("single", name, statement["label"], "main", None)
+            statement.parent.insert(0, addnodes.index(entries=[entry]))
 
 
 def name_references(app: Sphinx, doctree: nodes.document, docname: str) -> None:
@@ -156,7 +193,10 @@ def setup(app: Sphinx) -> dict[str, bool]:
     global _root
     _root = Path(app.srcdir)
     formulas.setup(app)
+    carry.setup(app)
+    explorers.setup(app)
     app.connect("builder-inited", refuse)
+    app.connect("autodoc-process-docstring", escape_docstring, priority=400)  # before sections become markup
     app.connect("env-get-outdated", changed_documents)
     app.connect("env-updated", note_content)
     app.connect("doctree-read", name_statements)

@@ -43,18 +43,26 @@ def _claims_table(pages: list[Page]) -> str:
         rows = []
         for record in records:
             link = f"../notebooks/{page.name}.html#{claims.anchor(record['id'])}"
-            kind = "" if record["kind"] == "theorem" else " (observed)"
+            kind = "proved" if record["kind"] == "theorem" else "observed"
             rows.append(
                 (
-                    f'<a href="{link}"><code>{record["id"]}</code></a>',
-                    _cell(record["statement"]) + kind,
+                    _statement(record["statement"]),
                     _cell(claims.comparison(record)),
-                    _cell(f"[{record['source']}]"),
+                    rf"\[{record['source']}\] {kind}",
+                    f'<a href="{link}"><code>{record["id"]}</code></a>',
                 )
             )
-        blocks.append(f"## {page.title}\n\n" + _markdown_table(("Claim", "Statement", "Measured", "Source"), rows))
+        table = _markdown_table(("What is claimed", "Measured", "Whose", "Claim"), rows)
+        blocks.append(f"## {page.title}\n\n:::{{table}}\n:class: claims\n\n{table}:::\n")
     head = f"{total} claims on {len(pages)} pages; every one holds, or this book would not have been printed.\n\n"
     return head + "\n".join(blocks)
+
+
+def _statement(text: str) -> str:
+    # Formulas between dollars stay; in a table their bars are escaped all the same.
+    parts = " ".join(text.split()).split("$")
+    formulas = (part.replace("|", r"\|") for part in parts[1::2])
+    return "".join(f"${next(formulas)}$" if place % 2 else _cell(part) for place, part in enumerate(parts))
 
 
 def _status_table(pages: list[Page], printed: datetime) -> str:
