@@ -33,7 +33,7 @@
 # * The $N$ from which attention needs fewer bits than a recurrent layer or a stack of them, for each $q$. [N] {numref}`fig-crossover`
 # * The same for the width of a feed-forward network, against the coordinates that a token sends. [N] {numref}`fig-crossover-width`
 # * Units built at their crossings keep the accuracy with the bits of the rule; with the precision that is proved, crossings come later. [N]
-# * The crossing grows like $q\log^2q$. [N] {prf:ref}`ex-crossover-growth`
+# * The crossing grows like $q\log^2q$, as the first exercise shows. [N]
 #
 # ## The statement
 #
