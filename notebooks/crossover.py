@@ -12,6 +12,12 @@
 # **The question.** Attention pays for sparse averaging with $q\log N$, recurrent networks with $N$ bits, feed-forward networks
 # with a width of $N$. Constants decide who is ahead at a given $N$. Where does each curve cross the others?
 #
+# **In one paragraph.** Let each token ask for one other, $q=1$. A recurrent layer can't know what will be asked for, so before the last token it must have
+# kept all signs: $N-1$ bits. A token of an attention layer says only what it asks for, and a question costs about the
+# logarithm of the number of possible answers: the unit that we build sends $4\,(\lceil4\ln N\rceil+1)$ bits. Among 32 tokens these are 60 bits against 31, and attention is behind; among
+# 1,024 they are 116 against 1,023. It must come so for every $q$: a line $N-1$ overtakes any multiple of a logarithm. But the multiple is about $4q$ times the bits of a number, so that the more
+# a token asks for, the later attention is ahead, from a multiple of $q\log^2q$ tokens on ({numref}`fig-crossover`).
+#
 # ```{explorer} crossover
 # What sparse averaging takes, against the number of tokens $N$. Attention's curve is that of the unit that was built: $k=\lceil4\,q\ln N\rceil$
 # and the precision of {eq}`eq-measured-precision`, measured at some sizes and extrapolated to the others
@@ -20,6 +26,15 @@
 # exactly the width shown if $\eps<\tfrac1{2q-1}$. The dot marks the $N$ from which on attention stays smaller. The rest of this page keeps to
 # $\eps=\tfrac1{4q}$ and $d'=1$.
 # ```
+#
+# **Prerequisites and time.** The pages of the table. A quarter of a minute on one core.
+#
+# **On this page.**
+#
+# * The $N$ from which attention needs fewer bits than a recurrent layer or a stack of them, for each $q$. [N] {numref}`fig-crossover`
+# * The same for the width of a feed-forward network, against the coordinates that a token sends. [N] {numref}`fig-crossover-width`
+# * Units built at their crossings keep the accuracy with the bits of the rule; with the precision that is proved, crossings come later. [N]
+# * The crossing grows like $q\log^2q$, as the first exercise shows. [N]
 #
 # ## The statement
 #
@@ -50,8 +65,6 @@
 # A curve $(4q\ln N+1)(\log_2\ln N+\dots)$ against a straight line: the line is lower at first, because the logarithm is multiplied by $4q$
 # and by the precision $p$. From some $N$ on it is higher for good, and {numref}`fig-crossover` shows from which.
 #
-# **Prerequisites and time.** The pages of the table. A quarter of a minute on one core.
-#
 # ## Parameters
 
 # %% tags=["parameters"]
@@ -74,7 +87,7 @@ intervals(largest_built=(2, 5000, "a least-squares problem each subset"))
 # %% [markdown]
 # ## The construction
 
-# %%
+# %% tags=["hide-input"]
 from itertools import pairwise
 
 import matplotlib.pyplot as plt
@@ -82,6 +95,7 @@ import numpy as np
 import pandas as pd
 import torch
 from IPython.display import display
+from matplotlib.colors import LinearSegmentedColormap
 
 from attention_limits import figures
 from attention_limits.bounds.counting import required_bits
@@ -108,7 +122,9 @@ from attention_limits.runtime import progress
 
 figures.use_style()
 generator = torch.Generator().manual_seed(seed)
-shades = plt.get_cmap(figures.SEQUENTIAL)(np.linspace(0, 0.92, len(sparsity_grid)))
+# Colours of middle lightness, since they are names too: text and dots must be seen on any ground.
+hues = LinearSegmentedColormap.from_list("q", [figures.BLUE, figures.GREEN, figures.PINK])
+shades = hues(np.linspace(0, 1, len(sparsity_grid)))
 COLOURS = dict(zip(sparsity_grid, shades, strict=True))
 
 # %%
@@ -124,32 +140,67 @@ crossings = {
     for name, (size, rival) in RIVALS.items()
 }
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-crossover", "caption": "Left: bits against N. Curves: what the attention unit sends, a colour each q; dotted: what any attention unit must send. Black: the state of one bidirectional recurrent layer, and of a stack of them. Dots mark where attention falls below the single layer for good, hollow ones where it falls below the stack. Right: coordinates that a token sends (query and value) against the width of a feed-forward network's first layer, with dots where they fall below it for good."}, "image": {"alt": "Two plots with logarithmic axes. Left: black lines for recurrent memory rise with slope one. The curves of attention start above them and are nearly flat; each crosses the lines, the smaller q the earlier, and ends far below. Dotted lower bounds run below the curves. Right: the coordinates of attention against the width of feed-forward networks, with earlier crossings. A dot marks each crossing."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-crossover", "caption": "Bits against N. Blue to pink: what a token of the attention unit sends, a curve each q; dotted: what any attention unit must send. Orange: the state of one bidirectional recurrent layer, and of a stack of them. The number beside a full dot is the N from which attention stays below the single layer; at a hollow dot it falls below the stack for good."}, "image": {"alt": "Both axes are logarithmic. Two orange lines for recurrent memory rise with slope one. The curves of attention start above them and are nearly flat; each crosses the lines, the smaller q the earlier, and ends far below. Dotted lower bounds run below the curves. A dot marks each crossing, with its N."}}
 tokens = np.unique(np.geomspace(2, largest, 400).round().astype(np.int64))
-fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4.2))
-fig.get_layout_engine().set(wspace=0.08)
-for ones, color in COLOURS.items():
-    sizes = tokens[tokens > ones]
-    left.plot(sizes, attention_bits(sizes, ones), color=color, label=f"{ones}")
-    few = sizes[:: max(1, len(sizes) // 40)]
-    least = [required_bits(int(n), ones, comparison_accuracy(ones)) for n in few]
-    left.plot(few, least, ":", color=color, linewidth=1)
-    right.plot(sizes, narrow_embed_dim(sizes, ones) + 1, color=color, label=f"{ones}")
-    for axes, (name, (_, rival)), face in zip(
-        (left, left, right), RIVALS.items(), (color, "white", color), strict=True
-    ):
+decades = [10**power for power in range(len(str(largest)))]
+
+
+def crossing_figure(height, size, what):
+    """Axes with a curve for each q, its q beside its end."""
+    fig, axes = plt.subplots(figsize=(6.4, height))
+    for ones, color in COLOURS.items():
+        sizes = tokens[tokens > ones]
+        needs = size(sizes, ones)
+        axes.plot(sizes, needs, color=color, linewidth=1.8)
+        beside = {"xytext": (5, 0), "textcoords": "offset points", "va": "center"}
+        axes.annotate(f"$q={ones}$", (sizes[-1], needs[-1]), color=color, **beside)
+    axes.set(xscale="log", yscale="log", xlabel="tokens $N$", ylabel=what, ylim=(1, largest))
+    axes.set_xticks(decades[1:], labels=[f"{n:,}" for n in decades[1:]])
+    axes.set_yticks(decades, labels=[f"{n:,}" for n in decades])
+    axes.minorticks_off()
+    return fig, axes
+
+
+def mark_crossings(axes, name, *, hollow=False):
+    """A dot where attention falls below this rival for good; N beside a full one."""
+    for ones, color in COLOURS.items():
         settled = crossings[ones, name][1]
-        height = rival(np.array([settled]))
-        axes.plot(settled, height, "o", color=color, markerfacecolor=face, markersize=6)
-left.plot(tokens, recurrent_bits(tokens), color="black", linewidth=1.2)
-left.plot(tokens, stacked_bits(tokens), color="black", linewidth=1.2, linestyle="--")
-left.annotate("$N-1$", (2e5, 4e5), rotation=0, ha="right")
-left.annotate(r"$\lfloor N/2\rfloor$", (3e5, 6e4), ha="left")
-right.plot(tokens, feedforward_width(tokens), color="black", linewidth=1.2)
-right.annotate("$N$", (2e5, 4e5), ha="right")
-for axes, what in ((left, "bits"), (right, "coordinates, or width")):
-    axes.set(xscale="log", yscale="log", xlabel="$N$", ylabel=what, ylim=(1, largest))
-right.legend(title="$q$", loc="center left", bbox_to_anchor=(1, 0.5))
+        place = settled, RIVALS[name][1](np.array([settled]))[0]
+        face = "white" if hollow else color
+        axes.plot(*place, "o", color=color, markersize=8, mfc=face, mew=1.8, zorder=4)
+        if not hollow:
+            beside = {"xytext": (-7, 3), "textcoords": "offset points", "ha": "right"}
+            axes.annotate(f"{settled:,}", place, color=color, **beside)
+
+
+fig, axes = crossing_figure(6.8, attention_bits, "bits")
+for ones, color in COLOURS.items():
+    few = tokens[tokens > ones][::10]
+    least = [required_bits(int(n), ones, comparison_accuracy(ones)) for n in few]
+    axes.plot(few, least, ":", color=color, linewidth=1.2)
+axes.plot(tokens, recurrent_bits(tokens), color=figures.ORANGE)
+axes.plot(tokens, stacked_bits(tokens), color=figures.ORANGE, linestyle="--")
+mark_crossings(axes, RECURRENT)
+mark_crossings(axes, "recurrent stack, ⌊N/2⌋", hollow=True)
+grey, orange = {"color": figures.GREY}, {"color": figures.ORANGE}
+dot = {"marker": "o", "linestyle": "none", "markersize": 8, **grey}
+for look, name in (
+    (grey, "attention, the unit built"),
+    ({"linestyle": ":", **grey}, "attention, at least"),
+    (orange, "one recurrent layer, $N-1$"),
+    ({"linestyle": "--", **orange}, r"recurrent stack, $\lfloor N/2\rfloor$"),
+    (dot, "attention below the layer"),
+    ({**dot, "markerfacecolor": "white"}, "attention below the stack"),
+):
+    axes.plot([], [], label=name, **look)
+fig.legend(loc="outside lower center", ncols=2)
+plt.show()
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-crossover-width", "caption": "Coordinates that a token of the attention unit sends, its query and its value, against the width N of a feed-forward network's first layer. The number beside a dot is the N from which they stay below it."}, "image": {"alt": "Both axes are logarithmic. An orange line of slope one for the width of feed-forward networks. The curves of attention, one for each q, start above it and are nearly flat; each crosses it, at a dot with its N, earlier than in the figure of bits."}}
+fig, axes = crossing_figure(5.6, RIVALS["feed-forward width, N"][0], "coordinates, or width")
+axes.plot(tokens, feedforward_width(tokens), color=figures.ORANGE)
+axes.annotate("feed-forward\nwidth $N$", (largest / 30, largest / 7), ha="right", **orange)
+mark_crossings(axes, "feed-forward width, N")
 plt.show()
 
 # %% [markdown]
@@ -158,7 +209,7 @@ plt.show()
 # Attention's size is a product of rounded-up numbers, so it climbs in steps and may cross a line more than once. The table gives
 # the first $N$ at which attention is below its rival, and, in brackets where it differs, the $N$ from which it stays below.
 
-# %%
+# %% tags=["hide-input"]
 shown = {
     name: {
         q: f"{f:,}" + (f" ({s:,})" if s != f else "")
@@ -174,7 +225,7 @@ figures.table(
 # %% [markdown]
 # The same as numbers of bits, beside the least that any attention unit can send:
 
-# %%
+# %% tags=["hide-input"]
 columns = {}
 for size in (2**10, 2**16, 2**20):
     exact = np.array([size])
@@ -195,7 +246,7 @@ display(bits.style.format("{:,}").format_index("{:,}", axis=1, level=1))
 # $k$ and $\eps$ of this page, and search for the fewest bits that keep the exact worst error ({prf:ref}`lem-worst-error`) within $\eps$ on random
 # and on adversarial subsets.
 
-# %%
+# %% tags=["hide-input"]
 standing = {q: crossings[q, RECURRENT][1] for q in sparsity_grid}
 standing = {q: size for q, size in standing.items() if size <= largest_built}
 built = {}
@@ -225,7 +276,7 @@ figures.table(built, "{:,}")
 # %% [markdown]
 # With the precision that is *proved* to be enough instead of the measured one, the crossings move to the right, by the factor in this table.
 
-# %%
+# %% tags=["hide-input"]
 later = {}
 for ones in sparsity_grid:
     first = size = crossings[ones, RECURRENT][0]
@@ -250,7 +301,7 @@ figures.table(later, {**whole, "factor": "{:.2f}"})
 # **Recurrent bits** are what the state carries across a cut between two tokens, whatever the machine computes at each step. For values $\pm1$
 # the $N-1$ are exact; values in $[-1,1]$ need no less.
 #
-# **A width** counts numbers, not bits: that is why the feed-forward network has a panel of its own, beside the $k+1$ coordinates of
+# **A width** counts numbers, not bits: that is why the feed-forward network has a figure of its own, beside the $k+1$ coordinates of
 # attention.
 #
 # So the three are not one resource. They are what the theorems bound, architecture by architecture: the channel through which the tokens must speak to each other.
@@ -271,13 +322,12 @@ for name, short in zip(RIVALS, ("recurrent", "stack", "feedforward"), strict=Tru
         wrong += int(not smaller[1]) + int(not smaller[3])
         wrong += int(first > q + 1 and smaller[0]) + int(settled > q + 1 and smaller[2])
     claim(f"crossover.edges-{short}", wrong, "==", 0,
-        statement="Crossings at which attention is not above its rival just before and below it from there on.")
+        statement=f"At every crossing attention is not smaller just before, and smaller from there on ({name}). No exception.")
     observed(f"crossover.spread-{short}", max(crossings[q, name][1] / crossings[q, name][0] for q in order), "<=", 1.1,
-        statement="The N from which attention stays below its rival, over the first N at which it is below: largest "
-        "over q.")
+        statement=f"Attention stays below soon after it is first below ({name}): the one N over the other, largest over q.")
 observed("crossover.grows-with-q",
     sum(crossings[a, n][0] >= crossings[b, n][0] for n in RIVALS for a, b in pairwise(sorted(order)) if a < b), "==", 0,
-    statement="Pairs of neighbouring q, in increasing order, whose crossings are not in the same order.")
+    statement="The larger q, the later the crossing. No exception among pairs of neighbouring q.")
 samples = [int(n) for n in np.unique(np.geomspace(3, largest, 60).round())]
 slack = min(
     int(attention_bits(np.array([n]), q)[0]) - required_bits(n, q, comparison_accuracy(q))
@@ -286,25 +336,25 @@ slack = min(
     if n > q
 )
 claim("crossover.above-the-bound", slack, ">=", 0,
-    statement="Attention's bits minus the least that any unit can send, smallest over q and 60 sizes N.")
+    statement="Attention sends no less than any unit must: its bits minus the least, smallest over q and 60 sizes N.")
 claim("crossover.accuracy-recurrent", max(comparison_accuracy(q) * q for q in order), "<", 1,
-    statement="ε q < 1 for every q of this page: recurrent bounds hold for every ε < 1/q.")
+    statement=r"Recurrent bounds hold at the accuracy of this page, $\varepsilon<\frac1q$: largest ε q over its q.")
 claim("crossover.accuracy-feedforward", max(comparison_accuracy(q) * (2 * q - 1) for q in order), "<", 1,
-    statement="ε (2q − 1) < 1 for every q of this page: the feed-forward bound holds for every ε < 1/(2q − 1).")
+    statement=r"The feed-forward bound holds at the accuracy of this page, $\varepsilon<\frac1{2q-1}$: largest ε (2q − 1) over its q.")
 claim("crossover.recurrent-formula",
     sum(reduced_residuals(Machine.BIDIRECTIONAL, n, q, n - 1) != 2 ** int(recurrent_bits(np.array([n]))[0])
         for n in range(2, 9) for q in range(1, n)),
     "==", 0,
-    statement="Sizes N ≤ 8, q < N at which the number of residual functions counted at the last cut is not 2^(N−1).")
+    statement="Counted at the last cut there are $2^{N-1}$ residual functions, at all sizes N ≤ 8, q < N. No exception.")
 if standing:
     observed("crossover.certificates", int(built["without certificate"].sum()), "==", 0,
-        statement=f"Subsets without a certificate among {int(built['subsets'].sum())} tried on units at their "
-        "crossing.")
+        statement="Every subset has a certificate on a unit at its crossing. No exception among "
+        f"{int(built['subsets'].sum())} tried.")
     observed("crossover.precision", int((built["p found"] - built["p of the rule"]).max()), "<=", 0,
-        statement="Bits that a unit at its crossing needs, minus those of the measured rule: largest over q.")
+        statement="A unit at its crossing needs no more bits than the measured rule says: its bits minus these, largest over q.")
 observed("crossover.proved-precision", float(later["factor"].max()), "<=", 6.0,
-    statement="How much later attention overtakes the single recurrent layer with the precision that is proved: "
-    "largest factor.")
+    statement="With the precision that is proved attention overtakes the single recurrent layer later, by a small factor: the "
+    "largest.")
 # fmt: on
 
 # %% [markdown]

@@ -211,7 +211,7 @@ from attention_limits.runtime import progress, select_device
 
 device = select_device()
 generator = torch.Generator().manual_seed(seed)
-shades = plt.get_cmap(figures.SEQUENTIAL)(np.linspace(0, 0.85, len(sparsity_grid)))
+shades = plt.get_cmap(figures.SEQUENTIAL)(np.linspace(0.25, 0.85, len(sparsity_grid)))
 SHADES = dict(zip(sparsity_grid, shades, strict=True))
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-parabola", "caption": "The moment curve for q = 1 is a parabola. Its tangent at one node has all other keys on one side; the query (arrow) points across it."}, "image": {"alt": "Eight points on a parabola with the tangent at one of them, and an arrow across it. All other points lie above the tangent."}}
