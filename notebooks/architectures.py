@@ -189,10 +189,11 @@ for key, name in NAMES.items():
     of_one = rates[rates["architecture"] == key]
     for factor in sorted((*RATE_FACTORS, 1.0)):
         at_rate = np.isclose(of_one["peak_rate"], PEAK_RATES[key] * factor)
-        row[f"error at {factor:g} ×"] = of_one.loc[at_rate, "error"].item()
+        row[f"at {factor:g} ×"] = of_one.loc[at_rate, "error"].item()
     rows.append(row)
-formats = dict.fromkeys([column for column in rows[0] if column.startswith("error")], "{:.3g}")
-figures.table(pd.DataFrame(rows).set_index("architecture"), formats)
+formats = dict.fromkeys([column for column in rows[0] if column.startswith("at ")], "{:.3g}")
+caption = "Test error at multiples of the rate taken"
+figures.table(pd.DataFrame(rows).set_index("architecture"), formats, caption)
 
 # %% [markdown]
 # ### Equal parameters

@@ -13,7 +13,7 @@
 # compute the same, how long do they take, and how near do they come to what the machine can do?
 #
 # **In one paragraph.** Attention on triples gives each of $N$ tokens a score for every pair of tokens. At $N=512$ these are $512^3$, over a hundred million, and the usual ways write them all down, half a gigabyte, and read them again for the softmax, for the sums and for the gradients. But a token's output needs only two running sums over its pairs. So this package takes a
-# tile of pairs at a time, adds it to the sums and forgets it; and where both slots hold the same keys it takes each pair once instead of twice. The memory of a call then no longer depends on $N$, and most of the time goes into arithmetic that nobody can avoid ({numref}`fig-performance-cost`).
+# tile of pairs at a time, adds it to the sums and forgets it; and where both slots hold the same keys it takes each pair once instead of twice. The memory of a call then no longer depends on $N$, and nearly half of the time of a forward pass goes into arithmetic that no such way can avoid ({numref}`fig-performance-cost`).
 
 # %% tags=["parameters", "hide-input"]
 benchmarks: str = "records/benchmarks.json"  # from `make bench`; without it a few are timed

@@ -82,7 +82,7 @@ require(
 positive("attention_rate", "address_rate")
 require(0 < level < 0.5, f"level must lie strictly between 0 and 0.5, got {level}")
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-phase-idea", "caption": "The smallest dimension with which training learns, for each q: the address alone and the whole unit, with the larger budget. Dashed: with so many dimensions weights exist. Median of the seeds; a line ends where its transition leaves the map."}, "image": {"alt": "Two solid rising lines over q from 1 to 16, both axes logarithmic. The lower one, the address alone, runs along its dashed line. The upper one, the whole unit, lies above its dashed line, by a factor that grows to about two."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-phase-idea", "caption": "The smallest dimension with which training learns, for each q: the address alone and the whole unit, with the larger budget. Dashed: with so many dimensions weights exist that are exact, up to any accuracy; a small mean error may need fewer. Median of the seeds; a line ends where its transition leaves the map."}, "image": {"alt": "Two solid rising lines over q from 1 to 16, both axes logarithmic. The lower one, the address alone, runs along its dashed line. The upper one, the whole unit, lies above its dashed line, by a factor that grows to about two."}}
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -162,7 +162,7 @@ for name, exists, color, word, place in (
     at = {"transform": axes.transAxes, "va": "center", "color": color, "fontsize": 13}
     axes.text(*place, f"{word}\nlearns from here on", **at)
 corner = {"transform": axes.transAxes, "ha": "right", "color": figures.GREY, "fontsize": 13}
-axes.text(0.99, 0.04, "dashed: weights exist from here on", **corner)
+axes.text(0.99, 0.04, "dashed: exact weights exist from here on", **corner)
 axes.set(xscale="log", yscale="log", xlabel="$q$, tokens asked for", ylabel="dimension $m$")
 for axis, ticks in ((axes.xaxis, sparsity_grid), (axes.yaxis, embed_grid)):
     axis.set_ticks(ticks, ticks)
