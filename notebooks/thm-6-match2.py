@@ -9,8 +9,58 @@
 # %% [markdown]
 # # Theorem 6: one unit finds pairs
 #
-# **The question.** Which tokens of a sequence have a partner, another one that completes them to a multiple of $M$? How small can an
+# **The question.** Which tokens of a sequence have a partner, one that completes them to a multiple of $M$? How small can an
 # attention unit be that answers this for all tokens at once, and how many bits do its numbers need?
+#
+# **In one paragraph.** Take $M=12$, the hours of a clock. A 2 and a 10 are partners, since $2+10=12$; and 10 o'clock is the **mirror image** of 2 o'clock. So let the token 2 ask for the point of 10, its query, while each token shows its own point, its key: the inner
+# product is largest exactly for a partner ({numref}`fig-mirror`). A token that asks in vain must be able to say so, but a softmax always attends to something. So a **blank token** is appended whose score lies just below a partner's
+# and above all others: where there is no partner the blank gets the weight. Two coordinates for the clock and one for the blank are enough for any $M$, and no token needs to see more than one other at a time. The neighbours of 10 o'clock come close to it when $M$ is large: to tell them apart is what the bits are for.
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-mirror", "caption": "Residues modulo 12 as the hours of a clock, and the four tokens 2, 3, 8, 10. The token 2 looks for its mirror image 10, and finds it; the token 3 looks for 9, which isn't there. Right: the attention of the unit of this page on the four tokens and the blank. The blank takes what finds no partner."}, "image": {"alt": "Left: a clock's face with twelve hours; the tokens 2, 3, 8 and 10 are filled. A blue arrow leads across from 2 to 10, an orange one from 3 to the empty 9. Right: two bar charts over 2, 3, 8, 10 and the blank. The token 2 attends to 10, the token 3 to the blank."}}
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+
+from attention_limits import figures
+from attention_limits.constructions.matching import match2_unit
+from attention_limits.problems.matching import Match2
+
+figures.use_style()
+clock_tokens, asking = [2, 3, 8, 10], {2: figures.BLUE, 3: figures.ORANGE}
+weights = match2_unit(Match2(4, 12)).attend(torch.tensor([clock_tokens])).attention[0]
+fig, panels = plt.subplot_mosaic("ca;cb", figsize=(7.2, 3.4), width_ratios=[1, 1.05])
+clock = panels["c"]
+clock.add_patch(plt.Circle((0, 0), 1, fill=False, color="#c8c8c8"))
+clock.plot([0, 0], [-1, 1], ":", color="#c8c8c8")
+hour = [(np.sin(np.pi * h / 6), np.cos(np.pi * h / 6)) for h in range(12)]
+for h, (x, y) in enumerate(hour):
+    fill = asking.get(h, figures.GREY if h in clock_tokens else "white")
+    clock.plot(x, y, "o", markersize=11, color=fill, markeredgecolor=figures.GREY, zorder=3)
+    clock.text(1.25 * x, 1.25 * y, h, ha="center", va="center", fontsize=14)
+for (token, color), panel in zip(asking.items(), (panels["a"], panels["b"]), strict=True):
+    (x, y), shown = hour[token], [*map(str, clock_tokens), "blank"]
+    arrow = {"arrowstyle": "-|>", "color": color, "lw": 2}
+    clock.annotate("", (0.08 - x, y), (x - 0.08, y), arrowprops=arrow)
+    clock.text(0, y + 0.04, f"{token} asks for {12 - token}", ha="center", va="bottom", fontsize=13)
+    panel.bar(shown, weights[clock_tokens.index(token)], color=color)
+    panel.set_title(f"token {token} attends to", fontsize=13)
+    panel.set(yticks=[0, 1], ylim=(0, 1.05))
+    panel.tick_params(labelsize=13)
+    panel.grid(visible=False)
+clock.set(xlim=(-1.4, 1.4), ylim=(-1.4, 1.4), aspect="equal")
+clock.axis("off")
+plt.show()
+
+# %% [markdown]
+# **Prerequisites and time.** Softmax, cosines. A quarter of a minute.
+#
+# **On this page.**
+#
+# * One unit with $m=3$ finds all pairs, with every constant. [P] {prf:ref}`thm-match2`, [P~] {prf:ref}`lem-match2-margin`
+# * The largest $M$ of a float type, and the bits that a number needs: two for each bit of $M$, and a constant. [N] {prf:ref}`lem-match2-float`, [P~] {prf:ref}`lem-match2-bits`
+# * Integers on a parabola do as well as cosines, up to $M=5{,}793$ in float32. [N] {prf:ref}`prop-match2-parabola`
+# * Two dimensions are enough with a residual connection, and too few without one, if $M\ge5$ and the labels have a margin. [N] {prf:ref}`prop-match2-residual`, {prf:ref}`prop-match2-least`
+# * If the partner must be another token, labels are still right, but barely: no more than 0.586 for the right side. [N] {prf:ref}`prop-match2-others`
 #
 # ## The statement
 #
@@ -30,16 +80,13 @@
 # token-wise map before and after it, computes $\operatorname{Match2}$ {cite}`sanford2023representational`.
 # :::
 #
-# On this page we build it, with every constant; find the bits it needs; and then look for the edges of the statement: integers in
-# place of cosines, $m=2$, which takes a residual connection if $M\ge5$, and partners that must be another token. $O(\log M)$ holds
-# as long as $\ln N$ is at most a power of $M$; beyond that a $\log\log N$ is added.
+# $O(\log M)$ holds as long as $\ln N$ is at most a power of $M$; beyond that a $\log\log N$ is added.
 #
 # ## The idea
 #
-# Put the residue $x$ on a circle at the angle $\theta x$, $\theta=2\pi/M$. A token looks for the residue $-x$: its **mirror image**. Let that be
-# its query and the points on the circle the keys. The score, $\cos\theta(x_i+x_j)$, is 1 exactly for partners and at most $\cos\theta$ for
-# all others ({numref}`fig-circle`). Softmax must always attend to something, so a **blank token** is appended whose score lies half-way between
-# the two. Its value is 0, and that of all others is 1: the output says whether tokens outweigh the blank.
+# Put the residue $x$ on a circle at the angle $\theta x$, $\theta=2\pi/M$. With the mirror image for its query a token has
+# the score $\cos\theta(x_i+x_j)$, which is 1 exactly for partners and at most $\cos\theta$ for all others ({numref}`fig-circle`). The blank's score lies
+# between the two. Its value is 0, and that of all others is 1: the output says whether tokens outweigh the blank.
 #
 # :::{prf:lemma} (margins, the constants ours)
 # :label: lem-match2-margin
@@ -94,8 +141,6 @@
 # so log-odds of at least $\ln2$ are left, that is probabilities of $\tfrac23$ and $\tfrac13$. An exponential that doesn't vanish is off by a factor of $1\pm1000u$ at most, and sums of $N$ terms by $1\pm Nu$; together below a quarter, which doesn't reach $\tfrac12$. $\blacksquare$
 # :::
 #
-# **Prerequisites and time.** Softmax, cosines. A quarter of a minute.
-#
 # ## Parameters
 
 # %% tags=["parameters"]
@@ -136,17 +181,13 @@ require(
 # %% [markdown]
 # ## The construction
 
-# %%
+# %% tags=["hide-input"]
 import math
 
-import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
-import torch
 from IPython.display import display
 from scipy.special import expit
 
-from attention_limits import figures
 from attention_limits.companion.claims import claim, observed
 from attention_limits.constructions.matching import (
     PrecisionError,
@@ -154,38 +195,35 @@ from attention_limits.constructions.matching import (
     match2_format,
     match2_others_unit,
     match2_parabola_unit,
-    match2_unit,
 )
 from attention_limits.constructions.planar_matching import match2_planar_unit, match2_residual_unit
 from attention_limits.fixed_point import FixedPoint, SaturationError
 from attention_limits.problems.grading import grade
-from attention_limits.problems.matching import Match2, Match2Others
+from attention_limits.problems.matching import Match2Others
 
-figures.use_style()
 # The matrices of this page are small: more threads would only wait for each other.
 torch.set_num_threads(1)
 generator = torch.Generator().manual_seed(seed)  # small exact checks: all on the CPU
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-circle", "caption": "Left: the residues on the circle. The token x looks for its mirror image −x; the next residues on either side are the nearest misses. Right: the scores of all residues. The blank's score lies between a partner and the nearest misses; the more tokens there are, the closer to the partner, since many misses may stand against one."}, "image": {"alt": "Left: points on a circle, one for each residue. An arrow leads from the point of x across the horizontal axis to its mirror image minus x, which is filled; its two neighbours are marked as nearest misses. Right: scores fall on both sides of the residue minus x like a cosine. A horizontal line, the blank's score, lies between the top point and its neighbours."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-circle", "caption": "Top: the residues on the circle. The token x looks for its mirror image −x; the next residues on either side are the nearest misses. Bottom: the scores of all residues. The blank's score lies between a partner and the nearest misses; the more tokens there are, the closer to the partner, since many misses may stand against one."}, "image": {"alt": "Top: points on a circle, one for each residue. An arrow leads from the point of x across the horizontal axis to its mirror image minus x, which is filled; its two neighbours are marked as nearest misses. Bottom: scores fall on both sides of the residue minus x like a cosine. A horizontal line, the blank's score, lies between the top point and its neighbours."}}
 shown_token, shown_margin, shown_tokens = 2, 2.0, 4
 shown_unit = match2_unit(Match2(shown_tokens, modulus), margin=shown_margin)
 angle = 2 * np.pi * np.arange(modulus) / modulus
 wanted = -shown_token % modulus
 misses = [(wanted - 1) % modulus, (wanted + 1) % modulus]
 colors = {shown_token: figures.BLUE, **dict.fromkeys(misses, figures.ORANGE), wanted: figures.GREEN}
-fig, (circle, scores) = plt.subplots(1, 2, figsize=(8, 3.7), width_ratios=[1, 1.15])
+fig, (circle, scores) = plt.subplots(2, 1, figsize=(6, 6.4), height_ratios=[1.25, 1])
 circle.add_patch(plt.Circle((0, 0), 1, fill=False, color="#c8c8c8"))
 circle.axhline(0, color="#c8c8c8", linewidth=1, linestyle=":")
 for residue, a in enumerate(angle):
     color = colors.get(residue, "#b0b0b0")
     circle.plot(np.cos(a), np.sin(a), "o", color=color, markersize=9)
-    circle.annotate(
-        str(residue), (1.2 * np.cos(a), 1.2 * np.sin(a)), ha="center", va="center", fontsize=9
-    )
+    circle.text(1.2 * np.cos(a), 1.2 * np.sin(a), residue, ha="center", va="center", fontsize=12)
 x, y = np.cos(angle[shown_token]), np.sin(angle[shown_token])
 arrow = {"arrowstyle": "-|>", "color": figures.BLUE}
 circle.annotate("", (x, -y + 0.06), (x, y - 0.06), arrowprops=arrow)
-circle.annotate(f"$x={shown_token}$ asks for $-x={wanted}$", (-0.3, 0.12), ha="center")
+asks = f"$x={shown_token}$ asks\nfor $-x={wanted}$"
+circle.text(x - 0.1, 0.06, asks, ha="right", va="bottom", fontsize=12)
 circle.set(xlim=(-1.35, 1.35), ylim=(-1.35, 1.35), aspect="equal")
 circle.axis("off")
 offset = np.arange(-(modulus // 2), modulus // 2 + 1)
@@ -198,7 +236,7 @@ palette = [
 scores.scatter(offset, height, c=palette, zorder=3)
 scores.axhline(shown_unit.blank_score, color=figures.PINK)
 scores.annotate(
-    "blank", (offset[-1], shown_unit.blank_score), ha="right", va="bottom", color=figures.PINK
+    "blank", (offset[-1], shown_unit.blank_score), ha="right", va="top", color=figures.PINK
 )
 scores.set(xlabel="$x_i+x_j$, nearest to 0", ylabel="score")
 plt.show()
@@ -212,7 +250,7 @@ plt.show()
 # All $M^N$ sequences, for all small $N$ and $M$. We compare the labels with the definition, and the least probability of a right side with $\sigma(g)$. The other columns are the
 # variants that follow below.
 
-# %%
+# %% tags=["hide-input"]
 kinds = {
     "circle": match2_unit,
     "parabola": match2_parabola_unit,
@@ -249,7 +287,7 @@ figures.table(table, {"labels": "{:,}", spare: "{:.1e}"})
 # misses on either side, and a single pair among them. For $j\ne i$ every other one of them is about a token with $2x\equiv0$, beside another one like it or not.
 
 
-# %%
+# %% tags=["hide-input"]
 def hard_sequences(tokens, size, count, own=False):
     """A token and the nearest misses around it; every second sequence has a partner too.
 
@@ -349,7 +387,7 @@ figures.prose(
 # Against this we measure the fewest bits with which all residues are answered right when they are surrounded by nearest misses.
 
 
-# %%
+# %% tags=["hide-input"]
 def right_with(form, size):
     """Whether a format makes no mistake on hard sequences around up to 256 residues."""
     unit = match2_unit(Match2(bit_tokens, size), form=form).double()
@@ -382,7 +420,7 @@ slopes = {kind: np.polyfit(bits["log2 M"], bits[kind], 1)[0] for kind in ("prove
 intercept = (bits["proved"] - 2 * bits["log2 M"]).max()
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-match2-bits", "caption": "Bits of a number in fixed point: proved to be enough, and fewest found without a wrong label. The dotted line has slope 2."}, "image": {"alt": "Bits against the base-two logarithm of M. Both curves rise in steps along a dotted line of slope two; the measured one lies a few bits below the proved one."}}
-fig, axes = plt.subplots()
+fig, axes = plt.subplots(figsize=(6, 3.8))
 axes.plot(bits["log2 M"], bits["proved"], "o-", color=figures.BLUE, label="proved to be enough")
 label = "fewest without a wrong label"
 axes.plot(bits["log2 M"], bits["measured"], "s-", color=figures.ORANGE, label=label)
@@ -484,7 +522,7 @@ figures.prose(
 #
 # We run that unit, and look for planar ones by gradient ascent on the least margin, in nats, over all labels at $N=2$. Where a unit exists the margin grows without end; in the plane at $M=5$ it stays below $\ln\frac{1+\sqrt5}2$, but not at 0: with a small margin something is possible.
 
-# %%
+# %% tags=["hide-input"]
 planar_wrong, planar_spare = 0, math.inf
 for tokens in range(1, exhaustive_tokens + 1):
     for size in (2, 3, 4):
@@ -571,7 +609,7 @@ figures.table(shown, {"g": "{:.2f}"}, caption, index=False)
 # fraction and the sum of the weights are off by $Nu$ each, quotients by $u$, and a factor $1+\epsilon$ of an output of $\frac12$ moves its log-odds by $2\epsilon$: in all less than $4(N+1000)u=R$. What is left keeps the sign. $\blacksquare$
 # :::
 
-# %%
+# %% tags=["hide-input"]
 ceiling = math.sqrt(2) / (1 + math.sqrt(2))
 alone = torch.tensor([[0, *[7] * 7]])
 paired = torch.tensor([[0, 0, *[7] * 6]])
@@ -596,7 +634,7 @@ figures.table(attained, formats, caption, index=False)
 #
 # Two broken units: the *sign* of the sine is wrong; or the *blank* scores 0. A third one, whose $\delta$ is the cancelled difference, can't even be built for large $M$.
 
-# %%
+# %% tags=["hide-input"]
 problem = Match2(4, 7)
 inputs = problem.all_inputs()
 broken = {}
@@ -635,62 +673,68 @@ every = match2_unit(Match2(101, 101)).double()
 every_score = every.attention.scores(every.tokens(torch.arange(101).unsqueeze(0)))[0]
 rank = int(torch.linalg.matrix_rank(every_score))
 claim("thm-6.oracle", oracle_misses, "==", 0,
-    statement="Labels on all small inputs on which the oracle and the definition differ.")
+    statement="The oracle and the definition agree: no exception among the labels on all small inputs.")
 claim("thm-6.every-input", wrong_of("circle"), "==", 0, source="P",
-    statement=f"Wrong labels of the unit with m = 3 on all inputs, N ≤ {exhaustive_tokens} and M ≤ "
-    f"{exhaustive_modulus}, float32 and float64.")
+    statement=f"The unit with m = 3 gives all labels right: no exception on all inputs, N ≤ {exhaustive_tokens} and "
+    f"M ≤ {exhaustive_modulus}, float32 and float64.")
 claim("thm-6.dimension", rank, "==", 3, source="P",
-    statement="Rank of the matrix of scores of all residues modulo 101 with all of them and the blank.")
+    statement="The matrix of scores, of all residues modulo 101 with all of them and the blank, has rank 3.")
 claim("thm-6.margin", table.loc["circle", spare], ">=", 0.0, tolerance=1e-12, note="float64",
-    statement="Least probability of the right side minus σ(g), over the same inputs.")
+    statement=r"The right side gets at least $\sigma(g)$: the least probability minus $\sigma(g)$, over the same "
+    "inputs.")
 tight = match2_unit(Match2(num_tokens, 101), margin=1.5).double()
 tight_output = tight(torch.full((1, num_tokens), 51)).logit()
 claim("thm-6.margin-attained", (tight_output + tight.margin).abs().max().item(), "<=", 0.0, tolerance=1e-9,
     note="float64 scores of size c",
-    statement=f"Distance of the log-odds from −g where all {num_tokens} tokens are nearest misses, M = 101.")
+    statement=f"Where all {num_tokens} tokens are nearest misses the log-odds are −g, M = 101: the largest distance.")
 claim("thm-6.float-limits", int(within["wrong"].sum()), "==", 0,
-    statement="Wrong labels of all units at or below the largest M that they accept, on hard sequences of "
-    f"{num_tokens} tokens.")
+    statement="All labels of all units are right up to the largest M that they accept: no exception on hard "
+    f"sequences of {num_tokens} tokens.")
 claim("thm-6.refused", refused, "==", len(limits),
-    statement="Units, in either float type, that refuse one more than their largest M when called.")
+    statement="Every unit, in either float type, refuses one more than its largest M when called.")
 circle_single = runs[(runs["unit"] == "circle") & (runs["type"] == "float32")]
 claim("thm-6.others-limit", others_wrong, "==", 0,
-    statement="Wrong labels of the unit for j ≠ i on hard sequences at its largest M and at the one before, in both "
-    f"float types, N = {', '.join(map(str, others_lengths))}.")
+    statement="The unit for j ≠ i gives all labels right at its largest M and at the one before: no exception on "
+    f"hard sequences, both float types, N = {', '.join(map(str, others_lengths))}.")
 observed("thm-6.float-fails", int(circle_single.loc[circle_single["factor"] == max(factors), "wrong"].sum()), ">", 0,
-    statement=f"Wrong labels on the circle in float32 at {max(factors):g} times its proved limit.")
+    statement=f"The circle in float32 does make mistakes at {max(factors):g} times its proved limit: wrong labels.")
 claim("thm-6.bits", int((~bits["right"]).sum()), "==", 0, source="P~",
-    statement=f"Moduli, of {len(bits)}, at which the proved format makes a mistake on hard sequences.")
+    statement=f"The proved format makes no mistake on hard sequences: no exception among {len(bits)} moduli.")
 observed("thm-6.bits-slope", slopes["proved"], "<=", 2.0, tolerance=0.15, note="p and log₂ c are whole numbers",
-    statement="Bits of the proved format for each bit of M, fitted.")
+    statement="The proved format takes at most two bits for each bit of M, fitted.")
 observed("thm-6.bits-slope-measured", abs(slopes["measured"] - 2), "<=", 0.3,
-    statement="Distance of the measured slope from 2.")
+    statement="The fewest bits that work grow with slope 2 too: the distance of the slope from 2.")
 claim("thm-6.parabola", wrong_of("parabola"), "==", 0,
-    statement="Wrong labels of the integer unit on all small inputs.")
+    statement="The integer unit gives all labels right: no exception on all small inputs.")
 claim("thm-6.parabola-limit", rounded_entries(limits["parabola", torch.float32]), "==", 0,
-    statement="Entries of queries and keys, and products of the two, that float32 rounds at its float32 limit.")
+    statement="At its float32 limit nothing is rounded: no exception among the entries of queries and keys and the "
+    "products of the two.")
 claim("thm-6.parabola-limit-sharp", rounded_entries(limits["parabola", torch.float32] + 1), ">", 0,
-    statement="The same for the next M.")
+    statement="At the next M some of them are rounded.")
 claim("thm-6.two-dimensions", wrong_of("m = 2, residual"), "==", 0,
-    statement="Wrong labels of the unit with m = 2 and a residual on all small inputs.")
+    statement="The unit with m = 2 and a residual gives all labels right: no exception on all small inputs.")
 claim("thm-6.planar", planar_wrong, "==", 0,
-    statement="Wrong labels of the unit with m = 2 and no residual on all small inputs, M = 2, 3, 4, in both float "
-    "types.")
+    statement="The unit with m = 2 and no residual gives all labels right for M = 2, 3, 4: no exception on all small "
+    "inputs, in both float types.")
 claim("thm-6.planar-margin", planar_spare, ">=", 0.0, tolerance=1e-12, note="float64",
-    statement="Least probability of the right side minus σ(g), for that unit.")
+    statement=r"For that unit, too, the right side gets at least $\sigma(g)$: the least probability minus "
+    r"$\sigma(g)$.")
 claim("thm-6.no-plane", margins[5, 2], "<", golden,
-    statement="The largest margin found in two dimensions for M = 5, N = 2: below ln((1 + √5)/2).")
+    statement="In two dimensions the largest margin that the search finds for M = 5, N = 2 is below "
+    r"$\ln\frac{1+\sqrt5}2$.")
 observed("thm-6.some-space", min(margins[4, 2], margins[5, 3]), ">=", 2.0,
-    statement="The margin that the same search finds for M = 4 in two dimensions and for M = 5 in three, the less.")
+    statement="For M = 4 in two dimensions and for M = 5 in three the same search finds a margin of at least 2: the "
+    "less of the two.")
 claim("thm-6.others", wrong_of("j ≠ i"), "==", 0,
-    statement="Wrong labels of the unit for j ≠ i on all small inputs.")
+    statement="The unit for j ≠ i gives all labels right: no exception on all small inputs.")
 claim("thm-6.ceiling", attained[["no partner", "one partner"]].min(axis=1).max(), "<=", ceiling, tolerance=1e-12,
     note="float64",
-    statement="The worse right side where 2x ≡ 0, largest over g: the ceiling is √2/(1 + √2).")
+    statement=r"Where 2x ≡ 0 some right side gets no more than $\frac{\sqrt2}{1+\sqrt2}$: the worse one, largest "
+    "over g.")
 claim("thm-6.ceiling-any-blank", max(any_blank), "<=", ceiling, tolerance=1e-9, note="float64 scores of size c",
-    statement="The same for every score of the blank on a grid.")
+    statement="The same holds for every score of the blank on a grid.")
 claim("thm-6.sabotage", min(broken.values()), ">", 0,
-    statement="Wrong labels of the broken units, the least.")
+    statement="Both broken units give wrong labels: the fewer of the two.")
 # fmt: on
 
 # %% [markdown]

@@ -9,9 +9,23 @@
 # %% [markdown]
 # # Theorem 7: one small layer can't detect triples
 #
-# **The question.** Averaging a few chosen tokens is cheap for one layer of attention. What is expensive? The paper's
-# answer is *triple detection*: does any pair of tokens complete mine to a multiple of $M$? How many bits must pass from
-# one part of the input to the other, and how many does a layer pass?
+# **The question.** Averaging a few chosen tokens is cheap for one layer of attention, and so is [finding pairs](thm-6-match2.py). What is expensive? The paper's
+# answer is *triple detection*: do any two tokens complete mine to a multiple of $M$?
+#
+# **In one paragraph.** Take $M=10$, and let the first token hold a 1. It looks for two tokens that add up to 9 with each other: a 0 and a 9, a 2 and a 7, a 3 and a 6, or a 4 and a 5. Alice holds four tokens, $0,2,6,5$, one of each of these pairs. Bob
+# holds a single one. With a 3 the answer is yes, as Alice has the 6; with a 2 it is no, as she hasn't the 7. So Bob's token asks *which member of this pair does Alice hold?*, and he may ask about any pair. Her four tokens can be chosen in $2^4$ ways, with different
+# answers: whatever reaches the first token from her side must tell them all apart, four bits. With $N$ tokens, and a larger $M$, it is about $N$ bits. Now what does a layer carry? The first token asks with its query, in which
+# there is a 1 and nothing of Bob's token. From Alice's tokens each head brings one weighted mean and the total of the weights: a few numbers, however many tokens she has. If these have fewer bits than that, two of her choices leave the same numbers, and on one of them the layer is wrong.
+# **Three is one too many.** In a pair the token that asks knows what it looks for, its own mirror image, and puts that into its query. In a triple this depends on a third token, and a score sees only two. So all must be brought that *might* be asked for.
+#
+# **Prerequisites and time.** Softmax, binomial coefficients, the two parties of {prf:ref}`thm-embedding-dimension`. A quarter of a minute on one core.
+#
+# **On this page.**
+#
+# * The paper's theorem: a layer that computes Match3 has $mpH=\Omega(N/\log\log N)$. [P] {prf:ref}`thm-match3`
+# * A version with constants for every $N$, for labels with a margin, with no logarithm lost if $M\ge N^2$. [N] {prf:ref}`thm-match3-bits`, {prf:ref}`cor-match3-product`
+# * How many bits Alice must send, exactly; and hardly fewer if some answers may be wrong. [N] {prf:ref}`prop-match3-rows`, {prf:ref}`prop-match3-index`
+# * Any layer run as such a conversation, its bits counted, and four layers that do compute Match3. The cheapest needs bits in proportion to $M$. [N] {prf:ref}`lem-merge`, {prf:ref}`prop-thresholds`
 #
 # ```{explorer} triples
 # Left: a *pair* is found by one look, at the mirror image $-x$ of a residue $x$ modulo $M$. A *triple* has the whole table
@@ -44,22 +58,27 @@
 # can be read with a *margin*. A layer *computes Match3 with margin* $\eta$ if the map behind it gives the right label of the
 # first token for every vector within $\eta$, in each coordinate, of the layer's output there.
 #
+# An example shows what is counted. A head averages values between 0 and 1 in three coordinates, which no other head uses, and the label survives an error of $\eta=\frac1{16}$. Then Alice tells each of three means
+# to within a sixteenth or so, four bits each, and the total of her weights by one number more. The proposition adds this up over the heads, for any layer, and compares it with what Bob must know.
+#
 # :::{prf:proposition} (one layer, with constants; ours)
 # :label: thm-match3-bits
 #
-# Let a layer of $H$ heads compute $\mathrm{Match3}$ on $N\ge3$ tokens modulo $M\ge4$ with margin $\eta$. A head *writes into* a coordinate
-# of the output if its value varies there over the tokens that can occur; let at most $G$ heads write into one coordinate, and let values vary by at most $D$. In
-# each head let at most $r$ coordinates of the value vary over the tokens $2,\dots,N-1$. Let $R$ be the range of the log-sum-exp of
-# {prf:ref}`lem-merge` over these tokens for $x_1=1$ or, if that is less, its range over the tokens $1$, $N$ and blanks plus $2\ln\frac{4GD}\eta$; the largest over
-# the heads. Then, with $\log_2$ of a number below 1 taken for 0,
+# Let a layer of $H$ heads compute $\mathrm{Match3}$ on $N\ge3$ tokens modulo $M\ge4$ with margin $\eta$. Then, with $\log_2$ of a number below 1 taken for 0,
 #
 # ```{math}
 # :label: eq-match3-bits
 # \begin{gathered}
 # H\Big(r\Big\lceil\log_2\frac{GD}\eta\Big\rceil+\Big\lceil\log_2\frac{RGD}{2\eta}\Big\rceil\Big)\;\ge\;\lceil\log_2W\rceil,\\
-# W=1+\sum_{j\le N-2}\binom{\lfloor(M-2)/2\rfloor}j2^j .
+# W=1+\sum_{j\le N-2}\binom{\lfloor(M-2)/2\rfloor}j2^j ,
 # \end{gathered}
 # ```
+#
+# where
+#
+# * $D$ is the most by which a value varies in a coordinate, over the tokens that can occur, and at most $G$ heads *write into* one coordinate of the output: their value varies there;
+# * $r$ is the number of coordinates of a head's value that vary over the tokens $2,\dots,N-1$, the most over the heads;
+# * $R$ is the range of the log-sum-exp of {prf:ref}`lem-merge` over these tokens for $x_1=1$ or, if that is less, its range over the tokens $1$, $N$ and blanks plus $2\ln\frac{4GD}\eta$; the largest over the heads.
 # :::
 #
 # Always $G\le H$; and $G=1$ if heads write into coordinates of their own, as they do when they are concatenated.
@@ -220,8 +239,6 @@
 # inside the logarithm changes nothing. Bob finds the output within $\eta$, hence the label, and {prf:ref}`prop-match3-rows` says how many bits that takes. $\blacksquare$
 # :::
 #
-# **Prerequisites and time.** Softmax, binomial coefficients, the two parties of {prf:ref}`thm-embedding-dimension`. A quarter of a minute on one core.
-#
 # ## Parameters
 
 # %% tags=["parameters"]
@@ -269,7 +286,7 @@ intervals(row_tokens=(3, 7), token_grid=(3, 129))
 # %% [markdown]
 # ## The construction
 
-# %%
+# %% tags=["hide-input"]
 import math
 
 import matplotlib.pyplot as plt
@@ -307,23 +324,23 @@ torch.set_num_threads(1)
 torch.set_grad_enabled(False)
 generator = torch.Generator().manual_seed(seed)  # exact checks: all on the CPU
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-merge", "caption": "A softmax in two parts. Each party computes the softmax over its own tokens; in the first two panels they add up to 1. Alice sends one mean and one log-sum-exp. Bob scales her part by w and his own by 1 − w: these are the weights of the whole."}, "image": {"alt": "Three bar charts. Left, in blue, the attention weights among Alice's five tokens. Middle, in orange, those among Bob's three. Right, the weights over all eight tokens, blue and orange bars together, each party's bars scaled down."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-merge", "caption": "A softmax in two parts. Each party computes the softmax over its own tokens; in each of the upper panels the weights add up to 1. Alice sends one mean and one log-sum-exp. Bob scales her part by w and his own by 1 − w: these are the weights of the whole, below."}, "image": {"alt": "Three bar charts. Above on the left, in blue, the attention weights among Alice's five tokens; on the right, in orange, those among Bob's three. Below, the weights over all eight tokens, blue and orange bars together, each party's bars scaled down."}}
 drawn = torch.tensor([0.3, 1.4, -0.5, 0.9, 0.1, 1.9, 0.6, 1.2]).double()
 hers, his = drawn[:5], drawn[5:]
 share = torch.sigmoid(hers.logsumexp(0) - his.logsumexp(0)).item()
-fig, panels = plt.subplots(1, 3, figsize=(9, 2.8), sharey=True, width_ratios=[5, 3.6, 8])
-weights = [hers.softmax(0), his.softmax(0), drawn.softmax(0)]
-for panel, heights, places in zip(
-    panels, weights, (range(1, 6), range(6, 9), range(1, 9)), strict=True
-):
-    panel.bar(
-        places, heights, color=[figures.BLUE if place <= 5 else figures.ORANGE for place in places]
-    )
-    panel.set(xticks=list(places), xlabel="token")
-    panel.grid(visible=False)
-panels[0].set(ylabel="attention weight", title="Alice: sends $S_A$ and $a$")
-panels[1].set(title="Bob: $S_B$ and $b$")
-panels[2].set(title=f"merged: $w={share:.2f}$ for Alice, $1-w={1 - share:.2f}$ for Bob")
+fig, panels = plt.subplot_mosaic(
+    "AAAAABBB;MMMMMMMM", figsize=(6, 4.6), sharey=True, gridspec_kw={"hspace": 0.08}
+)
+parts = {"A": (hers, range(1, 6)), "B": (his, range(6, 9)), "M": (drawn, range(1, 9))}
+for name, (scores, places) in parts.items():
+    colors = [figures.BLUE if place <= 5 else figures.ORANGE for place in places]
+    panels[name].bar(places, scores.softmax(0), color=colors)
+    panels[name].set(xticks=list(places))
+    panels[name].grid(visible=False)
+panels["A"].set(ylabel="weight", title="Alice: sends $S_A$ and $a$")
+panels["B"].set(title="Bob: $S_B$ and $b$")
+title = f"merged: $w={share:.2f}$ for Alice, $1-w={1 - share:.2f}$ for Bob"
+panels["M"].set(xlabel="token", ylabel="weight", title=title)
 plt.show()
 
 # %% [markdown]
@@ -331,7 +348,7 @@ plt.show()
 #
 # For each $n$ we use the least $N=2n+1$ and the least modulus, and the next one: one of them is odd, and has a residue that is its own partner.
 
-# %%
+# %% tags=["hide-input"]
 reduced = []
 for n in range(1, disjointness_bits + 1):
     pairs = all_pairs(Disjointness(n))
@@ -365,7 +382,7 @@ figures.table(shown, "{:,}", "Different rows, counted")
 # First, layers that compute nothing in particular: random sizes, random matrices, scores between tiny and huge, $\eta$ from coarse to fine.
 
 
-# %%
+# %% tags=["hide-input"]
 def random_case():
     """A random layer's protocol, the tokens of both, and the layer's own output."""
 
@@ -439,16 +456,18 @@ figures.prose(
 )
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-ratio", "caption": "Error over proved bound, for random layers in order of size. With the log-sum-exps all stay below 1; without them most don't."}, "image": {"alt": "Two rising curves on a logarithmic scale. The blue one, the protocol, stays below the dashed line at one. The orange one, merging by plain averages, lies far above it for most layers."}}
-fig, axes = plt.subplots(figsize=(7.2, 3.2))
+fig, axes = plt.subplots(figsize=(6, 3.4))
 order = np.arange(1, num_layers + 1) / num_layers
 errors = random_layers[["careless", "ratio"]].clip(lower=1e-4)
-axes.semilogy(
-    order, errors["careless"].sort_values(), color=figures.ORANGE, label="log-sum-exp omitted"
-)
-axes.semilogy(order, errors["ratio"].sort_values(), color=figures.BLUE, label="protocol")
+for kind, name, color, place in (
+    ("careless", "log-sum-exp omitted", figures.ORANGE, (0.03, 0.9)),
+    ("ratio", "protocol", figures.BLUE, (0.97, 0.05)),
+):
+    axes.semilogy(order, errors[kind].sort_values(), color=color)
+    side = "left" if place[0] < 0.5 else "right"
+    axes.text(*place, name, color=color, ha=side, transform=axes.transAxes)
 figures.reference_line(axes, 1)
 axes.set(xlabel="share of the random layers", ylabel="error over bound")
-axes.legend(loc="lower right")
 plt.show()
 
 # %% [markdown]
@@ -474,7 +493,7 @@ plt.show()
 # All inputs go through each layer, and all first outputs through the channel as well, with Alice holding all tokens but the first and the last.
 
 
-# %%
+# %% tags=["hide-input"]
 # H, d, m and d' of the table, at sizes where no two of its entries are equal by chance.
 N, M = 5, 8
 stated = {
@@ -528,7 +547,7 @@ figures.table(shown.set_index("layer"), "{:,}", caption)
 # %% [markdown]
 # For the first token 1 we list all of Alice's messages, and beside each the rows of the inputs that lead to it. No message may serve two rows. The messages are the layers' own: none was made for this.
 
-# %%
+# %% tags=["hide-input"]
 shared, wrong_from_all_rows = [], 0
 for N in range(3, num_tokens + 1):
     for M in range(4, message_modulus + 1):
@@ -559,7 +578,7 @@ figures.table(shown.drop(columns=["N", "M"]).set_index("layer"), "{:,}", caption
 # labels are 1, and each of these becomes 0 if his token is exchanged. The $p$ of the table is the least for which {prf:ref}`cor-match3-product` applies; *from sizes* is the left side of {eq}`eq-match3-bits`. Last, the fewest bits of any protocol: Alice
 # sends the number of her row, in a list that is ordered by the size of $S$.
 
-# %%
+# %% tags=["hide-input"]
 large, wrong_from_rows, decided = [], 0, 0
 for N in token_grid:
     M = N + 1
@@ -599,7 +618,7 @@ shown = shown.rename(columns={"product": "mH(5p + 2⌈log₂G⌉)"})
 figures.table(shown, "{:,}", f"N = {max(token_grid)}, M = {max(token_grid) + 1}")
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-match3-bits", "caption": "Bits that cross, for the four layers, and the least possible for one message. M = N + 1. The dashed line is disjointness alone."}, "image": {"alt": "Log-log chart of bits against the number of tokens. Four rising curves of layers lie above a solid black curve, the exact one-way complexity, which is a little above the dashed line of disjointness. At many tokens slots and histogram cost most."}}
-fig, axes = plt.subplots(figsize=(7.2, 4))
+fig, axes = plt.subplots(figsize=(6, 4.6))
 colors = figures.BLUE, figures.ORANGE, figures.GREEN, figures.PINK
 for name, marker, color in zip(LAYERS, "osD^", colors, strict=True):
     chosen = large[large["layer"] == name]
@@ -610,7 +629,7 @@ strings = [(N - 1) // 2 for N in token_grid]
 axes.loglog(token_grid, strings, color=figures.GREY, linestyle="--", label="disjointness")
 axes.set(xlabel="tokens $N$", ylabel="bits", xticks=token_grid, xticklabels=token_grid)
 axes.minorticks_off()
-axes.legend(loc="center left", bbox_to_anchor=(1.02, 0.5))
+fig.legend(loc="outside upper center", ncols=2)
 plt.show()
 
 # %%
@@ -643,7 +662,7 @@ figures.prose(
 # What if Alice rounds more coarsely than the margin allows? On the inputs of {prf:ref}`prop-match3-index` we multiply $\eta$, count the bits, and count the wrong answers. The bits may not fall below $(1-h(\delta))\,n$; they stay far above it
 # while answers are right, and once they aren't, little is left: no layer trades bits for errors well.
 
-# %%
+# %% tags=["hide-input"]
 N, M = 5, 8
 cases, n = index_inputs(N, M), num_index_bits(N, M)
 index_misses = grade_outputs(Match3(N, M).target(cases.inputs)[:, 0], cases.answers).wrong
@@ -666,7 +685,7 @@ figures.table(coarse.set_index(["layer", "times η"]), {"(1 − h(δ)) n": "{:.2
 #
 # Leave out a slot, a head, or a residue, and look at all inputs. In the fourth layer the heads for $h$ and those for $-x_i-h$ answer for each other, so that one head is missed only where $h\equiv-x_i-h$.
 
-# %%
+# %% tags=["hide-input"]
 problem = Match3(3, 5)
 broken = {}
 for name, build in LAYERS.items():
@@ -689,67 +708,78 @@ figures.table(pd.DataFrame({"wrong labels": broken}).T, "{:,}", caption)
 # %% tags=["hide-input"]
 # fmt: off
 claim("thm-7.reduction", int(reduced["wrong"].sum()), "==", 0,
-    statement=f"Pairs of strings, of {int(reduced['pairs'].sum()):,}, on which Match3's first output is not DISJ.")
+    statement=f"Match3's first output is DISJ: no exception among {int(reduced['pairs'].sum()):,} pairs of strings.")
 claim("thm-7.rows", int((rows["counted"] != rows["formula"]).sum()), "==", 0,
-    statement=f"Sizes, of {len(rows)}, at which the number of different rows is not 1 + Σ C(⌊(M−2)/2⌋, j) 2^j.")
+    statement=rf"The number of different rows is $1+\sum_j\binom{{\lfloor(M-2)/2\rfloor}}j2^j$: no exception among "
+    f"{len(rows)} sizes.")
 claim("thm-7.powers-of-three",
     min(num_different_rows(N, M) - 3 ** ((N - 1) // 2) for N in range(3, 60) for M in (N + 1, N + 2, N * N)), ">=", 1,
-    statement="Rows minus 3^⌊(N−1)/2⌋, least over N = 3 … 59 and three moduli M ≥ N + 1.")
+    statement=r"There are more than $3^{\lfloor(N-1)/2\rfloor}$ rows for M ≥ N + 1: the least excess, N = 3 … 59, "
+    "three moduli each.")
 claim("thm-7.row-powers",
     min(num_different_rows(N, M) - N ** (N - 2) for N in range(3, 60) for M in (N**2, N**2 + 1, N**3)), ">=", 1,
-    statement="Rows minus N^(N−2), least over N = 3 … 59 and three moduli M ≥ N².")
+    statement=r"There are more than $N^{N-2}$ rows for $M\ge N^2$: the least excess, N = 3 … 59, three moduli each.")
 claim("thm-7.no-logarithm", min(N**6 - 2 ** (5 + 2 * least_bits(N)) for N in range(3, 10_000)), ">=", 0,
-    statement="N^6 minus 2^(5 + 2⌈log₂N⌉), least over N from 3 on: for M ≥ N² a sixth of N − 2 is left of the product.")
+    statement=r"$N^6\ge2^{5+2\lceil\log_2N\rceil}$, so that for $M\ge N^2$ a sixth of N − 2 is left of the product: "
+    "the least difference, N from 3 on.")
 claim("thm-7.best-message", wrong_from_rows + wrong_from_all_rows, "==", 0,
-    statement="Wrong answers from the number of Alice's row alone, ⌈log₂W⌉ bits: on all small inputs with the first "
-    f"token 1, and on the hard ones, N up to {max(token_grid)}.")
+    statement=r"From the number of Alice's row alone, $\lceil\log_2W\rceil$ bits, Bob finds the answer: no "
+    f"exception on all small inputs with the first token 1, and on the hard ones, N up to {max(token_grid)}.")
 claim("thm-7.merge", random_layers["merge"].max(skipna=False), "<=", 0.0, tolerance=1e-9,
     note="float64 sums in another order",
-    statement="The merged softmax differs from the whole one by at most this, in units of the spread of the values.")
+    statement="The merged softmax is the whole one: the largest difference, in units of the spread of the values.")
 claim("thm-7.random-layers", random_layers["ratio"].max(skipna=False), "<=", 1.0, tolerance=1e-9, note="float64",
-    statement=f"Error over the proved bound, largest over {num_layers} random layers.")
+    statement=f"The error stays within the proved bound: the largest quotient of the two over {num_layers} random "
+    "layers.")
 claim("thm-7.budget", int(random_layers["over budget"].sum()), "==", 0,
-    statement="Random layers whose proved bound exceeds the η that was asked for.")
+    statement=r"The proved bound is at most the $\eta$ that was asked for: no exception among the random layers.")
 claim("thm-7.one-bit-short", int((~random_layers["refused"]).sum()), "==", 0,
-    statement="Random layers whose conversation goes through a channel of one bit less than is announced.")
+    statement="A channel of one bit less than is announced breaks the conversation off: no exception among the "
+    "random layers.")
 claim("thm-7.bits-from-sizes",
     int(min((random_layers["from sizes"] - random_layers["sent"]).min(), (large["from sizes"] - large["bits"]).min())),
     ">=", 0,
-    statement="The left side of the bound, from sizes alone, minus the bits sent: least over the random layers and the "
-    "chart.")
+    statement="From sizes alone, the left side of the bound is at least the number of bits sent: the least "
+    "difference, over the random layers and the chart.")
 claim("thm-7.sizes", sizes_differ, "==", 0,
-    statement="Entries of the table of the four layers, H, d, m and d', that are not what was built, N = 5, M = 8.")
+    statement="The four layers have the sizes H, d, m and d' of the table: no exception among its entries, N = 5, M "
+    "= 8.")
 claim("thm-7.layers", int(small["wrong labels"].sum()), "==", 0,
-    statement=f"Wrong labels of the four layers on all inputs, {int(small['inputs'].sum()):,} in all, 4 ≤ M ≤ "
-    f"{modulus}, 3 ≤ N ≤ {num_tokens}.")
+    statement=f"All labels of the four layers are right: no exception on all {int(small['inputs'].sum()):,} inputs, "
+    f"4 ≤ M ≤ {modulus}, 3 ≤ N ≤ {num_tokens}.")
 claim("thm-7.channel", int(small["wrong answers"].sum()), "==", 0,
-    statement="Wrong answers for the first token on the same inputs, with Bob hearing Alice's rounded numbers only.")
+    statement="Bob, who hears only Alice's rounded numbers, gives the right answer for the first token: no exception "
+    "on the same inputs.")
 claim("thm-7.messages", int(shared["messages for several rows"].sum()), "==", 0,
-    statement=f"Messages of Alice's (first token 1) that inputs with different rows share: all inputs, M ≤ "
-    f"{message_modulus}, with up to {shared['rows'].max()} rows.")
+    statement="Inputs of Alice's with different rows (first token 1) have different messages: no exception among "
+    f"all inputs, M ≤ {message_modulus}, with up to {shared['rows'].max()} rows.")
 claim("thm-7.large", int(large["wrong"].sum()), "==", 0,
-    statement=f"Wrong answers through the channel on {2 * num_inputs * len(large)} hard inputs, N up to "
-    f"{max(token_grid)}.")
+    statement=f"All answers through the channel are right: no exception on {2 * num_inputs * len(large)} hard "
+    f"inputs, N up to {max(token_grid)}.")
 claim("thm-7.decided", decided, "==", num_inputs * len(token_grid),
-    statement="Hard inputs whose label is 1, and 0 with another token of Bob's: half of them.")
+    statement="Bob's token decides: half of the hard inputs have the label 1, which becomes 0 with another token of "
+    "his.")
 claim("thm-7.product", int((large["product"] - large["bits"]).min()), ">=", 0,
-    statement="mH(5p + 2⌈log₂G⌉) minus the bits sent, least over the chart.")
+    statement=r"$mH(5p+2\lceil\log_2G\rceil)$ is at least the number of bits sent: the least difference, over the "
+    "chart.")
 claim("thm-7.index", index_misses, "==", 0,
-    statement=f"Strings of {n} bits and questions, of {len(cases.answers)}, for which Match3's first output is not the "
-    "bit that is asked for.")
+    statement=f"Match3's first output is the bit that is asked for: no exception among {len(cases.answers)} strings "
+    f"of {n} bits and questions.")
 claim("thm-7.too-few-bits", (coarse["bits"] - coarse["(1 − h(δ)) n"]).min(), ">=", 0.0, tolerance=1e-12,
     note="logarithms in float64",
-    statement="Bits sent minus (1 − h(δ)) n, δ the share of wrong answers, least over layers and roundings.")
+    statement=r"The layers send at least $(1-h(\delta))\,n$ bits, $\delta$ the share of wrong answers: the least "
+    "difference, over layers and roundings.")
 claim("thm-7.thresholds",
     max(protocol_for(LAYERS["thresholds"](Match3(N, M)), 1).num_bits - 8 * M
         for N, M in [*((N, N + 1) for N in token_grid), *((N, M) for N in (3, 50, 1000) for M in (4, 9, 17))]),
     "<=", 0,
-    statement="Bits of the layer of thresholds minus 8M, largest over the chart and over N = 3, 50, 1000 with M = 4, "
-    "9, 17.")
+    statement="The layer of thresholds sends at most 8M bits: the largest difference, over the chart and over N = 3, "
+    "50, 1000 with M = 4, 9, 17.")
 claim("thm-7.one-fewer", min(broken.values()), ">=", 1,
-    statement="Wrong labels when one slot, head or residue is missing, least over the four layers.")
+    statement="Each of the four layers has a wrong label when one slot, head or residue is missing: the fewest wrong "
+    "labels.")
 observed("thm-7.no-log-sum", outside, ">", num_layers // 2,
-    statement=f"Random layers, of {num_layers}, that leave the bound if the log-sum-exp is omitted.")
+    statement=f"Most of the {num_layers} random layers leave the bound if the log-sum-exp is omitted.")
 # fmt: on
 
 # %% [markdown]
