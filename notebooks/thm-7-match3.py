@@ -18,6 +18,14 @@
 # there is a 1 and nothing of Bob's token. From Alice's tokens each head brings one weighted mean and the total of the weights: a few numbers, however many tokens she has. If these have fewer bits than that, two of her choices leave the same numbers, and on one of them the layer is wrong.
 # **Three is one too many.** In a pair the token that asks knows what it looks for, its own mirror image, and puts that into its query. In a triple this depends on a third token, and a score sees only two. So all must be brought that *might* be asked for.
 #
+# ```{explorer} triples
+# Left: a *pair* is found by one look, at the mirror image $-x$ of a residue $x$ modulo $M$. A *triple* has the whole table
+# of $N^2$ pairs to look through. Below: Alice holds all residues but the first and the last, Bob holds the last one. With
+# one message from Alice he finds out whether the first token, 1, is in a triple; {prf:ref}`prop-match3-rows` counts the
+# bits that this takes, and {prf:ref}`thm-match3-bits` the most that a layer of $H$ heads passes on whose labels are read
+# with margin $\eta$: here $r=m$ numbers in each value, $G=H$, $D=2^p\eta$ and $R=2m\,4^p$.
+# ```
+#
 # **Prerequisites and time.** Softmax, binomial coefficients, the two parties of {prf:ref}`thm-embedding-dimension`. A quarter of a minute on one core.
 #
 # **On this page.**
@@ -26,14 +34,6 @@
 # * A version with constants for every $N$, for labels with a margin, with no logarithm lost if $M\ge N^2$. [N] {prf:ref}`thm-match3-bits`, {prf:ref}`cor-match3-product`
 # * How many bits Alice must send, exactly; and hardly fewer if some answers may be wrong. [N] {prf:ref}`prop-match3-rows`, {prf:ref}`prop-match3-index`
 # * Any layer run as such a conversation, its bits counted, and four layers that do compute Match3. The cheapest needs bits in proportion to $M$. [N] {prf:ref}`lem-merge`, {prf:ref}`prop-thresholds`
-#
-# ```{explorer} triples
-# Left: a *pair* is found by one look, at the mirror image $-x$ of a residue $x$ modulo $M$. A *triple* has the whole table
-# of $N^2$ pairs to look through. Below: Alice holds all residues but the first and the last, Bob holds the last one. With
-# one message from Alice he finds out whether the first token, 1, is in a triple; {prf:ref}`prop-match3-rows` counts the
-# bits that this takes, and {prf:ref}`thm-match3-bits` the most that a layer of $H$ heads passes on whose labels are read
-# with margin $\eta$: here $r=m$ numbers in each value, $G=H$, $D=2^p\eta$ and $R=2m\,4^p$.
-# ```
 #
 # ## The statement
 #
