@@ -52,8 +52,11 @@ def anchor_code(body: str) -> str:
 
 
 def drop_repeated_ids(body: str) -> str:
-    """The page with each id at one element; links lead to the boxes of statements, whose ids stay."""
-    return _REPEATED_IDS.sub("", body)
+    """The page with each id at one element; links lead to the boxes of statements, whose ids stay.
+
+    A bibliography is no list to docutils' own entries, whose roles are other ones than a list's items have.
+    """
+    return _REPEATED_IDS.sub("", body).replace('class="citation-list" role="list"', 'class="citation-list"')
 
 
 def link_statements(body: str) -> str:
