@@ -56,7 +56,7 @@ def drop_repeated_ids(body: str) -> str:
 
     A bibliography is no list to docutils' own entries, whose roles are other ones than a list's items have.
     """
-    return _REPEATED_IDS.sub("", body).replace('class="citation-list" role="list"', 'class="citation-list"')
+    return _REPEATED_IDS.sub("", body).replace('role="list" class="citation-list"', 'class="citation-list"')
 
 
 def link_statements(body: str) -> str:
