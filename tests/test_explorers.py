@@ -38,11 +38,13 @@ from attention_limits.constructions.sparse_averaging import narrow_embed_dim
 from attention_limits.problems import matching
 from attention_limits.problems.sparse_averaging import worst_case_error
 
-HTML = Path(os.environ.get("ATTENTION_LIMITS_HTML", Path(__file__).parents[1] / "_build" / "html"))
+HTML = Path(__file__).parents[1] / "_build" / "html"
 PAGES = {"averaging": "thm-2-fixed-precision", "triples": "thm-7-match3", "crossover": "crossover"}
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 DESKTOP: ViewportSize = {"width": 1300, "height": 900}
 PHONE: ViewportSize = {"width": 390, "height": 800}
+#: Milliseconds after which the address holds the state.
+WRITTEN_AFTER = 250
 SVG = "{http://www.w3.org/2000/svg}"
 #: The sizes in pixels of all words in an explorer's panels, the words that leave their panel, and by how much the page
 #: is too wide. It is drawn anew for a new width before the next frame but one.
@@ -144,6 +146,7 @@ def opened(tabs: Tabs, name: str, fragment: str = "") -> Page:
     page.set_viewport_size(DESKTOP)
     page.emulate_media(media="screen")
     page.locator(f"#explorer-{name}").get_by_role("button", name="back to the start").click()
+    page.wait_for_timeout(WRITTEN_AFTER)
     page.evaluate("history.replaceState(null, '', location.pathname)")
     if fragment:
         page.evaluate(
@@ -171,6 +174,7 @@ def numbers(page: Page, name: str) -> dict[str, str]:
 
 def state(page: Page, name: str) -> str:
     """The state as the address holds it."""
+    page.wait_for_timeout(WRITTEN_AFTER)
     return page.evaluate("location.hash").removeprefix(f"#explorer-{name}?")
 
 

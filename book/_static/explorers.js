@@ -162,7 +162,12 @@
     });
     buttons.append(reset, save);
 
-    let state = explorer.initial(), width = 0;
+    let state = explorer.initial(), width = 0, waiting = 0;
+    /* Browsers take some hundred addresses in half a minute, and a slider that is drawn makes more. */
+    const remember = () => {
+      clearTimeout(waiting);
+      waiting = setTimeout(() => history.replaceState(null, "", write(name, state)), 150);
+    };
     const show = message => {
       const {panels, numbers} = explorer.picture(state, width);
       const listed = numbers.map(([label, value]) => `<div><dt>${escape(label)}</dt><dd>${escape(value)}</dd></div>`);
@@ -188,10 +193,11 @@
     const change = changed => {
       let message;
       [state, message] = explorer.settle({...state, ...changed}, state);
-      history.replaceState(null, "", write(name, state));
+      remember();
       show(message);
     };
     const open = () => {
+      clearTimeout(waiting);
       const found = read(name, explorer, location.hash);
       if (found) {
         state = found.state ?? explorer.initial();
