@@ -184,8 +184,7 @@ plt.show()
 rates = pd.concat([trials[trials["series"] == "rates"], fresh[fresh["seed"] == seed]])
 rows = []
 for key, name in NAMES.items():
-    row = {"architecture": name, "rates tried": ", ".join(f"{rate:g}" for rate in RATES_TRIED[key])}
-    row["taken"] = f"{PEAK_RATES[key]:g}"
+    row = {"architecture": name, "taken": f"{PEAK_RATES[key]:g}"}
     of_one = rates[rates["architecture"] == key]
     for factor in sorted((*RATE_FACTORS, 1.0)):
         at_rate = np.isclose(of_one["peak_rate"], PEAK_RATES[key] * factor)
@@ -194,6 +193,10 @@ for key, name in NAMES.items():
 formats = dict.fromkeys([column for column in rows[0] if column.startswith("at ")], "{:.3g}")
 caption = "Test error at multiples of the rate taken"
 figures.table(pd.DataFrame(rows).set_index("architecture"), formats, caption)
+tried = (
+    f"{name} {', '.join(f'{rate:g}' for rate in RATES_TRIED[key])}" for key, name in NAMES.items()
+)
+figures.prose(f"Rates tried: {'; '.join(tried)}.")
 
 # %% [markdown]
 # ### Equal parameters
