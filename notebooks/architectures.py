@@ -415,7 +415,7 @@ observed("architectures.attention", most["attention"], "<=", level,
 for key in others:
     noun = "network " if key == "feedforward" else ""
     observed(f"architectures.{key.replace(' ', '-')}", fewest[key], ">=", 4 * level,
-        statement=f"With as many parameters the {NAMES[key]} {noun}stays far from it: its test error is at least "
+        statement=f"At the task, with as many parameters, the {NAMES[key]} {noun}stays far behind: its test error is at least "
         f"{4 * level:g} with each of {num_seeds} seeds.")
 observed("architectures.gap", fewest[others].min() / most["attention"], ">=", 10,
     statement="Over all seeds the least error of the other architectures is at least ten times attention's largest.")
