@@ -528,11 +528,10 @@ except DisagreementError as error:
 # fmt: off
 claim("performance.attention", max(deviations["third order"]), "<=", 0.0, tolerance=1e-4,
     note="float32 sums of N² terms",
-    statement="All ways of third-order attention agree with the plain einsum, outputs and gradients relative to their largest "
-    f"entries, N = {token_grid}.")
+    statement="All ways of third-order attention agree with the plain einsum, outputs and gradients relative to their "
+    f"largest entries, N = {token_grid}.")
 claim("performance.threads", max(deviations["threads"]), "<=", 0.0, tolerance=1e-4, note="float32 sums of N² terms",
-    statement="All cores compute what one thread does, outputs and gradients, N = "
-    f"{token_grid[-1]}.")
+    statement=f"All cores compute what one thread does, outputs and gradients, N = {token_grid[-1]}.")
 claim("performance.unit", max(deviations["unit"]), "<=", 0.0, tolerance=1e-4, note="float32 sums of up to N terms",
     statement="Torch's attention agrees with the unit, outputs and gradients of the tokens.")
 claim("performance.labels", sum(deviation > 0 for deviation in deviations["labels"]), "==", 0,
@@ -547,11 +546,11 @@ claim("performance.training", max(deviations["training"]), "<=", 0.0, tolerance=
 claim("performance.batches", max(deviations["batches"]), "<=", 0.0, tolerance=1e-5, note="float32 in the unit",
     statement="Certificates and outputs in a batch agree with those one by one.")
 claim("performance.long", sum(long_wrong.values()), "==", 0,
-    statement=f"At N = {long_tokens:,}, M = {long_modulus:,} the oracle and the unit give every token the label known from "
-    "planting: no exception.")
+    statement=f"At N = {long_tokens:,}, M = {long_modulus:,} the oracle and the unit give every token the label known "
+    "from planting: no exception.")
 claim("performance.check", small_wrong + int(max(deviations["check"]) > 0), "==", 0,
-    statement=f"The third-order unit labels all inputs of {check.title.removeprefix('check of all inputs, ')} rightly, and the "
-    "loop as the batch does: no exception.")
+    statement=f"The third-order unit labels all inputs of {check.title.removeprefix('check of all inputs, ')} "
+    "rightly, and the loop as the batch does: no exception.")
 claim("performance.refused", refused, "==", True,
     statement="A way whose output is 0.1 % too large is refused.")
 claim("performance.memory", sum(g.num_bytes > 10e6 for g in small_memory if g.form == "streamed"), "==", 0,
@@ -559,8 +558,8 @@ claim("performance.memory", sum(g.num_bytes > 10e6 for g in small_memory if g.fo
     f"{memory_tokens}, m = 5, d = 1.")
 claim("performance.memory-plain",
     sum(g.num_bytes < 4 * memory_tokens**3 for g in small_memory if g.form in ("plain einsum", "Khatri–Rao")), "==", 0,
-    statement=r"Every call of the plain and the Khatri–Rao form takes the memory of all scores there, $N^3$ numbers of 4 bytes, "
-    f"{4e-6 * memory_tokens**3:,.0f} MB: no exception.")
+    statement="Every call of the plain and the Khatri–Rao form takes the memory of all scores there, $N^3$ numbers of "
+    f"4 bytes, {4e-6 * memory_tokens**3:,.0f} MB: no exception.")
 # fmt: on
 
 # %% [markdown]
