@@ -184,8 +184,7 @@ plt.show()
 rates = pd.concat([trials[trials["series"] == "rates"], fresh[fresh["seed"] == seed]])
 rows = []
 for key, name in NAMES.items():
-    row = {"architecture": name, "rates tried": ", ".join(f"{rate:g}" for rate in RATES_TRIED[key])}
-    row["taken"] = f"{PEAK_RATES[key]:g}"
+    row = {"architecture": name, "taken": f"{PEAK_RATES[key]:g}"}
     of_one = rates[rates["architecture"] == key]
     for factor in sorted((*RATE_FACTORS, 1.0)):
         at_rate = np.isclose(of_one["peak_rate"], PEAK_RATES[key] * factor)
@@ -194,6 +193,10 @@ for key, name in NAMES.items():
 formats = dict.fromkeys([column for column in rows[0] if column.startswith("at ")], "{:.3g}")
 caption = "Test error at multiples of the rate taken"
 figures.table(pd.DataFrame(rows).set_index("architecture"), formats, caption)
+tried = (
+    f"{name} {', '.join(f'{rate:g}' for rate in RATES_TRIED[key])}" for key, name in NAMES.items()
+)
+figures.prose(f"Rates tried: {'; '.join(tried)}.")
 
 # %% [markdown]
 # ### Equal parameters
@@ -407,20 +410,20 @@ ratio = equal["num_parameters"] / models.loc["attention", "num_parameters"]
 claim("architectures.parameters", (ratio - 1).abs().max(), "<=", 0.05,
     statement="The models have equally many parameters: within 5 % of attention's.")
 observed("architectures.attention", most["attention"], "<=", level,
-    statement=f"Attention learns the task: on fresh samples its test error is at most {level:g} with each of {num_seeds} "
-    "seeds.")
+    statement=f"Attention learns the task: on fresh samples its test error is at most {level:g} with each of "
+    f"{num_seeds} seeds.")
 for key in others:
     noun = "network " if key == "feedforward" else ""
     observed(f"architectures.{key.replace(' ', '-')}", fewest[key], ">=", 4 * level,
-        statement=f"With as many parameters the {NAMES[key]} {noun}stays far from it: its test error is at least "
-        f"{4 * level:g} with each of {num_seeds} seeds.")
+        statement=f"At the task, with as many parameters, the {NAMES[key]} {noun}stays far behind: its test error is "
+        f"at least {4 * level:g} with each of {num_seeds} seeds.")
 observed("architectures.gap", fewest[others].min() / most["attention"], ">=", 10,
     statement="Over all seeds the least error of the other architectures is at least ten times attention's largest.")
 of_attention = rates["architecture"] == "attention"
 observed("architectures.rates", rates.loc[~of_attention, "error"].min() / rates.loc[of_attention, "error"].max(), ">=",
     5,
-    statement="The learning rates do not decide it: over half, one and two times each rate, first seed, the least error of "
-    "the other architectures is at least five times attention's largest.")
+    statement="The learning rates do not decide it: over half, one and two times each rate, first seed, the least "
+    "error of the other architectures is at least five times attention's largest.")
 claim("architectures.one-direction", fewest["lstm"], ">=", in_step, tolerance=0.02, note=sampling,
     statement="No LSTM of one direction beats (N − 1)/(2N) on test samples.")
 claim("architectures.narrow-layer", fewest["feedforward"], ">=", least_errors["feedforward"], tolerance=0.02,
@@ -428,29 +431,32 @@ claim("architectures.narrow-layer", fewest["feedforward"], ">=", least_errors["f
     statement="No fully-connected network of this width beats its least mean error on test samples.")
 memorised = gaps[gaps["architecture"].isin(["lstm", "bidirectional lstm"])]
 observed("architectures.memorising", memorised["gap"].min(), ">=", 1.5,
-    statement="The LSTMs memorise fixed samples: their test error is at least 1.5 times their training error, with every "
-    "seed.")
+    statement="The LSTMs memorise fixed samples: their test error is at least 1.5 times their training error, with "
+    "every seed.")
 observed("architectures.fixed-attention", gaps.loc[gaps["architecture"] == "attention", "error"].max(), "<=", level,
     statement=f"Attention learns the task from fixed samples too: its test error is at most {level:g} with every seed.")
 observed("architectures.fixed-others", fixed.loc[fixed["architecture"] != "attention", "error"].min(), ">=", 0.5,
-    statement="From fixed samples the others do not learn the task: their test errors are at least 0.5 with every seed.")
+    statement="From fixed samples the others do not learn the task: their test errors are at least 0.5 with every "
+    "seed.")
 observed("architectures.large", large["error"], "<=", large_error,
-    statement=f"The large bidirectional LSTM learns: after {large_steps:,} steps its test error is at most {large_error:g}.")
+    statement=f"The large bidirectional LSTM learns: after {large_steps:,} steps its test error is at most "
+    f"{large_error:g}.")
 # Where the level is not reached all steps count: then the ratio is larger than this.
 updates = np.minimum(needs["steps to the level"], needs["steps"]) * needs["parameters"]
 observed("architectures.cost", updates[large.name] / updates[attention.name], ">=", 5,
-    statement="The large bidirectional LSTM costs more: steps to the level (all, if it is not reached) times parameters are "
-    "at least five times attention's.")
+    statement="The large bidirectional LSTM costs more: steps to the level (all, if it is not reached) times "
+    "parameters are at least five times attention's.")
 observed("architectures.wide", widest["error"], ">=", uniform / 2,
-    statement=f"The widest fully-connected network, {widest['size']:,} units, does not learn: its test error is at least half "
-    "of 1 − q/N.")
+    statement=f"The widest fully-connected network, {widest['size']:,} units, does not learn: its test error is at "
+    "least half of 1 − q/N.")
 claim("architectures.one-hidden-layer", exact_error, "<=", 1e-5,
-    statement=r"The network with one hidden layer of $N^2d'$ units computes the average: no coordinate of its outputs on 500 "
+    statement=r"The network with one hidden layer of $N^2d'$ units computes the average: no coordinate of its outputs "
+    "on 500 "
     r"inputs is off by more than $10^{-5}$.")
 if len(replays.table):
     claim("architectures.replayed", replays.disagreeing, "==", 0,
-        statement="No recorded result differs by more than is allowed when it is trained again here. (If one does, make "
-        "records trains them anew.)")
+        statement="No recorded result differs by more than is allowed when it is trained again here. (If one does, "
+        "make records trains them anew.)")
 # fmt: on
 
 # %% [markdown]

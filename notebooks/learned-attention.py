@@ -322,27 +322,27 @@ observed("learned.uniform-baseline", baseline_error, "==", 1 - sparsity / num_to
     statement="On the test samples uniform attention has the relative error 1 − q/N.")
 for number, row in results.iterrows():
     observed(f"learned.error-seed-{number - seed}", row["error"], "<=", largest_error,
-        statement=f"Seed {number} learns the average: after {num_steps:,} steps its relative error on test samples is at "
-        f"most {largest_error:g}.")
+        statement=f"Seed {number} learns the average: after {num_steps:,} steps its relative error on test samples is "
+        f"at most {largest_error:g}.")
     observed(f"learned.mass-seed-{number - seed}", row["mass"], ">=", least_mass,
-        statement=f"Seed {number} learns where to look: after {num_steps:,} steps its attention mass on the tokens asked for "
-        f"is at least {least_mass:g}.")
+        statement=f"Seed {number} learns where to look: after {num_steps:,} steps its attention mass on the tokens "
+        f"asked for is at least {least_mass:g}.")
 observed("learned.no-better-at-start", results["error before"].min(), ">=", 1 - sparsity / num_tokens, tolerance=0.03,
     note="sampling error of 500 test samples",
     statement="Before training no seed does better than uniform attention.")
 observed("learned.mass-at-start", results["mass before"].max(), "<=", 2 * sparsity / num_tokens,
     statement="Before training no seed puts more than twice the uniform share q/N on the tokens asked for.")
 observed("learned.uniform-on-subset", final["distance"].max(), "<=", 4 * (1 - least_mass),
-    statement=r"Trained attention is nearly uniform on the subset: with every seed the mean $\ell_1$-distance of its rows "
-    "from uniform weight there, which could be up to 2, is at most four times the mass that may be missed.")
+    statement=r"Trained attention is nearly uniform on the subset: with every seed the mean $\ell_1$-distance of its "
+    "rows from uniform weight there, which could be up to 2, is at most four times the mass that may be missed.")
 claim("learned.construction", compared.loc["built for ε = 0.01", "largest error"], "<=", 0.01, source="P",
     statement="The unit that Theorem 2 builds is within ε = 0.01 on each of the test outputs.")
 claim("learned.deterministic", differing_steps, "==", 0,
     statement="One seed trained twice gives the same bits: no training step has another error in the second run.")
 if len(replays.table):
     claim("learned.replayed", replays.disagreeing, "==", 0,
-        statement="No recorded result differs by more than is allowed when it is trained again here. (If one does, make "
-        "records trains them anew.)")
+        statement="No recorded result differs by more than is allowed when it is trained again here. (If one does, "
+        "make records trains them anew.)")
 # fmt: on
 
 # %% [markdown]

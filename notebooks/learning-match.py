@@ -555,38 +555,41 @@ observed("match.triples-third-order", (third_order - pairwise).min(), ">=", leas
     statement="On triples third order leads at every length: its mean accuracy exceeds that of the better pairwise "
     f"architecture by at least {least_lead:g}.")
 observed("match.third-order-learns", shown["least"].loc["match3"].unstack()["third order"].min(), ">=", least_accuracy,
-    statement=f"Third order learns triples: its accuracy is at least {least_accuracy:g} at every length, with every seed.")
+    statement=f"Third order learns triples: its accuracy is at least {least_accuracy:g} at every length, with every "
+    "seed.")
 observed("match.pairs-before-triples", (pairs - triples)[PAIRWISE].min().min(), ">=", 0.0,
-    statement="Pairwise layers do no worse on pairs than on triples: at every length, for each depth, in the mean accuracy.")
+    statement="Pairwise layers do no worse on pairs than on triples: at every length, for each depth, in the mean "
+    "accuracy.")
 observed("match.no-worse-than-guessing", shown["least"].loc["match3"].min(), ">=", 0.45,
     statement="No model does worse on triples than guessing, up to sampling: all have an accuracy of at least 0.45.")
 observed("match.pairwise-at-most-pairs", over_rule.max(), "<=", 0.005,
-    statement="No pairwise model does better on triples than the rule of pairs, on the same samples, by more than 0.005: all "
-    f"{len(search)} of the search and its longer runs included.")
+    statement="No pairwise model does better on triples than the rule of pairs, on the same samples, by more than "
+    f"0.005: all {len(search)} of the search and its longer runs included.")
 observed("match.scale", (asked["lowest 5"] / asked["5, best of 20"]).min(), ">=", 1.5,
-    statement="The five lowest frequencies ask for larger scores than spread ones (median), at every length at least 1.5 times "
-    "as large.")
+    statement="The five lowest frequencies ask for larger scores than spread ones (median), at every length at least "
+    "1.5 times as large.")
 if varied_steps >= 300:  # with few steps nothing is learned by anything
     observed("match.gap-predicts", order, ">=", 0.7,
-        statement=f"The gap predicts what is learned: over {len(draws)} random draws of frequencies the rank correlation of gap "
-        "and accuracy is at least 0.7.")
+        statement=f"The gap predicts what is learned: over {len(draws)} random draws of frequencies the rank "
+        "correlation of gap and accuracy is at least 0.7.")
     observed("match.wide-gap", above_wide["accuracy"].min(), ">=", least_learned,
         statement=f"Every draw with a gap of {wide_gap:g} or more is learned, that is, with an accuracy of at least "
         f"{least_learned:g}: {len(above_wide)} draws.")
     observed("match.narrow-gap", below_narrow["accuracy"].max(), "<", least_learned,
         statement=f"No draw with a gap of {narrow_gap:g} or less is learned: {len(below_narrow)} draws.")
     observed("match.recipe", by_variant.loc["the recipe", "min"], ">=", least_accuracy,
-        statement=f"The recipe learns triples at N = {varied_tokens}: its accuracy is at least {least_accuracy:g} with every seed.")
+        statement=f"The recipe learns triples at N = {varied_tokens}: its accuracy is at least {least_accuracy:g} "
+        "with every seed.")
     observed("match.essential", by_variant.loc[ESSENTIAL, "max"].max(), "<=", 0.7,
-        statement=f"With each essential change ({', '.join(ESSENTIAL)}) the recipe does not learn triples: the accuracy is at most 0.7 with every "
-        "seed.")
+        statement=f"With each essential change ({', '.join(ESSENTIAL)}) the recipe does not learn triples: the "
+        "accuracy is at most 0.7 with every seed.")
     observed("match.not-essential", by_variant.drop(ESSENTIAL)["min"].min(), ">=", least_learned,
-        statement=f"With each of the other changes the recipe still learns triples: the accuracy is at least "
+        statement="With each of the other changes the recipe still learns triples: the accuracy is at least "
         f"{least_learned:g} with every seed.")
 if len(replays.table):
     claim("match.replayed", replays.disagreeing, "==", 0,
-        statement="No recorded result differs by more than is allowed when it is trained again here. (If one does, make "
-        "records trains them anew.)")
+        statement="No recorded result differs by more than is allowed when it is trained again here. (If one does, "
+        "make records trains them anew.)")
 # fmt: on
 
 # %% [markdown]

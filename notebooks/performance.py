@@ -9,7 +9,7 @@
 # %% [markdown]
 # # Speed and memory
 #
-# **The question.** The book evaluates attention on triples, certifies thousands of subsets and labels a million tokens. Which ways of doing so are there, do they
+# **The question.** The book evaluates attention on triples, certifies thousands of subsets and labels two hundred thousand tokens. Which ways of doing so are there, do they
 # compute the same, how long do they take, and how near do they come to what the machine can do?
 #
 # **In one paragraph.** Attention on triples gives each of $N$ tokens a score for every pair of tokens. At $N=512$ these are $512^3$, over a hundred million, and the usual ways write them all down, half a gigabyte, and read them again for the softmax, for the sums and for the gradients. But a token's output needs only two running sums over its pairs. So this package takes a
@@ -533,11 +533,10 @@ except DisagreementError as error:
 # fmt: off
 claim("performance.attention", max(deviations["third order"]), "<=", 0.0, tolerance=1e-4,
     note="float32 sums of N² terms",
-    statement="All ways of third-order attention agree with the plain einsum, outputs and gradients relative to their largest "
-    f"entries, N = {token_grid}.")
+    statement="All ways of third-order attention agree with the plain einsum, outputs and gradients relative to their "
+    f"largest entries, N = {token_grid}.")
 claim("performance.threads", max(deviations["threads"]), "<=", 0.0, tolerance=1e-4, note="float32 sums of N² terms",
-    statement="All cores compute what one thread does, outputs and gradients, N = "
-    f"{memory_tokens}.")
+    statement=f"All cores compute what one thread does, outputs and gradients, N = {memory_tokens}.")
 claim("performance.unit", max(deviations["unit"]), "<=", 0.0, tolerance=1e-4, note="float32 sums of up to N terms",
     statement="Torch's attention agrees with the unit, outputs and gradients of the tokens.")
 claim("performance.labels", sum(deviation > 0 for deviation in deviations["labels"]), "==", 0,
@@ -552,11 +551,11 @@ claim("performance.training", max(deviations["training"]), "<=", 0.0, tolerance=
 claim("performance.batches", max(deviations["batches"]), "<=", 0.0, tolerance=1e-5, note="float32 in the unit",
     statement="Certificates and outputs in a batch agree with those one by one.")
 claim("performance.long", sum(long_wrong.values()), "==", 0,
-    statement=f"At N = {long_tokens:,}, M = {long_modulus:,} the oracle and the unit give every token the label known from "
-    "planting: no exception.")
+    statement=f"At N = {long_tokens:,}, M = {long_modulus:,} the oracle and the unit give every token the label known "
+    "from planting: no exception.")
 claim("performance.check", small_wrong + int(max(deviations["check"]) > 0), "==", 0,
-    statement=f"The third-order unit labels all inputs of {check.title.removeprefix('check of all inputs, ')} rightly, and the "
-    "loop as the batch does: no exception.")
+    statement=f"The third-order unit labels all inputs of {check.title.removeprefix('check of all inputs, ')} "
+    "rightly, and the loop as the batch does: no exception.")
 claim("performance.refused", refused, "==", True,
     statement="A way whose output is 0.1 % too large is refused.")
 claim("performance.memory", sum(g.num_bytes > 10e6 for g in small_memory if g.form == "streamed"), "==", 0,
@@ -564,8 +563,8 @@ claim("performance.memory", sum(g.num_bytes > 10e6 for g in small_memory if g.fo
     f"{memory_tokens}, m = 5, d = 1.")
 claim("performance.memory-plain",
     sum(g.num_bytes < 4 * memory_tokens**3 for g in small_memory if g.form in ("plain einsum", "Khatri–Rao")), "==", 0,
-    statement=r"Every call of the plain and the Khatri–Rao form takes the memory of all scores there, $N^3$ numbers of 4 bytes, "
-    f"{4e-6 * memory_tokens**3:,.0f} MB: no exception.")
+    statement="Every call of the plain and the Khatri–Rao form takes the memory of all scores there, $N^3$ numbers of "
+    f"4 bytes, {4e-6 * memory_tokens**3:,.0f} MB: no exception.")
 # fmt: on
 
 # %% [markdown]

@@ -514,44 +514,44 @@ if len(roomy):
 narrow = attention_cells[attention_cells["embed_dim"] <= 2 * attention_cells["sparsity"]]
 if len(narrow):
     observed("phase.attention-narrow", narrow["share"].min(), ">=", 0.6,
-        statement="Where it is narrow attention hardly learns: for m ≤ 2q the share of uniform attention's error is at least "
-        "0.6 in all cells, with every seed.")
+        statement="Where it is narrow attention hardly learns: for m ≤ 2q the share of uniform attention's error is "
+        "at least 0.6 in all cells, with every seed.")
 narrow = address_cells[address_cells["embed_dim"] <= address_cells["sparsity"]]
 if len(narrow):
     observed("phase.address-narrow", narrow["share"].min(), ">=", 0.4,
-        statement="Narrow addresses hardly learn either: for m ≤ q the share of uniform attention's error is at least 0.4 in "
-        "all cells, with every seed.")
+        statement="Narrow addresses hardly learn either: for m ≤ q the share of uniform attention's error is at least "
+        "0.4 in all cells, with every seed.")
 enough = address_cells["embed_dim"] >= np.minimum(4 * address_cells["sparsity"], num_tokens)
 enough &= address_cells["embed_dim"] <= 2 * num_tokens
 if enough.any():
     observed("phase.address-wide", address_cells.loc[enough, "share"].max(), "<=", level,
-        statement=f"Wide addresses are learned: for min(4q, N) ≤ m ≤ 2N the share of uniform attention's error is at most "
-        f"{level:g} in all cells, with every seed.")
+        statement="Wide addresses are learned: for min(4q, N) ≤ m ≤ 2N the share of uniform attention's error is at "
+        f"most {level:g} in all cells, with every seed.")
 observed("phase.address-below-attention", below, "<=", 0.6,
-    statement=f"The address is learned at smaller dimensions: after {large:,} steps its m* is at most 0.6 times attention's, "
-    "for the worst seeds and every q that both maps have.")
+    statement=f"The address is learned at smaller dimensions: after {large:,} steps its m* is at most 0.6 times "
+    "attention's, for the worst seeds and every q that both maps have.")
 observed("phase.address-near-tight", distance, "<=", 2,
-    statement=f"The address is learned near the dimension of exact ones: after {large:,} steps m* and min(2q, N − 1) differ by "
-    "a factor of at most 2, for all q and seeds.")
+    statement=f"The address is learned near the dimension of exact ones: after {large:,} steps m* and min(2q, N − 1) "
+    "differ by a factor of at most 2, for all q and seeds.")
 observed("phase.monotone", ranks["correlation"].max(), "<=", -0.75,
-    statement=f"Errors fall with the dimension: in both maps, after {large:,} steps, for every q ≥ 2 and seed, the rank "
-    "correlation of error and m ≤ 2N is at most −0.75.")
+    statement=f"Errors fall with the dimension: in both maps, after {large:,} steps, for every q ≥ 2 and seed, the "
+    "rank correlation of error and m ≤ 2N is at most −0.75.")
 observed("phase.budget", moved.min(), ">=", 1,
-    statement=f"With fewer steps no transition lies lower: in both maps m* at {small:,} steps is at least m* at {large:,}, for "
-    "all q and seeds.")
+    statement=f"With fewer steps no transition lies lower: in both maps m* at {small:,} steps is at least m* at "
+    f"{large:,}, for all q and seeds.")
 observed("phase.budget-attention", contrast, ">=", 1.1,
-    statement="The budget moves attention more: fewer steps raise its m* by a factor at least 1.1 times the address's, "
-    "medians, for every q ≥ 2.")
+    statement="The budget moves attention more: fewer steps raise its m* by a factor at least 1.1 times the "
+    "address's, medians, for every q ≥ 2.")
 for name, allowed in (("attention", 0.6), ("address", 0.5)):
     observed(f"phase.{name}-exponent", abs(laws[name, large].exponent - 1), "<=", allowed,
-        statement=f"The transition grows about as q ({name}, {large:,} steps): the fitted exponent of m* in q is within "
-        f"{allowed:g} of 1.")
+        statement=f"The transition grows about as q ({name}, {large:,} steps): the fitted exponent of m* in q is "
+        f"within {allowed:g} of 1.")
 observed("phase.diverged", int(frame["diverged"].sum()), "==", 0,
     statement="No trial diverged: every loss stayed finite.")
 if len(replays.table):
     claim("phase.replayed", replays.disagreeing, "==", 0,
-        statement="No recorded result differs by more than is allowed when it is trained again here. (If one does, make "
-        "records trains them anew.)")
+        statement="No recorded result differs by more than is allowed when it is trained again here. (If one does, "
+        "make records trains them anew.)")
 # fmt: on
 
 # %% [markdown]

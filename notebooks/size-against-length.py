@@ -523,22 +523,25 @@ def is_whole(row):
 
 
 claim("size.brackets", sum(not is_whole(row) for row in found.itertuples()), "==", 0,
-    statement=f"Every search ends as it should, with two trained neighbours on the ladder of sizes or with a cap that failed: no "
-    f"exception among {len(found)}.")
+    statement="Every search ends as it should, with two trained neighbours on the ladder of sizes or with a cap that "
+    f"failed: no exception among {len(found)}.")
 claim("size.mean-error", float((controls["forced"] / controls["error"]).max()), "<=", 1.0, tolerance=0.1,
     note="sampling error of 1,000 test samples",
     statement="No trained network of half the width N d' has a smaller error than that width forces, at any N.")
 claim("size.narrow-fails", controls["error"].min(), ">", target_error,
-    statement=f"Half the width N d' is too narrow: no trained network of that width reaches the error {target_error:g}, at any N.")
+    statement="Half the width N d' is too narrow: no trained network of that width reaches the error "
+    f"{target_error:g}, at any N.")
 own = found[(found["architecture"] == "feedforward") & ~found["censored"]]
 if len(own):
     margin = min(row.reached / least_mean_width(problem_of(row.num_tokens), target_error) for row in own.itertuples())
     claim("size.least-width", margin, ">=", 1.0,
-        statement="No fully-connected network reached the error at a width below the least that it needs, in any search.")
+        statement="No fully-connected network reached the error at a width below the least that it needs, in any "
+        "search.")
 gates = built.groupby("network")[["relative error", "largest error"]].max()
 claim("size.gated-network", gates.loc["FeedForwardNetwork", "largest error"], "<=", 1e-5,
     note="float32 sums of N terms", tolerance=1e-5,
-    statement=r"One hidden layer of $N^2d'$ units that are gates computes the average: on random inputs no entry is off by more "
+    statement=r"One hidden layer of $N^2d'$ units that are gates computes the average: on random inputs no entry is "
+    "off by more "
     r"than rounding, $10^{-5}$, at any N.")
 claim("size.gated-lstm", gates.loc["LSTMModel", "relative error"], "<=", target_error,
     statement="A bidirectional LSTM of N d' hidden units that are gates has a relative error of at most "
@@ -554,24 +557,26 @@ for rival, least_tokens in (("feedforward", 1), ("bidirectional lstm", 12)):
         of_attention = last.loc[last["architecture"] == "attention", "reached"].max()
         of_rival = last.loc[last["architecture"] == rival, "failed"].min()
         observed(f"size.attention-below-{rival.replace(' ', '-')}", of_attention / of_rival, "<=", 1.0,
-            statement=f"Attention needs less than the {rival}: at N = {max(common)} the largest m with which it reached the "
-            f"error is at most the least {UNITS[rival]} at the lower end of a bracket, with which training failed.")
+            statement=f"Attention needs less than the {rival}: at N = {max(common)} the largest m with which it "
+            f"reached the error is at most the least {UNITS[rival]} at the lower end of a bracket, with which "
+            "training failed.")
 if len(fits) == len(SEARCHED_ARCHITECTURES):
     slowest = min(fits[name].low for name in SEARCHED_ARCHITECTURES[1:])
     observed("size.attention-slowest", fits["attention"].high - slowest, "<", 0.0,
-        statement="Attention's size grows most slowly: the interval for its exponent ends below where the others' begin.")
+        statement="Attention's size grows most slowly: the interval for its exponent ends below where the others' "
+        "begin.")
 if "feedforward" in fits:
     observed("size.feedforward-faster", fits["feedforward"].low, ">=", 1.0,
         statement="The trained width grows faster than the width N d', whose exponent is 1: the interval for the "
         "fully-connected network's exponent begins above.")
 finite = found[~found["censored"]].groupby(["architecture", "num_tokens"])["reached"]
 observed("size.seeds", float((finite.max() / finite.min()).max()), "<=", 3.0,
-    statement="Seeds agree to a factor of 3: of the sizes that reached the error the largest is at most three times the "
-    "smallest, for each architecture and N.")
+    statement="Seeds agree to a factor of 3: of the sizes that reached the error the largest is at most three times "
+    "the smallest, for each architecture and N.")
 if len(replays.table):
     claim("size.replayed", replays.disagreeing, "==", 0,
-        statement="No recorded result differs by more than is allowed when it is trained again here. (If one does, make "
-        "records trains them anew.)")
+        statement="No recorded result differs by more than is allowed when it is trained again here. (If one does, "
+        "make records trains them anew.)")
 # fmt: on
 
 # %% [markdown]
