@@ -321,6 +321,8 @@ for name, short in zip(RIVALS, ("recurrent", "stack", "feedforward"), strict=Tru
         smaller = size(edge, q) < rival(edge)
         wrong += int(not smaller[1]) + int(not smaller[3])
         wrong += int(first > q + 1 and smaller[0]) + int(settled > q + 1 and smaller[2])
+        beyond = np.arange(settled, largest + 1)
+        wrong += int((size(beyond, q) >= rival(beyond)).any())
     claim(f"crossover.edges-{short}", wrong, "==", 0,
         statement=f"At every crossing attention is not smaller just before, and smaller from there on ({name}). No exception.")
     observed(f"crossover.spread-{short}", max(crossings[q, name][1] / crossings[q, name][0] for q in order), "<=", 1.1,

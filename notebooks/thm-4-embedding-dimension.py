@@ -752,8 +752,9 @@ claim("thm-4.one-bit-fewer", int((short_talks["wrong"] - 3 ** (short_talks["n"] 
     statement="If Alice leaves out one of n bits, exactly $3^{n-1}$ answers are wrong: sum of the deviations, n = 1 … 5.")
 claim("thm-4.protocol", outcome.wrong, "==", 0,
     statement=f"Theorem 2's unit, as a protocol, answers right on all {4**sparsity:,} pairs (N = {num_tokens}): none wrong.")
-claim("thm-4.bits-counted", outcome.num_bits, "==", unit.embed_dim * unit.format.bits,
-    statement="The bits that the channel counted are k p.")
+claim("thm-4.bits-counted", outcome.num_bits, "==",
+    unit.embed_dim * proved_bits(num_tokens, sparsity, accuracy, unit.embed_dim),
+    statement="The bits that the channel counted are k p, p those that are proved to be enough.")
 claim("thm-4.messages", outcome.num_messages, "==", 2**sparsity,
     statement="Alice sends a different message for each of her strings, as she must.")
 claim("thm-4.same-output", channel_gap, "<=", 0.0, tolerance=1e-9, note="float64 softmax, summed in another order",
