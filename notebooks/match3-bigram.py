@@ -12,6 +12,56 @@
 # **The question.** Triples are hard for one layer of attention. What if the other two tokens of a triple must be
 # *neighbours*? Then there are only $N-1$ pairs to try. How much does a transformer need to detect such triples?
 #
+# **In one paragraph.** Count modulo 10, so that only last digits matter, and let the tokens be $3,1,6,8,0,2$. The token 3 looks for two neighbours with the sum 7, and $1,6$ are such. In a first layer
+# every token looks at the one after it and notes the sum of both: $4,7,4,8,2$. With that **a triple has become a pair**: in a second layer the 3 asks for a noted 7, as a token asks for its partner in [Theorem 6](thm-6-match2.py)
+# ({numref}`fig-noted-sums`). The last token has no neighbour after it, and serves as the blank that takes all questions in vain. In one layer nobody has noted a sum when the 3 asks. What reaches it from
+# the tokens at even places is one mean, in which it doesn't show who stood beside whom: so they must all be told, as in [Theorem 7](thm-7-match3.py), a bit for each.
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-noted-sums", "caption": "Six tokens, modulo 10. Layer 1 (orange): each notes the last digit of the sum of itself and the next one; the last token is the blank. Layer 2: the 3 asks for a 7 and finds it noted at the second token (blue). The 0 asks for a 0, which nobody noted, and falls back on the blank (grey). Arrows end where the attention of this page's second layer is largest."}, "image": {"alt": "Six squares with the digits 3, 1, 6, 8, 0, 2. Below, in orange and joined to two neighbours each, the sums 4, 7, 4, 8, 2, and the word blank under the last. A blue arrow, asks for 7, leads from the 3 to the second square, whose 7 is circled, and a grey one, asks for 0, from the 0 to the last square."}}
+import matplotlib.pyplot as plt
+import torch
+
+from attention_limits import figures
+from attention_limits.constructions.match3_variants import match3_bigram_transformer
+from attention_limits.problems.matching import Match3Bigram
+
+figures.use_style()
+digits = torch.tensor([3, 1, 6, 8, 0, 2])
+digit_model = match3_bigram_transformer(Match3Bigram(6, 10)).double()
+matched = digit_model.attend(digits[None])[1][1][0, 0].argmax(dim=1).tolist()
+noted = [*((digits[:-1] + digits[1:]) % 10).tolist(), "blank"]
+fig, axes = plt.subplots(figsize=(7.2, 3))
+centred = {"ha": "center", "va": "center"}
+askers = {0: figures.BLUE, 4: figures.GREY}
+for place, digit in enumerate(digits.tolist()):
+    color = askers.get(place, "#f0f0f0")
+    axes.add_patch(plt.Rectangle((place - 0.4, -0.4), 0.8, 0.8, ec=figures.GREY, fc=color))
+    axes.text(
+        place, 0, digit, fontsize=20, color="white" if place in askers else "black", **centred
+    )
+    axes.text(place, -1.3, noted[place], fontsize=17, color=figures.ORANGE, **centred)
+    for end in {place, min(place + 1, 5)}:
+        axes.plot([end, place], [-0.46, -1.02], color=figures.ORANGE, linewidth=1.5)
+for place, color in askers.items():
+    goal = matched[place]
+    arrow = {"arrowstyle": "-|>", "color": color, "lw": 2, "connectionstyle": "arc3,rad=-0.7"}
+    axes.annotate("", (goal, 0.45), (place, 0.45), arrowprops=arrow)
+    asked = f"asks for {-digits[place].item() % 10}"
+    axes.text((place + goal) / 2, 1.05, asked, fontsize=14, color=color, **centred)
+axes.plot(matched[0], -1.3, "o", markersize=27, mfc="none", mec=figures.BLUE, mew=2)
+axes.set(xlim=(-0.6, 5.6), ylim=(-1.75, 1.3))
+axes.axis("off")
+plt.show()
+
+# %% [markdown]
+# **Prerequisites and time.** Softmax, modular arithmetic; {prf:ref}`prop-disjointness` for the lower bound. Half a minute on one core.
+#
+# **On this page.**
+#
+# * Two layers of one head each, with $m=3$, do it for all $N$ and $M$. [P~] {prf:ref}`thm-bigram-two-layers`
+# * One layer must carry about $N$ bits, even over an alphabet of four letters. [N] {prf:ref}`thm-bigram-one-layer`
+# * Both run: all small inputs through the two layers, and one-layer protocols through a channel that counts. [N]
+#
 # ## The statement
 #
 # Tokens are residues $x_1,\dots,x_N\in\{0,\dots,M-1\}$, and the answer for token $i$ is
@@ -53,8 +103,7 @@
 # ## The idea
 #
 # **Two layers.** The first layer brings $x_{i+1}$ to token $i$, which then knows the sum $z_i=x_i+x_{i+1}$ of its bigram.
-# The second asks: is there a $j$ with $z_j\equiv-x_i$? That is the detection of *pairs*, which Theorem 6 of the paper does with one unit of three
-# dimensions. {numref}`fig-bigram-flow` shows both layers at work.
+# The second asks: is there a $j$ with $z_j\equiv-x_i$? {numref}`fig-bigram-flow` shows both at work. Two things need care.
 #
 # * *What about a token's own $x_i$?* {prf:ref}`def-layer` has no residual connection: whatever token $i$ needs later must pass
 #   through the attention. We use **parity slots**: token $i$ looks half-way between $i$ and $i+1$, gives both the weight
@@ -131,8 +180,6 @@
 # $H\big(4p+\log_2(mH)+2\big)+mH\,(2p+\log_2H+3)\le mH\,\big(6p+2\log_2(mH)+5\big)$. $\blacksquare$
 # :::
 #
-# **Prerequisites and time.** Softmax, modular arithmetic; {prf:ref}`prop-disjointness` for the lower bound. Half a minute on one core.
-#
 # ## Parameters
 
 # %% tags=["parameters"]
@@ -171,16 +218,13 @@ ranges(
 # powers of two next above what the proof asks for. Scores that matter are then a power of two times an integer below $2^{24}$,
 # which float32 computes *exactly*; sizes for which they are not are refused when the module is called.
 
-# %%
+# %% tags=["hide-input"]
 import math
 from fractions import Fraction
 
-import matplotlib.pyplot as plt
 import pandas as pd
-import torch
 from scipy.special import expit
 
-from attention_limits import figures
 from attention_limits.bounds.bigram import (
     BigramReduction,
     FirstRow,
@@ -190,17 +234,11 @@ from attention_limits.bounds.bigram import (
 )
 from attention_limits.bounds.disjointness import all_pairs
 from attention_limits.companion.claims import claim
-from attention_limits.constructions.match3_variants import (
-    MARGIN,
-    largest_exact,
-    match3_bigram_transformer,
-)
+from attention_limits.constructions.match3_variants import MARGIN, largest_exact
 from attention_limits.problems.disjointness import Disjointness
 from attention_limits.problems.grading import grade, grade_outputs
-from attention_limits.problems.matching import Match3Bigram
 from attention_limits.runtime import progress
 
-figures.use_style()
 torch.set_num_threads(1)  # many tiny matrices: more threads would wait for each other
 generator = torch.Generator().manual_seed(seed)
 
@@ -216,32 +254,32 @@ figures.prose(
     f"{largest_exact(torch.float32):,}, float64 up to {largest_exact(torch.float64):,}."
 )
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-bigram-flow", "caption": "Both layers on one input. Left: layer 1, each token half on itself and half on its successor, the last one alone. Right: layer 2; rows are labelled with the residue asked for, −xᵢ, columns with the sum of the bigram that starts there. Circles mark matches; a row without one falls back on the blank, the last column."}, "image": {"alt": "Two attention maps. In the left one the diagonal and the cells right of it have weight one half, and the last row has its weight on the last token alone. In the right one each row has its weight where the bigram's sum equals the residue asked for, marked by circles, or else in the last column, the blank."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-bigram-flow", "caption": "Both layers on one input. Top: layer 1, each token half on itself and half on its successor, the last one alone. Bottom: layer 2; rows are labelled with the residue asked for, −xᵢ, columns with the sum of the bigram that starts there. Circles mark matches; a row without one falls back on the blank, the last column."}, "image": {"alt": "Two attention maps. In the upper one the diagonal and the cells right of it have weight one half, and the last row has its weight on the last token alone. In the lower one each row has its weight where the bigram's sum equals the residue asked for, marked by circles, or else in the last column, the blank."}}
 residues = example[0]
 sums = (residues[:-1] + residues[1:]) % modulus
 wanted = -residues % modulus
 ticks = range(num_tokens)
-fig, (left, right) = plt.subplots(1, 2, figsize=(9, 4.4))
+fig, (top, bottom) = plt.subplots(2, 1, figsize=(5, 9))
 for axes, weights, title in (
-    (left, first_layer[0, 0], "layer 1: fetch the successor"),
-    (right, second_layer[0, 0], "layer 2: match bigrams"),
+    (top, first_layer[0, 0], "layer 1: fetch the successor"),
+    (bottom, second_layer[0, 0], "layer 2: match bigrams"),
 ):
     axes.imshow(weights, cmap=figures.SEQUENTIAL, vmin=0, vmax=1)
     axes.set(title=title, xticks=ticks, yticks=ticks)
     axes.grid(visible=False)
-left.set(xticklabels=residues.tolist(), yticklabels=residues.tolist())
-left.set(xlabel="key: $x_j$", ylabel="query: $x_i$")
-right.set(xticklabels=[*sums.tolist(), "blank"], yticklabels=wanted.tolist())
-right.set(xlabel="key: $x_j+x_{j+1}$", ylabel="query: $-x_i$")
+top.set(xticklabels=residues.tolist(), yticklabels=residues.tolist())
+top.set(xlabel="key: $x_j$", ylabel="query: $x_i$")
+bottom.set(xticklabels=[*sums.tolist(), "blank"], yticklabels=wanted.tolist())
+bottom.set(xlabel="key: $x_j+x_{j+1}$", ylabel="query: $-x_i$")
 rows, columns = (wanted.unsqueeze(1) == sums).nonzero(as_tuple=True)
 ring = {"color": figures.ORANGE, "fillstyle": "none", "markersize": 11, "markeredgewidth": 2}
-right.plot(columns, rows, "o", **ring)
+bottom.plot(columns, rows, "o", **ring)
 plt.show()
 
 # %% [markdown]
 # What the tokens know on the way: the slots of layer 1 with the code that tells which is the own one, the sum of the bigram, and the probability in the end.
 
-# %%
+# %% tags=["hide-input"]
 hidden = model.transformer.layers[0](model.before_fetching(model.tokens(example)))[0]
 own, following, last = model.read_bigrams(hidden)
 journey = pd.DataFrame(
@@ -267,7 +305,7 @@ figures.table(journey, formats, "One input through both layers", index=False)
 # the distance of the output from $\tfrac12$, which should be at least $\sigma(g)-\tfrac12$, and what layer 1 fetched before it was rounded.
 
 
-# %%
+# %% tags=["hide-input"]
 def fetched_error(model, inputs):
     """The most by which twice a fetched slot misses its residue, tokens with a successor."""
     tokens = model.tokens(inputs)
@@ -308,7 +346,7 @@ figures.table(
 # queries for 1 and 2. Then the same with the blank's score set to 0 whatever is asked, as the checks should notice.
 
 
-# %%
+# %% tags=["hide-input"]
 def near_miss_inputs(task, count):
     """Bigrams that sum to 1, with a few tokens that ask for 1 (a match) or for 2 (a miss)."""
     base = torch.randint(task.modulus, (count, 1), generator=generator)
@@ -349,7 +387,7 @@ for size in ((1, 2), (30, 9), (5000, 5000)):
 # the known factor $N+M$, the number $x_j+1\le M$ in each slot $j\ne i$ and $(M+1)(x_i+1)>M$ in its own: it knows all of $x$ and its place, and
 # its output map does the rest. For the first token uniform attention is enough; this is the layer that we send through the channel, beside random ones.
 
-# %%
+# %% tags=["hide-input"]
 reduction_rows = []
 for bits in range(1, reduction_bits + 1):
     strings, reduction = Disjointness(bits), BigramReduction(bits)
@@ -364,7 +402,7 @@ reduction_rows = pd.DataFrame(reduction_rows, columns=columns)
 caption = "Disjointness as the first label of Match3Bigram, M = 4"
 figures.table(reduction_rows, {"pairs": "{:,}"}, caption, index=False)
 
-# %%
+# %% tags=["hide-input"]
 
 
 def bits_of_formula(row):
@@ -407,36 +445,38 @@ figures.table(shown, {"error / η": "{:.2f}", "wrong": "{:.0f}"}, caption, index
 # %% tags=["hide-input"]
 # fmt: off
 claim("bigram.lone-token", int(by_length.loc[1, "wrong"]), "==", 0,
-    statement="A lone token has no bigram: labels other than 0 at N = 1.")
+    statement="A lone token has no bigram, and its label is 0: no exception at N = 1.")
 claim("bigram.small-inputs", int(small["wrong"].sum()), "==", 0, source="P~",
-    statement=f"Wrong labels of the two layers on all {int(small['inputs'].sum()):,} inputs with M^N ≤ "
-    f"{largest_inputs:,}, N ≤ 8, M ≤ 12, in float32 and float64.")
+    statement=f"The two layers give all labels right: no exception on all {int(small['inputs'].sum()):,} inputs "
+    f"with $M^N$ ≤ {largest_inputs:,}, N ≤ 8, M ≤ 12, in float32 and float64.")
 claim("bigram.margin", small["margin"].min(), ">=", expit(MARGIN) - 0.5, tolerance=1e-12,
     note="rounding of float64",
-    statement="Least distance of an output from 1/2 on these inputs, against σ(g) − 1/2.")
+    statement=r"On these inputs every output is at least $\sigma(g)-\frac12$ away from $\frac12$: the least distance.")
 claim("bigram.fetched", small["fetched"].max(), "<=", Fraction(1, 7), note="the proof's bound",
-    statement="Largest error of a residue that layer 1 fetched, before rounding.")
+    statement="Layer 1 fetches a residue with an error of at most a seventh, before rounding: the largest error.")
 claim("bigram.large-inputs", int(large["wrong"].sum()), "==", 0, source="P~",
-    statement=f"Wrong labels of {int(large['labels'].sum()):,} on random and hard inputs up to N = {max(token_grid)}, "
-    f"M = {max(modulus_grid)}, in float32.")
+    statement=f"The labels of random and hard inputs up to N = {max(token_grid)}, M = {max(modulus_grid)} are right "
+    f"in float32: no exception among {int(large['labels'].sum()):,}.")
 claim("bigram.dimension", sum(columns != 3 for columns in widest), "==", 0,
-    statement="Sizes, of three from N = 1 to N = 5,000, at which the widest query, key or value matrix does not have "
-    "3 columns: m does not depend on N or M.")
+    statement="Whatever N and M are, the widest query, key or value matrix has 3 columns: no exception among three "
+    "sizes from N = 1 to N = 5,000.")
 claim("bigram.blank-needed", wrong_without_blank, ">=", 1,
-    statement=f"Wrong labels when the blank's score no longer depends on the query (N = {crippled_task.num_tokens}, M "
-    f"= {crippled_task.modulus}, all inputs).")
+    statement="When the blank's score no longer depends on the query some labels are wrong (N = "
+    f"{crippled_task.num_tokens}, M = {crippled_task.modulus}, all inputs).")
 claim("bigram.reduction", int(reduction_rows["wrong"].sum()), "==", 0,
-    statement=f"First labels that are not DISJ, over all pairs of strings, n ≤ {reduction_bits}, N = 2n + 1, M = 4.")
+    statement=f"The first label is DISJ: no exception among all pairs of strings, n ≤ {reduction_bits}, N = 2n + 1, "
+    "M = 4.")
 claim("bigram.rows", int(reduction_rows["different rows"].iloc[-1]), "==", 2**reduction_bits,
-    statement=f"Alice's strings with different rows of first labels, n = {reduction_bits}: she must send n bits.")
+    statement=f"All $2^n$ strings of Alice's have different rows of first labels, n = {reduction_bits}: she must "
+    "send n bits.")
 claim("bigram.channel-bits", int((slots["bits sent"] - slots["n"]).min()), ">=", 0,
-    statement="Bits that the layer of slots sends, minus the n that any right protocol needs: the least difference.")
+    statement="The layer of slots sends at least the n bits that any right protocol needs: the least excess.")
 claim("bigram.channel", int(slots["wrong"].sum()), "==", 0,
-    statement=f"Wrong answers of Bob about the layer of N slots, all pairs, n ≤ {channel_bits}.")
+    statement=f"Bob's answers about the layer of N slots are right: no exception among all pairs, n ≤ {channel_bits}.")
 claim("bigram.channel-error", channel["error / η"].max(), "<=", 1.0,
-    statement="Error of Bob's output relative to η, largest over all layers and pairs.")
+    statement=r"Bob's output is off by at most $\eta$: the largest error over $\eta$, all layers and pairs.")
 claim("bigram.channel-length", int((channel["bits sent"] != channel["of the formula"]).sum()), "==", 0,
-    statement=f"Layers for which Alice's messages are not as long as the formula says, of {len(channel)}.")
+    statement=f"Alice's messages are as long as the formula says: no exception among {len(channel)} layers.")
 # fmt: on
 
 # %% [markdown]

@@ -13,6 +13,66 @@
 # query may look at *pairs* of tokens? How many dimensions does one such unit need for $\operatorname{Match3}$, in which
 # number format, and can one check it on a million tokens?
 #
+# **In one paragraph.** Think of $M=12$, the hours of a clock, and of a token that holds a 3. It looks for two tokens that make up a
+# multiple of 12 with it, such as 1 and 8. To score one token at a time is of no use: whether the 1 is wanted depends on whether there is an 8. A query
+# that looks at pairs sees both at once. Turn a hand by 3 hours, by 1 and by 8: it is back at the top, as happens for
+# multiples of 12 and for no other sum ({numref}`fig-turns`). So the cosine of the total angle is the score, 1 for what is looked for and less for all else. And **the cosine of a
+# sum of three angles is a sum of three products**, with one factor for each token, which is just what a score of this kind can compute: three coordinates, and a fourth for a blank token that is
+# attended to where there is no such pair. The price is $N^2$ scores for each token.
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-turns", "caption": "Left: 3, 1 and 8 hours make a full turn of the clock. Right: what the token 3 sees in the sequence 3, 1, 8, 5, 10, with third-order attention. Each cell is a pair of tokens, with the sum of the three; the brighter, the larger the score of the unit of this page. It is largest where the sum is 12."}, "image": {"alt": "Left: a clock's face with three arcs head to tail, 3, 1 and 8 hours, that end at the top again. Right: a grid of five by five cells with sums. The two cells with the sum 12, the pairs 1, 8 and 8, 1, are the brightest and are framed."}}
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+
+from attention_limits import figures
+from attention_limits.constructions.third_order import match3_tensor_unit
+from attention_limits.problems.matching import Match3
+
+figures.use_style()
+hours = torch.tensor([3, 1, 8, 5, 10])
+clock_unit = match3_tensor_unit(Match3(5, 12)).double()
+factors = clock_unit.queries(hours[None])[0, 0], *(clock_unit.keys(hours[None], s) for s in (1, 2))
+seen = torch.einsum("r,jr,kr->jk", factors[0], factors[1][0, :5], factors[2][0, :5])
+sums = hours[0] + hours[:, None] + hours
+fig, (clock, grid) = plt.subplots(1, 2, figsize=(7.2, 3.4))
+turned = 0
+for turn, color in ((3, figures.BLUE), (1, figures.ORANGE), (8, figures.GREEN)):
+    angle = np.linspace(turned + 0.12, turned + turn - 0.12, 60) * np.pi / 6
+    clock.plot(np.sin(angle), np.cos(angle), color=color, linewidth=5)
+    middle = 0.68 * np.sin(angle.mean()), 0.68 * np.cos(angle.mean())
+    clock.text(*middle, f"+{turn}", ha="center", va="center", color=color, fontsize=17)
+    turned += turn
+for h in range(12):
+    x, y = 1.22 * np.sin(h * np.pi / 6), 1.22 * np.cos(h * np.pi / 6)
+    clock.text(x, y, h, ha="center", va="center", fontsize=13)
+clock.set(xlim=(-1.35, 1.35), ylim=(-1.35, 1.35), aspect="equal")
+clock.axis("off")
+grid.imshow(seen, cmap=figures.SEQUENTIAL)
+for (j, k), total in np.ndenumerate(sums.numpy()):
+    ink = "white" if seen[j, k] < 0 else "black"
+    grid.text(k, j, total, ha="center", va="center", color=ink, fontsize=14)
+    if total % 12 == 0:
+        grid.plot(k, j, "s", mfc="none", mec=figures.ORANGE, mew=3, markersize=31)
+ticks = {"ticks": range(5), "labels": hours.tolist(), "fontsize": 13}
+grid.set_xticks(**ticks)
+grid.set_yticks(**ticks)
+grid.set_xlabel("second token of the pair", fontsize=13)
+grid.set_ylabel("first token", fontsize=13)
+grid.grid(visible=False)
+plt.show()
+
+# %% [markdown]
+# **Prerequisites and time.** Softmax, complex exponentials, and what a Fourier transform is. Half a minute on one core.
+#
+# **On this page.**
+#
+# * One third-order unit with $m=4$ computes Match3, and with $m=s+1$ the same for $s$ tokens. [P~] {prf:ref}`thm-third-order`
+# * Fewer than $s$ products don't make this score. [N] {prf:ref}`thm-least-terms`
+# * Several frequencies in place of one: a gap that bfloat16 can hold. [N] {prf:ref}`prop-frequency-gap`
+# * The same function evaluated by counting, on a million tokens ([below](#a-million-tokens)). [N]
+# * The method finds triangles in a graph, too. [N] {prf:ref}`prop-triangles`
+#
 # ## The statement
 #
 # In *third-order attention* token $i$ has a query $q_i\in\R^m$, and each token two keys $k_j,k'_j\in\R^m$ and two values.
@@ -109,14 +169,6 @@
 # $\operatorname{Match3}$ can be computed with $m<4$. Some restriction of this kind is necessary: uniform attention can
 # put the counts of all residues into *one* number of many bits, and an arbitrary output map that also sees $x_i$ reads them.
 #
-# ## The idea
-#
-# On a circle of circumference $M$ three residues add up to 0 exactly where the cosine of the sum of their angles is at
-# its top, 1. Scaled by a large $c$, the softmax picks those pairs, if there are any, and the blank if not.
-# {numref}`fig-third-scores` shows one token's scores over all pairs.
-#
-# **Prerequisites and time.** Softmax, complex exponentials, and what a Fourier transform is. Half a minute on one core.
-#
 # ## Parameters
 
 # %% tags=["parameters"]
@@ -169,19 +221,16 @@ ranges(
 # `tensor_attention` takes any order. At order 3 it goes through the scores tile by tile, so that their number, $N^3$, costs
 # time and not memory; at other orders it holds all of them.
 # `match3_tensor_unit(problem)` builds {prf:ref}`thm-third-order`'s unit; residues go in, probabilities come out.
+# {numref}`fig-third-scores` shows one token's scores over all pairs of a longer input.
 
-# %%
+# %% tags=["hide-input"]
 import math
 import time
 from itertools import permutations, product
 
-import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
-import torch
 from scipy.special import expit
 
-from attention_limits import figures
 from attention_limits.bounds.disjointness import all_pairs
 from attention_limits.companion.claims import claim, observed
 from attention_limits.constructions.frequencies import (
@@ -194,7 +243,6 @@ from attention_limits.constructions.third_order import (
     CosineForm,
     evaluate_form,
     expansion_form,
-    match3_tensor_unit,
     match_tensor_unit,
     rotation_form,
 )
@@ -202,10 +250,8 @@ from attention_limits.constructions.triangles import TriangleUnit, directed_tria
 from attention_limits.models.tensor_attention import tensor_attention
 from attention_limits.problems.disjointness import Disjointness
 from attention_limits.problems.grading import grade, grade_outputs
-from attention_limits.problems.matching import Match3
 from attention_limits.problems.tuples import MatchTuple, planted_triples
 
-figures.use_style()
 torch.set_num_threads(1)
 generator = torch.Generator().manual_seed(seed)
 
@@ -232,7 +278,7 @@ def best_frequencies(base, count, draws):
     return random_frequencies(base, count, generator=generator, num_draws=draws)
 
 
-# %%
+# %% tags=["hide-input"]
 problem = Match3(num_tokens, modulus)
 unit = match3_tensor_unit(problem).double()
 inputs = problem.sample(4, generator=generator)
@@ -260,7 +306,7 @@ dots = {"color": figures.ORANGE, "markersize": 6, "markeredgecolor": "white"}
 axes.plot(columns, rows, "o", label="$x_i+x_j+x_k\\equiv0$", **dots)
 axes.set(xlabel="token $k$, by residue", ylabel="token $j$, by residue", xticks=[], yticks=[])
 axes.grid(visible=False)
-axes.legend(loc="upper left", bbox_to_anchor=(0, 1.13))
+axes.legend(loc="lower left", bbox_to_anchor=(0, 1))
 fig.colorbar(image, label=r"$\cos\theta(x_i+x_j+x_k)$")
 plt.show()
 
@@ -269,7 +315,7 @@ plt.show()
 #
 # All inputs with $M\le8$ and $N\le4$, through both forms, at $g=1$ and the module's own $g$.
 
-# %%
+# %% tags=["hide-input"]
 forms = {"rotations": rotation_form(3), "addition theorem": expansion_form(3)}
 small = []
 for name, form in forms.items():
@@ -299,7 +345,7 @@ figures.table(small, {"inputs": "{:,}", spare: "{:.1e}", distance: "{:.1e}"}, in
 # and a near miss, would do. At order 3 it would not: the $2N$ pairs of a token and the blank score 0, and at $N=1$,
 # $M=2$, $g=1$ they and the pair of blanks together outweigh a match.
 
-# %%
+# %% tags=["hide-input"]
 lone = match3_tensor_unit(Match3(1, 2), log_odds=1.0).double()
 lone_input = torch.tensor([[0]])
 sound = lone(lone_input).item()
@@ -323,7 +369,7 @@ figures.prose(
 #
 # The identity {eq}`eq-rotations` at random angles, and units of order $s$ on all inputs of a few small sizes.
 
-# %%
+# %% tags=["hide-input"]
 orders = []
 for order in range(2, largest_order + 1):
     angles = 2 * math.pi * torch.rand(2000, order, generator=generator).double()
@@ -355,7 +401,7 @@ figures.table(orders, dict.fromkeys([identity, spare], "{:.1e}"), index=False)
 # of residues.
 
 
-# %%
+# %% tags=["hide-input"]
 def determinant_logits(residues, base):
     """Roy et al.'s logits for all triples of the given residues."""
     turn = 2 * math.pi / base * residues.double()
@@ -427,7 +473,7 @@ figures.prose(
 # Rounding moves the log-odds by a multiple of $c$ that the unit bounds when it is called. It refuses a format that could
 # lose more than half of $g$. So, for *every* input, the right side keeps $\sigma(g/2)$, before the output itself is rounded.
 
-# %%
+# %% tags=["hide-input"]
 moduli = [int(base) for base in np.unique(np.geomspace(16, low_modulus, 12).round())]
 gaps = {
     count: [frequency_gap(best_frequencies(base, count, 8), base) for base in moduli]
@@ -440,7 +486,7 @@ over_limit = sum(
 )
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-gaps", "caption": "The certified gap δ against the modulus: one frequency, and the best of 8 random sets of 4, 8 and 16. Dashed: the limit of Dirichlet for 1, 4 and 8 frequencies, where it is below 2; with one frequency it runs along the curve. No set lies above the limit of its size."}, "image": {"alt": "Log-log plot. The gap of one frequency falls as one over M squared, over seven orders of magnitude; those of four, eight and sixteen random frequencies fall ever more slowly. Each lies below a dashed line of its colour."}}
-fig, axes = plt.subplots()
+fig, axes = plt.subplots(figsize=(6, 3.8))
 palette = (figures.BLUE, figures.ORANGE, figures.GREEN, figures.PINK)
 for color, (count, row) in zip(palette, gaps.items(), strict=True):
     axes.plot(moduli, row, "o-", color=color, markersize=4, label=f"$F={count}$")
@@ -450,7 +496,7 @@ axes.set(xscale="log", yscale="log", xlabel="modulus $M$", ylabel="gap $\\delta$
 axes.legend(loc="lower left", ncols=2)
 plt.show()
 
-# %%
+# %% tags=["hide-input"]
 low = Match3(low_tokens, low_modulus)
 low_inputs = with_near_misses(low, 1)
 low_target = low.target(low_inputs)
@@ -487,7 +533,7 @@ figures.prose(
 # %% [markdown]
 # How far does one frequency carry? The same in each format, with the largest $M$ that the unit accepts as a line.
 
-# %%
+# %% tags=["hide-input"]
 few = 32
 trend, accepted = {}, {}
 grid = [int(base) for base in np.geomspace(8, 40_000, 16).round()]
@@ -517,14 +563,14 @@ accepted_wrong = sum(
 )
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-low-precision", "caption": "One frequency: the share of wrong labels against the modulus in three formats, N = 32, random inputs and near misses. Dotted: the largest M that the unit accepts in this format, by its bound on rounding. The first errors come after it."}, "image": {"alt": "Three curves of the share of wrong labels. Each stays at zero up to some modulus, tens for the two 16-bit formats and thousands for float32, and then rises. A dotted vertical line of the same colour stands to the left of each rise."}}
-fig, axes = plt.subplots()
+fig, axes = plt.subplots(figsize=(6, 3.8))
 for color, (name, shares) in zip(palette, trend.items(), strict=False):
     axes.plot(grid, shares, "o-", color=color, markersize=4, label=name)
     axes.axvline(accepted[name], color=color, linestyle=":", linewidth=1.5)
 axes.set(xscale="log", xlabel="modulus $M$", ylabel="share of wrong labels")
 axes.set_yscale("symlog", linthresh=0.01, linscale=0.5)
 axes.set_ylim(-0.001, 1)
-axes.legend()
+fig.legend(loc="outside upper center", ncols=3)
 plt.show()
 
 # %% [markdown]
@@ -543,7 +589,7 @@ plt.show()
 # some pairs. The labels then follow by looking up complements, without any convolution; and near misses are tokens that
 # lie in triples with the sum $\pm1$, but in none with the sum 0.
 
-# %%
+# %% tags=["hide-input"]
 planted = planted_triples(long_tokens, long_modulus, num_planted, generator=generator)
 long_unit = match3_tensor_unit(Match3(long_tokens, long_modulus))
 start = time.perf_counter()
@@ -596,7 +642,7 @@ figures.prose(
 # tokens, for each head, only the sum of their exponentials and the weighted mean of their values. If $B$ bits a head are enough to
 # say these so that Bob still decides rightly, then $HB\ge n$ for $H$ heads: one of the two must grow with $n$.
 
-# %%
+# %% tags=["hide-input"]
 digraphs, triangle_wrong, triangle_slack = 0, 0, math.inf
 for vertices in range(3, digraph_vertices + 1):
     arcs = torch.tensor(list(permutations(range(vertices), 2)))
@@ -636,63 +682,75 @@ figures.prose(
 # %% tags=["hide-input"]
 # fmt: off
 claim("third.exhaustive", int(small["wrong in float32"].sum()), "==", 0, source="P~",
-    statement=f"Wrong labels on all {small['inputs'].iloc[0]:,} inputs with M ≤ 8, N ≤ 4, in float32: two forms, two "
-    "g.")
+    statement=f"All labels are right on all {small['inputs'].iloc[0]:,} inputs with M ≤ 8, N ≤ 4, in float32, for "
+    "two forms and two g: no exception.")
 claim("third.guarantee", small["right side − σ(g)"].min(), ">=", 0.0, tolerance=1e-9, note="float64 softmax",
-    statement="The right side's probability minus σ(g), least over the same inputs.")
+    statement=r"The right side gets at least $\sigma(g)$: the least probability minus $\sigma(g)$, over the same "
+    "inputs.")
 claim("third.dimension", unit.queries(inputs).shape[-1], "==", 4,
-    statement="Coordinates of a query of the unit for Match3, the blank's included.")
+    statement="A query of the unit for Match3 has 4 coordinates, the blank's included.")
 claim("third.sample", sample_wrong, "==", 0, source="P~",
-    statement=f"Wrong labels on random inputs at N = {num_tokens}, M = {modulus}.")
+    statement=f"All labels are right on random inputs at N = {num_tokens}, M = {modulus}: no exception.")
 claim("third.identity", orders["error of the identity"].max(), "<=", 0.0, tolerance=1e-12,
     note="float64 sums of up to 6 terms",
-    statement=f"The cosine of a sum against s rotated products, s ≤ {largest_order}, 2,000 random angles each.")
+    statement=f"The cosine of a sum is the sum of s rotated products: the largest difference, s ≤ {largest_order}, "
+    "2,000 random angles each.")
 claim("third.orders", int(orders["wrong"].sum() + (orders["m by rotations"] - orders["s"] - 1).abs().sum()), "==", 0,
-    statement="Wrong labels of the units of each order, plus deviations of m from s + 1.")
+    statement="The unit of order s has m = s + 1 and gives all labels right: wrong labels plus deviations of m, no "
+    "exception.")
 claim("third.mixed-pairs", plain, "<", 0.5,
-    statement="With the scale of pairwise matching the unit misses the lone token 0 at M = 2, g = 1.")
+    statement="With the scale of pairwise matching the unit misses the lone token 0 at M = 2, g = 1: it answers "
+    r"less than $\frac12$.")
 claim("third.mixed-pairs-counted", sound, ">=", expit(1.0), tolerance=1e-12, note="float64 softmax",
-    statement="With the mixed pairs counted it answers at least σ(1).")
+    statement=r"With the mixed pairs counted it answers at least $\sigma(1)$.")
 claim("third.broken-signs", unsigned_wrong, ">", 0,
-    statement="Wrong labels without the signs of the rotations, of all at N = 3, M = 5.")
+    statement="Without the signs of the rotations labels are wrong, of all at N = 3, M = 5.")
 claim("third.determinants", determinant_gap, "<=", 0.0, tolerance=1e-12, note="float64 determinants",
-    statement="The score against Roy et al.'s determinants, on all triples of residues modulo 24.")
+    statement="The score is that of Roy et al.'s determinants: the largest difference on all triples of residues "
+    "modulo 24.")
 histogram = torch.zeros(low_modulus, dtype=torch.float64)
 histogram.index_add_(0, several.frequencies, torch.ones(num_frequencies, dtype=torch.float64))
 spectrum = torch.fft.fft(histogram).real / num_frequencies
 claim("third.certificate", (1 - spectrum - profile_gaps(several.frequencies, low_modulus)).abs().max().item(), "<=",
     0.0, tolerance=1e-11, note="rounding of the FFT",
-    statement="The profile of the frequencies by enumeration and by FFT, largest difference over all residues.")
+    statement="Enumeration and FFT give the same profile of the frequencies: the largest difference over all "
+    "residues.")
 claim("third.dirichlet", over_limit, "==", 0,
-    statement="Sets of frequencies whose gap exceeds Dirichlet's limit.")
+    statement="No gap exceeds Dirichlet's limit: no exception among the sets of frequencies.")
 observed("third.bfloat16", several_wrong, "==", 0,
-    statement=f"Wrong labels in bfloat16 with 8 and {num_frequencies} frequencies, N = {low_tokens}, M = "
-    f"{low_modulus}.")
+    statement=f"In bfloat16 8 and {num_frequencies} frequencies give all labels right: no exception, N = "
+    f"{low_tokens}, M = {low_modulus}.")
 observed("third.bfloat16-proved", int(bits16.loc[bits16["F"] == num_frequencies, "proved"].iloc[-1]), "==", 1,
     note="of the frequencies drawn",
-    statement=f"Whether bfloat16 passes the check of the unit with {num_frequencies} frequencies: then no input is "
-    "labelled wrong.")
+    statement=f"bfloat16 passes the check of the unit with {num_frequencies} frequencies, so that no input at all is "
+    "labelled wrong (1 for yes).")
 proved = precision[precision["proved"]]
 claim("third.formats", (proved["right side"] - proved["σ(g/2)"]).min(), ">=", 0.0, tolerance=2**-8,
     note="an output in bfloat16",
-    statement="Where the format passes the unit's check, the right side's probability minus σ(g/2), least.")
+    statement=r"Where the format passes the unit's check, the right side gets at least $\sigma(g/2)$: the least "
+    r"probability minus $\sigma(g/2)$.")
 claim("third.accepted", accepted_wrong, "==", 0,
-    statement="Moduli that a format accepts with one frequency, and at which some label is wrong.")
+    statement="With one frequency all labels are right at the moduli that a format accepts: no exception.")
 claim("third.counting", max(small["distance to counting"].max(), direct_gap), "<=", 0.0,
     tolerance=unit.rounding(torch.float64) * unit.scale, note="the unit's own bound on the rounding of log-odds",
-    statement="Direct evaluation against evaluation by counting, largest difference of outputs.")
+    statement="Evaluation by counting gives the outputs of direct evaluation: the largest difference.")
 claim("third.long", long_wrong, "==", 0, source="P~",
-    statement=f"Wrong labels at N = {long_tokens:,}, M = {long_modulus:,}, evaluated by counting.")
+    statement=f"All labels are right at N = {long_tokens:,}, M = {long_modulus:,}, evaluated by counting: no "
+    "exception.")
 claim("third.long-guarantee", long_slack, ">=", 0.0, tolerance=1e-9, note="float64 sums",
-    statement="The right side's probability minus σ(g) there, least over all tokens.")
+    statement=r"There, too, the right side gets at least $\sigma(g)$: the least probability minus $\sigma(g)$, over "
+    "all tokens.")
 observed("third.near-misses", near_count, ">", 0,
-    statement="Tokens of the long input that lie in triples with the sum ±1, and in none with the sum 0.")
+    statement="The long input has near misses, tokens that lie in triples with the sum ±1, and in none with the sum "
+    "0.")
 claim("third.triangles", triangle_wrong, "==", 0,
-    statement=f"Wrong labels of the triangle unit on all {digraphs:,} digraphs with 3 to {digraph_vertices} vertices.")
+    statement=f"The triangle unit gives all labels right: no exception on all {digraphs:,} digraphs with 3 to "
+    f"{digraph_vertices} vertices.")
 claim("third.triangles-guarantee", triangle_slack, ">=", 0.0, tolerance=1e-9, note="float64 softmax",
-    statement="The right side's probability minus σ(1) there, least.")
+    statement=r"There the right side gets at least $\sigma(1)$: the least probability minus $\sigma(1)$.")
 claim("third.triangles-disjointness", reduction_wrong, "==", 0,
-    statement=f"Wrong answers to disjointness through the triangle unit, all {strings} pairs of up to 4 bits.")
+    statement=f"Through the triangle unit all answers to disjointness are right: no exception among all {strings} "
+    "pairs of up to 4 bits.")
 # fmt: on
 
 # %% [markdown]
