@@ -49,8 +49,7 @@ CUT = """() => [...document.querySelectorAll(".bd-article :is(pre, table, mjx-co
     .map(one => `${one.tagName} ${one.textContent.slice(0, 60)}`)"""
 
 #: What axe finds and we can't mend here: the rule, what its element's HTML contains, and the reason.
-AXE_EXCEPTIONS: list[tuple[str, str, str]] = [
-]
+AXE_EXCEPTIONS: list[tuple[str, str, str]] = []
 
 #: What axe is spared, for time: formulas, which are pictures with their text beside them, and all but the first few
 #: code cells and rows of a table, which are built like the others.
