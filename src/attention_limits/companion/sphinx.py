@@ -168,7 +168,7 @@ def name_statements(app: Sphinx, doctree: nodes.document) -> None:
         opening.parent.replace(opening, nodes.Text(opening.astext().removeprefix("Proof. ")))
         proof["ids"] = [f"proof-{number}"]
         proof.insert(0, nodes.title("", "Proof"))
-    for statement in doctree.findall(unenumerable_node):
+    for statement in list(doctree.findall(unenumerable_node)):  # which grows an index below
         if number_in_paper := re.match(r"\s*(\d+) of the paper", statement["title"]):
             name = f"{statement['realtype'].title()} {number_in_paper[1]}"
             app.env.proof_list[statement["label"]]["name"] = name
