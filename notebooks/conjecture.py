@@ -10,8 +10,63 @@
 # # The conjecture: can a few pairwise layers detect triples?
 #
 # **The question.** [One small layer can't](thm-7-match3.py) compute $\operatorname{Match3}$, and [one third-order
-# unit](third-order.py) can. What about several pairwise layers? The paper conjectures that they must be large too. [Read with
-# $M=N+1$ it is false; with $M\ge N^{1+c}$ it is open](depth-match3.py). What would settle it, and what happens when such models are trained?
+# unit](third-order.py) can. What about several pairwise layers? The paper conjectures that they must be large too. What would settle it, and what happens when such models are trained?
+#
+# **In one paragraph.** Let Alice hold three tokens and Bob three, and let one of his ask. In one layer all that it gets from hers is one mean: one message of a few numbers, too short to tell him what she holds. This is how the theorem
+# for one layer is proved. Now let there be a second layer. The token that asks looks at Bob's other tokens too, as they are after the first layer, and each of them has had a message of its own from Alice ({numref}`fig-second-layer`). With $N$ tokens that
+# makes about $N$ messages, and with so many she can tell him everything. **So the argument ends where the tokens have been mixed once**, and nobody knows another one: small deep models that find all triples may exist or not. What can be done is to train models. Those that look at pairs of tokens
+# together find triples; those that look at one token at a time don't, in our runs.
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-second-layer", "caption": "Why counting messages ends at one layer. Blue: Alice's tokens; orange: Bob's; grey: the token of his that asks, and what it has become. Left: one layer, and one message (dot) crosses the dashed line. Right: two layers. The token asks all of Bob's, each of which has had a message."}, "image": {"alt": "Two diagrams of six tokens, three blue and three orange, with a dashed line between. Left: lines from the blue tokens meet in one dot on the dashed line, and go on from there to one token above. Right: the blue tokens send to three dots, one for each of Bob's tokens in the middle row; from these lines lead to one token at the top."}}
+import matplotlib.pyplot as plt
+import numpy as np
+
+from attention_limits import figures
+
+figures.use_style()
+fig, panels = plt.subplots(1, 2, figsize=(7.2, 3.6), sharey=True)
+alice, bob, cut = (0, 1, 2), (4, 5, 6), 3
+titles = "one layer: 1 message", "two layers: 3 messages"
+for axes, depth, title in zip(panels, (1, 2), titles, strict=True):
+    axes.axvline(cut, color=figures.GREY, linestyle="--", linewidth=1)
+    asking = bob[-1:] if depth == 1 else bob
+    line = {"color": figures.BLUE, "linewidth": 1.2, "zorder": 1}
+    for number, goal in enumerate(asking):
+        message = (cut, 1 if depth == 1 else 1.6 - 0.45 * number)
+        for token in alice:
+            axes.plot([token, message[0]], [0, message[1]], **line)
+        axes.plot([message[0], goal], [message[1], 2], **line | {"linewidth": 2.5})
+        axes.plot(*message, "o", color=figures.BLUE, markersize=12, zorder=3)
+        for token in bob:
+            axes.plot([token, goal], [0, 2], **line | {"color": figures.ORANGE})
+        if depth == 2:
+            axes.plot([goal, bob[-1]], [2, 4], **line | {"color": figures.ORANGE, "linewidth": 2})
+    layers = [
+        (0, alice, figures.BLUE),
+        (0, bob, figures.ORANGE),
+        (2 * depth, bob[-1:], figures.GREY),
+    ]
+    if depth == 2:
+        layers.append((2, bob, figures.PINK))
+    for height, places, color in layers:
+        style = {"markersize": 20, "color": color, "zorder": 4}
+        axes.plot(places, np.full(len(places), height), "s", **style)
+    axes.text(1, -0.85, "Alice", color=figures.BLUE, fontsize=15, ha="center", va="center")
+    axes.text(5, -0.85, "Bob", color=figures.ORANGE, fontsize=15, ha="center", va="center")
+    axes.set_title(title, fontsize=15)
+    axes.set(xlim=(-0.6, 6.6), ylim=(-1.2, 4.5))
+    axes.axis("off")
+plt.show()
+
+# %% [markdown]
+# **Prerequisites and time.** Theorem 7's page. The results are recorded with this book, or kept in a store; reading them takes seconds.
+#
+# **On this page.**
+#
+# * The conjecture, and how it stands: [read with $M=N+1$ it is false, with $M\ge N^{1+c}$ it is open](depth-match3.py). [P] {prf:ref}`con-match3`
+# * What would settle it, and why counting bits between two halves of the tokens won't. [N] [Below](#what-would-settle-it)
+# * What one small pairwise layer can see: the rule of pairs. [N] [Below](#what-pairs-can-see)
+# * Trained at equal size and short lengths, third order learns triples, and pairwise layers do no better than the rule of pairs. [N] {numref}`fig-conjecture-accuracy`
 #
 # ## The statement
 #
@@ -35,8 +90,8 @@
 # ### What would settle it
 #
 # *To refute it* one family of transformers is enough whose width, depth, embedding dimension and precision all stay below every power of $N$, and which gives the right label for every
-# input, for infinitely many $N$. *To prove it* one must show that no such family exists. The proof for one layer does not extend: it splits the tokens between Alice
-# and Bob and lets her send, for each head, what her tokens add to Bob's. After one layer each of Bob's tokens holds something that depends on all of hers, different
+# input, for infinitely many $N$. *To prove it* one must show that no such family exists. The proof for one layer does not extend: it
+# lets Alice send, for each head, what her tokens add to Bob's. After one layer each of Bob's tokens holds something that depends on all of hers, different
 # for each of his. To simulate the second layer in this way she has to send something for every token, $N\cdot\operatorname{polylog}N$ bits in all, and with so many bits she could send
 # her whole input. So counting the bits between two halves gives no bound for two layers. A proof needs another idea.
 #
@@ -50,12 +105,10 @@
 # elsewhere is the *rule of pairs*. A model that does worse has not even learned all that pairs tell. One that does no better shows no sign of triples, and one that does a little better need not have seen them
 # either: pairs together with means of a few cosines over all tokens can gain a little on this rule.
 #
-# ## The idea
+# ### What training can tell
 #
-# Without a proof we look at what is within reach: small models of equal size, trained. {numref}`fig-conjecture-accuracy` shows how often they are right, and
+# We train small models of equal size. {numref}`fig-conjecture-accuracy` shows how often they are right, and
 # {numref}`fig-conjecture-curves` how they got there. This is evidence about *training* as much as about what weights exist. A model that fails may have failed to be found. [The page on learning](learning-match.py) goes on from here: to more lengths, to what third order needs to learn triples, and to a search among pairwise layers.
-#
-# **Prerequisites and time.** Theorem 7's page. The results are recorded with this book, or kept in a store; reading them takes seconds.
 #
 # ## Parameters
 
@@ -118,13 +171,10 @@ require(0 <= least_accuracy <= 1, f"least_accuracy must lie in 0…1, got {least
 # the same number of parameters. There are no positions: $\operatorname{Match3}$ does not depend on them. Every step draws new sequences, so nothing can be memorised. The first part of the steps shows sequences of 8 tokens modulo the same $M$. All
 # settings are ours, and were chosen for third order.
 
-# %%
-import matplotlib.pyplot as plt
-import numpy as np
+# %% tags=["hide-input"]
 import pandas as pd
 import torch
 
-from attention_limits import figures
 from attention_limits.companion.claims import claim, observed
 from attention_limits.companion.training import replayed
 from attention_limits.constructions.match3_layers import histogram_layer, pairs_layer
@@ -142,11 +192,10 @@ from attention_limits.problems.grading import grade
 from attention_limits.problems.matching import Match3
 from attention_limits.problems.tuples import rule_of_pairs
 
-figures.use_style()
 palette = figures.ORANGE, figures.PINK, figures.BLUE
 COLOURS = dict(zip(DETECTION_ARCHITECTURES, palette, strict=True))
 
-# %%
+# %% tags=["hide-input"]
 sweep = Sweep()
 results = conjecture(
     sweep,
@@ -160,7 +209,7 @@ results = conjecture(
     seed=seed,
 )
 
-# %%
+# %% tags=["hide-input"]
 columns = ["mean", "least", "most", "M", "width", "parameters", "constant", "seconds"]
 shown = overview(results).droplevel("problem")[columns]
 rule = results.groupby("N")["rule"].first()
@@ -173,7 +222,7 @@ figures.table(shown, dict.fromkeys(shown, "{:.3f}") | whole | {"seconds": "{:.1f
 # one model.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-conjecture-accuracy", "caption": "Accuracy on new sequences, a marker a seed. Dotted: the rule of pairs. Dashed: the better constant answer. All models of one length were trained on equally many labels."}, "image": {"alt": "A dot plot with a group of three columns for each length. The third-order models lie at 1. The pairwise ones lie below the dotted line at the shorter length, and close to the dashed line at the longer one."}}
-fig, axes = plt.subplots(figsize=(7.2, 3.6))
+fig, axes = plt.subplots(figsize=(6, 4))
 for place, tokens in enumerate(token_grid):
     here = results[results["N"] == tokens]
     for shift, name in zip((-0.22, 0, 0.22), DETECTION_ARCHITECTURES, strict=True):
@@ -184,25 +233,25 @@ for place, tokens in enumerate(token_grid):
     ends = [place - 0.4, place + 0.4]
     axes.plot(ends, [here["constant"].iloc[0]] * 2, **figures.REFERENCE)
     axes.plot(ends, [rule[tokens]] * 2, **figures.REFERENCE | {"linestyle": ":", "linewidth": 2})
+    axes.text(ends[1], rule[tokens], "rule of pairs", color=figures.GREY, ha="right", va="bottom")
 axes.set_xticks(range(len(token_grid)), [f"$N={tokens}$" for tokens in token_grid])
 axes.set(ylabel="accuracy", ylim=(0.45, 1.02), xlim=(-0.6, len(token_grid) - 0.4))
-axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+fig.legend(loc="outside upper center", ncols=3, columnspacing=1)
 plt.show()
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-conjecture-curves", "caption": "Cross-entropy on the training samples, in nats a label: median of the seeds, with their whole range shaded. Dashed: ln 2, what guessing costs. The vertical lines end the steps on short sequences."}, "image": {"alt": "Learning curves, a panel for each length. The third-order curves fall to nearly 0. The pairwise ones fall slowly and stay high; at the longer length they jump back to the dashed line where the sequences become long, and stay near it."}}
-fig, panels = plt.subplots(
-    1, len(token_grid), figsize=(4.4 * len(token_grid), 3.2), sharey=True, squeeze=False
-)
-for axes, tokens in zip(panels[0], token_grid, strict=True):
+count = len(token_grid)
+fig, panels = plt.subplots(count, figsize=(6, 0.6 + 2.6 * count), sharey=True, squeeze=False)
+for axes, tokens in zip(panels[:, 0], token_grid, strict=True):
     for name in DETECTION_ARCHITECTURES:
         chosen = results[(results["N"] == tokens) & (results["architecture"] == name)]
         figures.band(axes, *figures.learning_curves(chosen), COLOURS[name], name)
     figures.reference_line(axes, np.log(2))
     if short := chosen["short_steps"].iloc[0]:
         axes.axvline(short, color=figures.GREY, linewidth=0.8)
-    axes.set(title=f"$N={tokens}$", xlabel="step")
-panels[0, 0].set(ylabel="cross-entropy", ylim=(0, 0.85))
-panels[0, -1].legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    axes.set(title=f"$N={tokens}$", ylabel="cross-entropy", ylim=(0, 0.85))
+panels[-1, 0].set_xlabel("step")
+fig.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
 plt.show()
 
 # %% [markdown]
@@ -212,7 +261,7 @@ plt.show()
 # *can* compute $\operatorname{Match3}$ if it is large enough: a single head that carries a [histogram of the residues](thm-7-match3.py) has values of $M$ coordinates. We run both on random sequences of the lengths above. [Two layers](depth-match3.py) can do it too, with
 # maps between them that are larger than the trained ones; for models as small as these nobody knows.
 
-# %%
+# %% tags=["hide-input"]
 builders = {"third-order unit": match3_tensor_unit, "one-layer histogram": histogram_layer}
 wrong = []
 for tokens in token_grid:
@@ -231,7 +280,7 @@ figures.table(wrong, index=False)
 # The layer of two heads that finds pairs is run too, against the rule: on all inputs at small sizes, and on those sequences. And for the sum of the two cosines we count the queries $x$ for which some residue that solves neither equation scores more than one that solves
 # one of them.
 
-# %%
+# %% tags=["hide-input"]
 pairs_wrong = 0
 for tokens, modulus in [(N, M) for N in range(1, 5) for M in range(2, 8)]:
     problem = Match3(tokens, modulus)
@@ -288,33 +337,34 @@ replays = replayed(sweep)
 # %% tags=["hide-input"]
 # fmt: off
 claim("conjecture.equal-parameters", excess_parameters(results), "<=", 0.05,
-    statement="Largest difference in parameters between architectures, as a part of the smallest number.")
+    statement="The architectures have equally many parameters, to within a twentieth: the largest difference, as a "
+    "part of the smallest number.")
 observed("conjecture.balanced", results["constant"].max(), "<=", 0.56,
-    statement="Accuracy of the better constant answer, largest over the lengths: labels are balanced.")
+    statement="Labels are balanced: the accuracy of the better constant answer, largest over the lengths.")
 observed("conjecture.third-order-learns", (third_order - pairwise).min(), ">=", least_lead,
-    statement="Mean accuracy of third order minus that of the better pairwise architecture, least over the lengths.")
+    statement="Third order leads the better pairwise architecture in mean accuracy: the least lead over the lengths.")
 observed("conjecture.every-length", shown["least"].unstack()["third order"].min(), ">=", least_accuracy,
-    statement="Accuracy of third order, least over lengths and seeds.")
+    statement="Third order learns triples at every length, with every seed: the least accuracy.")
 observed("conjecture.pairwise-falls-short", over_rule.max(), "<=", 0.005,
-    statement="Accuracy of the best pairwise model minus that of the rule of pairs, on the same samples, the most over "
-    "lengths: no better than the rule of pairs.")
+    statement="No pairwise model does better than the rule of pairs: the largest difference in accuracy, on the same "
+    "samples, over lengths.")
 claim("conjecture.unit-exists", int(wrong.loc[wrong["built"] == "third-order unit", "wrong labels"].sum()), "==", 0,
     source="P~",
-    statement="Wrong labels of the third-order unit that is built, at all lengths: the weights that training looks "
-    "for exist.")
+    statement="The weights that training looks for exist: no exception among the labels of the third-order unit that "
+    "is built, at all lengths.")
 claim("conjecture.large-layer-exists", int(wrong.loc[wrong["built"] == "one-layer histogram", "wrong labels"].sum()),
     "==", 0,
-    statement="Wrong labels of one pairwise layer of embedding dimension M, at all lengths.")
+    statement="One pairwise layer of embedding dimension M gives all labels right: no exception, at all lengths.")
 claim("conjecture.pairs-layer", pairs_wrong, "==", 0,
-    statement="Labels of the layer of two heads with m = 3 that are not those of the rule of pairs: all inputs, N ≤ 4, "
-    "2 ≤ M ≤ 7, and 200 sequences of each length.")
+    statement="The layer of two heads with m = 3 is the rule of pairs: no exception among the labels of all inputs, "
+    "N ≤ 4, 2 ≤ M ≤ 7, and of 200 sequences of each length.")
 claim("conjecture.sum-of-cosines", min(confused), ">", 0,
-    statement="Queries for which the sum of two cosines puts a residue that solves neither equation above one that "
-    "solves one, least over M = 5 … 16.")
+    statement="The sum of two cosines is not enough: for some queries it puts a residue that solves neither equation "
+    "above one that solves one; their number, least over M = 5 … 16.")
 if len(replays.table):
     claim("conjecture.replayed", replays.disagreeing, "==", 0,
-        statement="Recorded results that differ, when they are trained again here, by more than is allowed: make "
-        "records trains them anew.")
+        statement="Recorded results come out again, to within what is allowed, when they are trained here: no "
+        "exception, and make records trains them anew.")
 # fmt: on
 
 # %% [markdown]

@@ -12,6 +12,59 @@
 # **The question.** Triples are hard for one layer if they may lie anywhere. What if the three tokens of a triple must lie close together,
 # within $K$ positions? How large must one unit be, and does its size depend on the length of the sequence?
 #
+# **In one paragraph.** Let $K=2$: a token has to learn the residues of five tokens, itself and two on either side, and then it can try all triples. One unit gives it an average, in which residues
+# get mixed. So token $j$ writes its residue into a *slot* of its own, one of eight coordinates, the one with the number $j\bmod8$ ({numref}`fig-slots`). The five never share a slot, but tokens eight places before and after share one with each of them.
+# These must not count: so let the weights fall like a bell around the token that asks. **A tangent makes such a bell**: put the keys on a parabola; the height of a key above the tangent at the query is the square of the
+# distance, and the score falls with it. The token knows the bell; it divides each slot by its weight, rounds, and has the five residues. All this depends on the window alone, whatever the length of the sequence. With more slots the bell may be flatter, which saves bits.
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-slots", "caption": "A window of five, K = 2, and eight slots, in the unit of this page. Bars: the attention of the middle token. Squares: the residues, coloured by slot where the window's five tokens and those that share a slot with one of them lie. Below: what the token reads in the eight slots after dividing by the bell and rounding."}, "image": {"alt": "Seventeen squares with digits in a row. Bell-shaped bars stand on them, highest in the middle. The five middle squares have five colours, and squares eight places to the left or right repeat the colour of one of them, under tiny bars. Below, eight slots: five in these colours hold the digits of the middle squares, the three others hold a dot."}}
+import matplotlib.pyplot as plt
+import torch
+
+from attention_limits import figures
+from attention_limits.constructions.match3_variants import match3_local_unit
+from attention_limits.problems.matching import Match3Local
+
+figures.use_style()
+digits = torch.tensor([[7, 2, 4, 0, 9, 6, 1, 3, 8, 5, 2, 0, 4, 7, 1, 9, 3]])
+local_unit = match3_local_unit(Match3Local(17, 10, 2)).double()
+averages, bell = local_unit.attend(digits)
+window_read = local_unit.window_residues(averages)[0, 8].round().long().tolist()
+slot_color = [figures.GREEN, figures.PINK, figures.SKY] + ["#f0f0f0"] * 3 + [figures.BLUE]
+slot_color += [figures.ORANGE]
+fig, axes = plt.subplots(figsize=(7.2, 3.4))
+box, text = {"ec": figures.GREY, "linewidth": 1}, {"ha": "center", "va": "center"}
+for j, digit in enumerate(digits[0].tolist()):
+    color, height = slot_color[j % 8], 13 * bell[0, 8, j].item()
+    axes.add_patch(plt.Rectangle((j - 0.46, -0.6), 0.92, 1.2, fc=color, **box))
+    axes.add_patch(plt.Rectangle((j - 0.46, 0.75), 0.92, height, fc=figures.GREY))
+    ink = "black" if color in ("#f0f0f0", figures.SKY, figures.PINK) else "white"
+    axes.text(j, 0, digit, fontsize=16, color=ink, **text)
+axes.plot([5.5, 5.5, 10.5, 10.5], [-0.75, -0.95, -0.95, -0.75], color=figures.GREY)
+for slot, color in enumerate(slot_color):
+    place, offset = 4.5 + slot, (slot + 2) % 8
+    axes.add_patch(plt.Rectangle((place - 0.46, -2.9), 0.92, 1.2, fc=color, **box))
+    ink = "black" if color in ("#f0f0f0", figures.SKY, figures.PINK) else "white"
+    read = window_read[offset] if offset < 5 else "·"
+    axes.text(place, -2.3, read, fontsize=16, color=ink, **text)
+    axes.text(place, -3.35, slot, fontsize=12, color=figures.GREY, **text)
+axes.text(3.7, -2.3, "read in slots", fontsize=14, **text | {"ha": "right"})
+axes.text(11, 2.6, "attention of the\nmiddle token", fontsize=14, **text | {"ha": "left"})
+axes.set(xlim=(-0.6, 16.6), ylim=(-3.7, 4))
+axes.axis("off")
+plt.show()
+
+# %% [markdown]
+# **Prerequisites and time.** Softmax, geometric series. Half a minute on one core.
+#
+# **On this page.**
+#
+# * One unit with $P\ge2K+1$ slots solves it for every $N$; with $P=4K$ numbers of $O(\log KM)$ bits are enough. [N] {prf:ref}`thm-local-unit`
+# * Slots against bits: the fewest slots cost the most bits ({numref}`fig-local-bits`). [N]
+# * No residual connection is needed for the position. [N] {prf:ref}`lem-local-position`
+#
+# The paper has a unit whose size grows with $N$, for windows of any shape [P]; ours needs that they are contiguous.
+#
 # ## The statement
 #
 # Tokens are residues $x_1,\dots,x_N\in\{0,\dots,M-1\}$, and the answer for token $i$ is
@@ -46,11 +99,10 @@
 # ## The idea
 #
 # **A tangent selects a window.** Put the keys $(j,j^2)$ on a parabola. The score $c\,(2ij-j^2)=ci^2-c\,(j-i)^2$ says how far key $j$ lies
-# above the tangent at $i$: the further, the less weight. This is a bell curve around $i$ ({numref}`fig-local-parabola`).
+# above the tangent at $i$: the further, the less weight ({numref}`fig-local-parabola`).
 #
-# **Slots keep residues apart.** An average mixes the residues of the window. So token $j$ writes its residue into the coordinate $j\bmod P$ of its value. The $2K+1\le P$ tokens of a window use
-# different coordinates; others share them, but lie at least $P$ further on, where the bell is low. The output map knows
-# the bell, undoes it and rounds.
+# **Slots keep residues apart.** Token $j$ writes its residue into the coordinate $j\bmod P$ of its value. The $2K+1\le P$ tokens of a window use
+# different coordinates; others share them, but lie at least $P$ further on.
 #
 # **What does the output map need?** Which slots are the window's depends on $i$, and {prf:ref}`def-unit` does not hand on a token's own data. We use a **residual connection** for the
 # position. {prf:ref}`lem-local-position` below does without: one value coordinate more.
@@ -73,8 +125,6 @@
 # *Slots and bits.* Since $\sum_je^{-c(j-i)^2}\le1+\int e^{-ct^2}dt=1+\sqrt{\pi/c}$, we have $Z\le1+\sqrt{\pi/c}$. At $P=4K$ with the least $c$, $cK^2=\tfrac18\ln(8M+1)$ and
 # $\sqrt{\pi/c}=K\sqrt{8\pi/\ln(8M+1)}\le3K$, so that $f\le2+\log_2(1+3K)+\frac18\log_2(8M+1)$. $\blacksquare$
 # :::
-#
-# **Prerequisites and time.** Softmax, geometric series. Half a minute on one core.
 #
 # ## Parameters
 
@@ -123,23 +173,18 @@ ranges(num_inputs=4, largest_inputs=(100, 10**5))
 # centred positions are then exact in floats. Floats need far fewer bits than fixed point here, as they read small averages with the same *relative*
 # precision as large ones; where a float type is too small for $N$, $M$ or the steepness of the bell, the unit refuses when it is called.
 
-# %%
+# %% tags=["hide-input"]
 import math
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import torch
 
-from attention_limits import figures
 from attention_limits.companion.claims import claim, observed
-from attention_limits.constructions.match3_variants import local_bits, match3_local_unit, reach
+from attention_limits.constructions.match3_variants import local_bits, reach
 from attention_limits.fixed_point import FixedPoint
 from attention_limits.problems.grading import grade, grade_outputs
-from attention_limits.problems.matching import Match3Local
 from attention_limits.runtime import progress
 
-figures.use_style()
 torch.set_num_threads(1)  # many tiny matrices: more threads would wait for each other
 generator = torch.Generator().manual_seed(seed)
 
@@ -166,22 +211,22 @@ figures.prose(
     f"at most {error:.3f} before they are rounded."
 )
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-local-parabola", "caption": "A query is a tangent. Left: keys on the parabola, here with K = 2 and P = 5 slots, one colour a slot; the tangent at i touches key i, and the gap between key j and the tangent is (j − i)². The shaded strip is the window: five keys of different colours. Right: the weights that follow, on a logarithmic scale; a slot-mate has less weight than the window's token by at least the factor 8M + 1, M = 10."}, "image": {"alt": "Left: points on a parabola in five repeating colours with a tangent line at the middle one; a shaded strip holds five neighbouring points, each of another colour. Right: attention weights of the same keys, an upside-down parabola on a logarithmic scale, falling away from the middle on both sides."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-local-parabola", "caption": "A query is a tangent. Top: keys on the parabola, here with K = 2 and P = 5 slots, one colour a slot; the tangent at i touches key i, and the gap between key j and the tangent is (j − i)². The shaded strip is the window: five keys of different colours. Bottom: the weights that follow, on a logarithmic scale; a slot-mate has less weight than the window's token by at least the factor 8M + 1, M = 10."}, "image": {"alt": "Top: points on a parabola in five repeating colours with a tangent line at the middle one; a shaded strip holds five neighbouring points, each of another colour. Bottom: attention weights of the same keys, an upside-down parabola on a logarithmic scale, falling away from the middle on both sides."}}
 small_unit = match3_local_unit(Match3Local(15, 10, 2), value_slots=5).double()
 weights = small_unit.attend(torch.zeros(1, 15, dtype=torch.int64)).attention[0, 9].numpy()
 position, here = np.arange(-7, 8), 2  # centred, as in the unit
 palette = np.array([figures.BLUE, figures.ORANGE, figures.GREEN, figures.PINK, figures.SKY])
-fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.8))
-left.plot(position, position**2, color=figures.GREY, linewidth=0.8, zorder=1)
+fig, (top, bottom) = plt.subplots(2, 1, figsize=(6, 6.6))
+top.plot(position, position**2, color=figures.GREY, linewidth=0.8, zorder=1)
 tangent = 2 * here * position - here**2
-left.plot(position, tangent, "--", color=figures.GREY, linewidth=1.2, zorder=1)
-left.vlines(position, tangent, position**2, color=figures.GREY, linewidth=0.8, alpha=0.6)
-left.scatter(position, position**2, color=palette[position % 5], s=40, zorder=2)
-left.annotate("tangent at $i$", (5.2, 12), color=figures.GREY, va="top", ha="left", rotation=0)
-left.set(xlabel="$j$", ylabel="$j^2$", title="keys $(j, j^2)$")
-right.scatter(position, weights, color=palette[position % 5], s=40, zorder=2)
-right.set(xlabel="$j$", ylabel="attention weight", yscale="log", title="weights of query $i$")
-for axes in (left, right):
+top.plot(position, tangent, "--", color=figures.GREY, linewidth=1.2, zorder=1)
+top.vlines(position, tangent, position**2, color=figures.GREY, linewidth=0.8, alpha=0.6)
+top.scatter(position, position**2, color=palette[position % 5], s=40, zorder=2)
+top.annotate("tangent at $i$", (5.2, 12), color=figures.GREY, va="top", ha="left")
+top.set(xlabel="$j$", ylabel="$j^2$", title="keys $(j, j^2)$")
+bottom.scatter(position, weights, color=palette[position % 5], s=40, zorder=2)
+bottom.set(xlabel="$j$", ylabel="attention weight", yscale="log", title="weights of query $i$")
+for axes in (top, bottom):
     axes.axvspan(here - 2.5, here + 2.5, color=figures.GREY, alpha=0.13, linewidth=0)
     axes.set_xticks(
         [here - 5, here - 2, here, here + 2, here + 5], ["$i-5$", "$i-2$", "$i$", "$i+2$", "$i+5$"]
@@ -194,7 +239,7 @@ plt.show()
 # All $M^N$ inputs, for windows from $K=0$ to windows longer than the sequence, and for several numbers of slots $P\ge2K+1$, in float32 and float64.
 
 
-# %%
+# %% tags=["hide-input"]
 def columns(unit):
     """m as it was built: the columns of the widest matrix, of queries, keys and values."""
     return max(matrix.shape[1] for matrix in unit.parameters())
@@ -230,7 +275,7 @@ figures.table(
 # negative. The values themselves are integers below $M$. Then we round all averages of the unit to exactly this format and let the output map decide. (`FixedPoint` always has a sign; that bit stays 0.) A format of
 # more than 52 bits can't be simulated in float64 and is only counted.
 
-# %%
+# %% tags=["hide-input"]
 trade = []
 for slots in progress(slot_grid, "slots"):
     tried = match3_local_unit(problem, value_slots=slots).double()
@@ -247,20 +292,20 @@ caption = f"Slots against bits of an average, N = {num_tokens}, M = {modulus}, K
 figures.table(trade, formats, caption, index=False)
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-local-bits", "caption": "Bits of an average that are enough, against the number of slots. To the left of 2K + 1 a window doesn't fit; the curve falls steeply and is flat from about 3K on. For comparison, the vertical dashed line stands at K log₂ N, the growth of the paper's dimension with its constant taken as 1."}, "image": {"alt": "A curve of bits against slots that starts high at two K plus one, falls to less than half within a few slots and levels off a little above log two of M. A dashed vertical line far to the right marks K log N."}}
-fig, axes = plt.subplots(figsize=(7.2, 3.6))
-axes.plot(trade["P"], trade["bits"], "o-", color=figures.BLUE, label="parabola keys, $m=P$")
+fig, axes = plt.subplots(figsize=(6, 3.6))
+axes.plot(trade["P"], trade["bits"], "o-", color=figures.BLUE)
 axes.axvspan(2 * window - 4, 2 * window + 0.5, color=figures.GREY, alpha=0.13, linewidth=0)
-top, small_print = trade["bits"].max(), {"color": figures.GREY, "fontsize": "small"}
-axes.annotate("$P<2K+1$", (2 * window - 3.8, top), va="top", rotation=90, **small_print)
+top = trade["bits"].max()
+axes.annotate("$P<2K+1$", (2 * window - 3.3, top), va="top", rotation=90, color=figures.GREY)
 least, right_end = math.log2(modulus), max(slot_grid)
 axes.axhline(least, color=figures.GREEN, linewidth=1, linestyle=":")
-axes.annotate(r"$\log_2M$", (right_end, least), color=figures.GREEN, va="bottom", ha="right")
+axes.annotate(r"$\log_2M$ ", (right_end, least), color=figures.GREEN, va="top", ha="right")
 growth = window * math.log2(num_tokens)
 axes.axvline(growth, color=figures.ORANGE, linestyle="--", linewidth=1.2)
 axes.annotate(r"$K\log_2N$ ", (growth, top), color=figures.ORANGE, ha="right", va="top")
 axes.set(xlabel="slots $P$", xlim=(2 * window - 4, None))
 axes.set(ylabel="bits of an average", ylim=(0, None))
-axes.legend(loc="upper center")
+axes.set_title("parabola keys, $m=P$", color=figures.BLUE)
 plt.show()
 
 # %% [markdown]
@@ -269,7 +314,7 @@ plt.show()
 # The same unit at growing lengths, in float32, beside $K\log_2N$. Fewer slots than a window has tokens are refused. A bell that is too flat for its slots errs, as
 # tokens outside the window disturb it, and so does a unit whose averages lose a few of the bits counted.
 
-# %%
+# %% tags=["hide-input"]
 lengths = []
 for tokens in progress(token_grid, "lengths"):
     task = Match3Local(tokens, modulus, window)
@@ -343,36 +388,39 @@ figures.prose(
 # %% tags=["hide-input"]
 # fmt: off
 claim("local.small-inputs", int(small["wrong"].sum()), "==", 0,
-    statement=f"Wrong labels over all inputs with M^N ≤ {largest_inputs:,}, N ≤ 7, M ≤ 7, K from 0 to 9 and three "
-    f"numbers of slots: {int(small['inputs'].sum()):,} runs in float32 and as many in float64.")
+    statement=f"All labels are right on all inputs with $M^N$ ≤ {largest_inputs:,}, N ≤ 7, M ≤ 7, K from 0 to 9 and "
+    f"three numbers of slots: no exception in {int(small['inputs'].sum()):,} runs in float32 and as many in float64.")
 claim("local.long-windows", int(small.loc[small["K"] >= small["N"], "wrong"].sum()), "==", 0,
-    statement="Of these, wrong labels where the window is longer than the sequence.")
+    statement="They are right where the window is longer than the sequence, too: no exception.")
 claim("local.residues", small["error"].max(), "<", 0.25, tolerance=1e-9, note="rounding of float64",
-    statement="Largest error of a residue that was read off the exact averages, on all small inputs.")
+    statement="A residue is read off the exact averages with an error below a quarter: the largest error on all "
+    "small inputs.")
 claim("local.dimension",
     int((small["m"] != small["P"].clip(lower=2)).sum()) + int((trade["m"] != trade["P"].clip(lower=2)).sum()), "==", 0,
-    statement="Units whose m is not max(P, 2).")
+    statement="Every unit has m = max(P, 2): no exception.")
 claim("local.any-length", int(lengths.loc[lengths["N"] > 2 * window, "m"].nunique()), "==", 1,
-    statement=f"Different embedding dimensions for lengths up to N = {max(token_grid)}, at one K.")
+    statement=f"The embedding dimension is one and the same for lengths up to N = {max(token_grid)}, at one K: the "
+    "number of different ones.")
 claim("local.random-inputs", int(lengths["wrong"].sum()), "==", 0,
-    statement=f"Wrong labels on random inputs up to N = {max(token_grid)}, in float32.")
+    statement=f"All labels are right on random inputs up to N = {max(token_grid)}, in float32: no exception.")
 claim("local.bits", int(trade["wrong"].sum()), "==", 0,
-    statement=f"Wrong labels with averages rounded to the bits counted, for {int(trade['wrong'].notna().sum())} "
-    "numbers of slots.")
+    statement="With averages rounded to the bits counted all labels are right: no exception, for "
+    f"{int(trade['wrong'].notna().sum())} numbers of slots.")
 claim("local.rounded-residues", trade["error read"].max(), "<", 0.5,
-    statement="Largest error of a residue that was read off rounded averages: less than what rounding to integers "
-    "forgives.")
+    statement="A residue is read off rounded averages with an error that rounding to integers forgives: the largest "
+    "error.")
 claim("local.log-bits", bits_excess, "<=", 0,
-    statement="At P = 4K: bits minus (log₂ M + 3 + log₂(1 + 3K) + (17/128) log₂(8M + 1)), largest over 24 sizes with "
-    "N ≤ 10,000, M ≤ 10⁶, K ≤ 64.")
+    statement=r"At P = 4K the bits are at most $\log_2M+3+\log_2(1+3K)+\frac{17}{128}\log_2(8M+1)$: the largest "
+    r"difference, over 24 sizes with N ≤ 10,000, $M\le10^6$, K ≤ 64.")
 claim("local.slots-needed", accepted, "==", 0,
-    statement="Numbers of slots below 2K + 1 that the construction accepts.")
+    statement="The construction refuses fewer than 2K + 1 slots: no exception.")
 observed("local.bits-needed", wrong_when_coarse, ">=", 1,
-    statement="Wrong labels with six bits fewer (N = 64, K = 4, P = 9, random inputs).")
+    statement="With six bits fewer some labels are wrong (N = 64, K = 4, P = 9, random inputs).")
 observed("local.steepness-needed", wrong_when_flat, ">=", 1,
-    statement="Wrong labels with an eighth of the scale c, where slot-mates disturb (same sizes).")
+    statement="With an eighth of the scale c slot-mates disturb, and some labels are wrong (same sizes).")
 claim("local.position", min(steps), ">", 0.0,
-    statement="Least step of the averaged position: a token can tell its place without a residual connection.")
+    statement="The averaged position grows with each step, so that a token can tell its place without a residual "
+    "connection: the least step.")
 # fmt: on
 
 # %% [markdown]

@@ -12,9 +12,9 @@
 # **The question.** [Third-order attention](third-order.py) finds triples, but it goes through $N^3$ scores. *Strassen attention* looks at pairs of tokens too, and yet it can be computed by products of $N\times N$ matrices. What does it take to find triples with
 # it: how many heads, how many dimensions, and how large must the numbers be?
 #
-# **In one paragraph.** The score of a query $i$ with a pair $(j,k)$ is a sum of three numbers, one for each side of the triangle $i,j,k$. None of them sees the triple. But $-(x_i+x_j+x_k-T)^2$ is such a sum, as a square has only products of two. So the three tables on the left of
-# {numref}`fig-strassen-tables` add up to the ridge on the right, whose top are the pairs that complete the query. There large numbers cancel: beside the ridge the sum falls by 1 at first, while the middle table ranges over hundreds. Matrix products work
-# with the exponential of each table, and there nothing cancels.
+# **In one paragraph.** Let $x_i=5$ ask for two tokens that make up 16 with it. If the score of a pair is $-(5+x_j+x_k-16)^2$, the pairs with the sum 11 are on top. Multiply the square out: there are products of *two* variables only, never of three. So it is a sum of
+# three tables, one for each side of the triangle $i,j,k$, and none of them sees the triple ({numref}`fig-strassen-tables`). That is why pairwise terms reach this far. The price is in the numbers: next to the ridge of matches the sum falls by as little as 1, while the middle
+# table, of $j$ and $k$, ranges over hundreds. In the sum this cancels. But matrix products work with the exponential of each table alone, and **there nothing cancels**.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-strassen-tables", "caption": "One query, x = 5, and all pairs of residues, M = 16, target T = 16. Three tables of pairwise scores, the first of i and j alone, the second of j and k, the third of k and i; and their sum. Circles: the pairs that complete the query to T. Each panel has its own scale, light is high; in the last one all that is more than 40 below the top is dark. Above each, the range of its entries: the step from the ridge to the next pairs is 1."}, "image": {"alt": "Four square heat maps. The first has horizontal stripes, the third vertical stripes; the second is high in two opposite corners and low in the other two. The fourth, their sum, has one straight bright ridge from the upper left to the lower right, with circles along its top."}}
 import matplotlib.pyplot as plt
@@ -32,36 +32,36 @@ layer = match3_strassen_layer(Match3(shown, shown), scale=2.0)  # a gap of 1
 alpha, beta, gamma = (t[0] for t in pair_scores(*layer.vectors(residues[None], shown)))
 first = alpha[query].unsqueeze(1).expand(shown, shown)
 third = gamma[:, query].expand(shown, shown)
-fig, panels = plt.subplots(1, 4, figsize=(9.6, 2.9))
-for axes, table, name in zip(
-    panels,
-    (first, beta, third, first + beta + third),
-    ("$f_i\\cdot g_j$", "$g_j\\cdot h_k$", "$h_k\\cdot f_i$", "the sum"),
-    strict=True,
-):
+tables = {
+    "of $i$ and $j$": first,
+    "of $j$ and $k$": beta,
+    "of $k$ and $i$": third,
+    "the sum": first + beta + third,
+}
+fig, panels = plt.subplots(2, 2, figsize=(5.2, 5.4), sharex=True, sharey=True)
+for axes, (name, table) in zip(panels.flat, tables.items(), strict=True):
     lowest = table.max() - 40 if name == "the sum" else table.min()
     axes.imshow(table, cmap=figures.SEQUENTIAL, origin="lower", vmin=lowest)
-    axes.set(title=f"{name}: {(table.max() - table.min()).item():.0f}", xlabel="$x_k$")
-    axes.set_xticks([0, 5, 10, 15])
-    axes.set_yticks([0, 5, 10, 15])
+    axes.set_title(f"{name}: range {(table.max() - table.min()).item():.0f}", fontsize=13)
+    axes.set(xticks=[0, 5, 10, 15], yticks=[0, 5, 10, 15])
     axes.grid(visible=False)
-panels[0].set_ylabel("$x_j$")
-panels[3].plot(
-    shown - query - residues[: shown - query + 1],
-    residues[: shown - query + 1],
-    "o",
-    color=figures.ORANGE,
-    markersize=4,
-    markeredgecolor="white",
-    markeredgewidth=0.5,
-)
+for edge in range(2):
+    panels[1, edge].set_xlabel("$x_k$")
+    panels[edge, 0].set_ylabel("$x_j$")
+matches = residues[: shown - query + 1]
+ring = {"color": figures.ORANGE, "markersize": 5, "markeredgecolor": "white"}
+panels[1, 1].plot(shown - query - matches, matches, "o", markeredgewidth=0.5, **ring)
 plt.show()
 
 # %% [markdown]
 # **Prerequisites and time.** Softmax, products of matrices; [Theorem 7's page](thm-7-match3.py) for why pairs of tokens are not enough. Some ten seconds on one core. Nothing is trained here: all weights are written down, and whether training finds such weights is another question.
 #
-# **On this page.** One layer with two heads and $m=4$ ({prf:ref}`prop-strassen-match3`); one head can't do it in this way ({prf:ref}`prop-strassen-one-head`); the middle table ranges over $gM^2/4$ ({prf:ref}`prop-strassen-range`), so that matrix products of
-# exponentials are for small scores ({prf:ref}`cor-strassen-products`).
+# **On this page.**
+#
+# * One layer with two heads and $m=4$ computes Match3. The result is known; vectors and constants are ours. [P~] {prf:ref}`prop-strassen-match3`
+# * One head can't do it in this way. [N] {prf:ref}`prop-strassen-one-head`
+# * The middle table of *any* such head ranges over about $gM^2/4$, where $g$ is the gap between matches and the next sums. [N] {prf:ref}`prop-strassen-range`
+# * So matrix products of exponentials are for small scores: the nats that a number format must span grow like $M^2$. [N] {prf:ref}`cor-strassen-products`, {numref}`fig-strassen-range`
 #
 # ## The statement
 #
@@ -208,10 +208,10 @@ plt.show()
 #
 # ## The idea
 #
-# **A square has only pairs.** That is why sums of pairwise scores reach triples: $(q_i+q_j+q_k)^2$ is all that is needed, once the equation is between integers. Third-order attention takes a cosine, which is a product of three, and so can turn around the circle as often as it likes; its scores stay small with
+# **A square has only pairs**, and $(q_i+q_j+q_k)^2$ is all that is needed, once the equation is between integers. Third-order attention takes a cosine, which is a product of three, and so can turn around the circle as often as it likes; its scores stay small with
 # [several frequencies](third-order.py), even in bfloat16.
 #
-# **What cancels in a sum does not cancel in exponentials.** Over all pairs one adds three large numbers, and the result is small where it matters. In {eq}`eq-strassen-products` each table is exponentiated alone. Moving functions of one index from table to table changes nothing in the mixed difference, so this can't be
+# **What cancels in a sum does not cancel in exponentials.** Moving functions of one index from table to table changes nothing in the mixed difference, so this can't be
 # scaled away. With logarithms in place of numbers one would add before exponentiating, for each of $N^3$ triples: then the gain is gone.
 #
 # ## Parameters
@@ -255,7 +255,7 @@ require(max(range_grid) >= 6, f"range_grid needs an M of at least 6, got {range_
 #
 # `match3_strassen_layer(problem)` is {prf:ref}`prop-strassen-match3`'s layer. It is given a form of attention: `over_pairs`, which is {eq}`eq-strassen` as it stands, a query after the other, or `by_products`, which is {eq}`eq-strassen-products`. All is in float64.
 
-# %%
+# %% tags=["hide-input"]
 from dataclasses import replace
 from itertools import combinations
 
@@ -294,7 +294,7 @@ def wrong_labels(found, problem, inputs):
     return int((found != problem.target(inputs)).sum())
 
 
-# %%
+# %% tags=["hide-input"]
 small = []
 for tokens in range(1, 8):
     for modulus in range(2, 40):
@@ -337,7 +337,7 @@ figures.table(
 #
 # At growing lengths, with the $M$ that makes about half of the labels 1. Next to it, three ways to break the layer on all inputs with $N=3$, $M=9$: only one of the heads; the quarter left out, so that $T-1$ and $T+1$ tie; a scale that is too small.
 
-# %%
+# %% tags=["hide-input"]
 random_inputs = []
 for tokens in token_grid:
     problem = Match3(tokens, Match3.balanced_modulus(tokens))
@@ -400,7 +400,7 @@ figures.prose(
 # Small random scores, $m=16$ and $d=2$. Third-order attention computes {eq}`eq-strassen` too: a sum of three products of two is a sum of products of three, $(f,1,f)$, $(g,g,1)$ and $(1,h,h)$ with $3m$ coordinates. `make bench` times the three ways against each other up to $N=512$, once they agree. What can be counted is the number of
 # exponentials: $3N^2$ instead of $N^3$. Multiplications are of order $N^3$ in both, as torch multiplies matrices in the usual way; only a fast matrix multiplication makes them fewer.
 
-# %%
+# %% tags=["hide-input"]
 (contest,) = strassen_contests([identity_tokens], seed)
 # What is allowed is for the claims to say.
 deviations = replace(contest, tolerance=np.inf).deviations(contest.draw())
@@ -422,7 +422,7 @@ figures.table(
 #
 # {prf:ref}`prop-strassen-one-head` twice: a linear program finds the largest gap of one head for given queries, among all tables with entries in $[-1,1]$; and the sum over two queries that would have to be positive is 0 in integers, for random tables.
 
-# %%
+# %% tags=["hide-input"]
 single, pairs_of_queries = [], []
 for modulus in range(2, 6):
     single += [best_single_gap(modulus, [x]) for x in range(modulus)]
@@ -442,7 +442,7 @@ figures.prose(
 # Random heads in integers: the tables of $-(4(x+y+z-M)+1)^2$, times a random factor, with random integers added to every entry of every table, and functions of $y$ and of $z$ moved. Those that pass the gap test of {prf:ref}`prop-strassen-range` are kept; for each of them {eq}`eq-strassen-mixed` is checked on *every* rectangle.
 
 
-# %%
+# %% tags=["hide-input"]
 def random_head():
     """Integer tables; the noise may well destroy the gap."""
     modulus, factor, noise = (
@@ -508,7 +508,7 @@ figures.prose(
 # Now the layer's own tables at the gap $g$, so $c=2g$. First their range. Then matrix products: for each $M$, inputs of six tokens $(x,y,-x-y,1,M-1,\lfloor M/2\rfloor)$ for all $x,y\ge1$, and the four tokens of {prf:ref}`cor-strassen-products`. `by_products` divides out the largest entries and measures
 # how many nats below them a query's pairs lie. If that is more than float64 leaves, $\ln(\varepsilon/\eta)-\ln8N^2$ with its spacing $\varepsilon$ and its smallest normal number $\eta$, it refuses the input, with an error that says so.
 
-# %%
+# %% tags=["hide-input"]
 scale = 2.0 * gap
 double, single_precision = format_nats(torch.float64), format_nats(torch.float32)
 measured = []
@@ -578,7 +578,7 @@ figures.table(
     index=False,
 )
 
-# %%
+# %% tags=["hide-input"]
 layer = match3_strassen_layer(Match3(6, proved_limit), scale=scale)
 row = torch.tensor([[1, 2, proved_limit - 3, 1, proved_limit - 1, proved_limit // 2]])
 x, y, z = (table.exp() for table in pair_scores(*layer.vectors(row, proved_limit)))
@@ -591,34 +591,25 @@ figures.prose(
     f"are 0, infinite or not a number. The error reads: *{message}*."
 )
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-strassen-range", "caption": "Left: range of the middle table on the pairs that match some query, of this construction and of every head with this gap at least; both axes logarithmic. Dashed: what float64 and float32 span. Right: how many nats a query's pairs lie below the largest exponentials, on the four hard tokens and, for every such head, at least; dashed, what float64 leaves. Shaded: M at which some input of the table above is refused."}, "image": {"alt": "Left, two rising straight lines on logarithmic axes, the measured range above the bound by a factor of about five; both cross the dashed lines of float32 and float64. Right, two rising curves against M, the measured one above the bound; the measured one crosses the dashed line between M equal to 10 and 12, the bound between 20 and 22. The shaded area begins at 9."}}
-fig, (left, right) = plt.subplots(1, 2, figsize=(9.2, 3.7))
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-strassen-range", "caption": "Top: range of the middle table on the pairs that match some query, of this construction and of every head with this gap at least; both axes logarithmic. Dashed: what float64 and float32 span. Bottom: how many nats a query's pairs lie below the largest exponentials, on the four hard tokens and, for every such head, at least; dashed, what float64 leaves. Shaded: M at which some input of the table above is refused."}, "image": {"alt": "Above, two rising straight lines on logarithmic axes, the measured range above the bound by a factor of about five; both cross the dashed lines of float32 and float64. Below, two rising curves against M, the measured one above the bound; the measured one crosses the dashed line between M equal to 10 and 12, the bound between 20 and 22. The shaded area begins at 9."}}
+fig, (top, bottom) = plt.subplots(2, 1, figsize=(6, 7))
 grid = np.arange(4, max(range_grid) + 1)
-left.plot(measured["M"], measured["range"], "o", color=figures.BLUE, label="this construction")
-left.plot(
-    grid,
-    [least_range(int(m), gap) for m in grid],
-    color=figures.ORANGE,
-    label="at least, for every head",
-)
+bounds = [least_range(int(m), gap) for m in grid]
+top.plot(measured["M"], measured["range"], "o", color=figures.BLUE, label="this construction")
+top.plot(grid, bounds, color=figures.ORANGE, label="at least, for every head")
 for nats, name in ((double, "float64"), (single_precision, "float32")):
-    figures.reference_line(left, nats, name)
-left.set(xscale="log", yscale="log", xlabel="$M$", ylabel="nats", title="range of $g_j\\cdot h_k$")
-left.set_xticks(range_grid, [str(m) for m in range_grid])
-left.minorticks_off()
-left.legend(loc="upper left", fontsize="small")
+    figures.reference_line(top, nats, name)
+top.set(xscale="log", yscale="log", xlabel="$M$", ylabel="nats", title="range of $g_j\\cdot h_k$")
+top.set_xticks(range_grid, [str(m) for m in range_grid])
+top.minorticks_off()
 near = hard[hard["M"] <= proved_limit]
-right.axvspan(first_refused - 0.5, proved_limit, color=figures.GREY, alpha=0.13, linewidth=0)
-right.plot(near["M"], near["nats"], "o-", color=figures.BLUE, label="this construction")
-right.plot(
-    near["M"],
-    near["bound"].clip(lower=0),
-    "s-",
-    color=figures.ORANGE,
-    label="at least, for every head",
-)
-figures.reference_line(right, four_tokens, "float64")
-right.set(xlabel="$M$", title="nats below the largest entries", ylim=(0, 3.2 * four_tokens))
+bottom.axvspan(first_refused - 0.5, proved_limit, color=figures.GREY, alpha=0.13, linewidth=0)
+bottom.plot(near["M"], near["nats"], "o-", color=figures.BLUE)
+bottom.plot(near["M"], near["bound"].clip(lower=0), "s-", color=figures.ORANGE)
+figures.reference_line(bottom, four_tokens, "float64")
+bottom.set(xlabel="$M$", ylabel="nats", ylim=(0, 3.2 * four_tokens))
+bottom.set_title("nats below the largest entries")
+fig.legend(*top.get_legend_handles_labels(), loc="outside upper center", ncols=2)
 plt.show()
 
 # %% [markdown]
@@ -628,54 +619,64 @@ plt.show()
 # fmt: off
 is_integer = small["entries"] == "integers"
 claim("strassen.small-inputs", int(small.loc[~is_integer, "wrong"].sum()), "==", 0, source="P~",
-    statement=f"m = 4: wrong labels over all inputs with M^N ≤ {largest_inputs:,}, N ≤ 7, M ≤ 39.")
+    statement=f"m = 4: all labels are right, no exception on all inputs with $M^N$ ≤ {largest_inputs:,}, N ≤ 7, M ≤ "
+    "39.")
 claim("strassen.small-inputs-integers", int(small.loc[is_integer, "wrong"].sum()), "==", 0,
-    statement="m = 5, integer entries: wrong labels over the same inputs.")
+    statement="m = 5, integer entries: all labels are right, no exception on the same inputs.")
 claim("strassen.rounded-outputs", int(small["wrong, rounded"].sum()), "==", 0,
-    statement="Wrong labels over the same inputs, either form, with outputs of ⌈log₂ M⌉ + 3 bits and a sign.")
+    statement=r"With outputs of $\lceil\log_2M\rceil+3$ bits and a sign all labels are right: no exception on the "
+    "same inputs, either form.")
 claim("strassen.integers", int(small.loc[is_integer, "not integers"].sum()), "==", 0,
-    statement="Entries of queries and keys that are no integers, over all of these inputs.")
+    statement="All entries of queries and keys of the integer form are integers: no exception over all of these "
+    "inputs.")
 claim("strassen.bits", int(small.loc[is_integer, "spare"].min()), ">=", 0,
-    statement="16M² − 4M minus the largest integer entry, least over all sizes.")
-claim("strassen.heads", int(small["heads"].max()), "==", 2, statement="Heads of the layer.")
+    statement="The largest integer entry is at most $16M^2-4M$: the least difference, over all sizes.")
+claim("strassen.heads", int(small["heads"].max()), "==", 2, statement="The layer has two heads.")
 claim("strassen.dimension", int(small.loc[~is_integer, "columns"].max()), "==", 4,
-    statement="Coordinates of the queries and keys as built; with integers there is one more.")
+    statement="Queries and keys have 4 coordinates as built; with integers there is one more.")
 claim("strassen.random-inputs", int(random_inputs[["wrong, m = 4", "wrong, m = 5"]].to_numpy().sum()), "==", 0,
-    statement=f"Wrong labels on random inputs up to N = {max(token_grid)}, either form.")
+    statement=f"All labels are right on random inputs up to N = {max(token_grid)}, either form: no exception.")
 claim("strassen.identity", deviations["matrix products"], "<=", 0, tolerance=1e-12, source="P",
-    statement=f"Matrix products against all pairs, N = {identity_tokens}: relative deviation.",
+    statement=f"Matrix products give what all pairs give, N = {identity_tokens}: the relative deviation.",
     note="rounding of N² terms in float64")
 claim("strassen.third-order", deviations["third order"], "<=", 0, tolerance=1e-12,
-    statement="Third-order attention with 3m coordinates against all pairs, on the same input.",
+    statement="So does third-order attention with 3m coordinates, on the same input.",
     note="rounding of N² terms in float64")
 claim("strassen.one-head", max(pairs_of_queries) + 0.0, "<=", 0, tolerance=1e-9, note="linear programs in floats",
-    statement="Largest gap of one head that serves two queries modulo M, over all pairs of queries with M ≤ 5.")
+    statement="One head that serves two queries modulo M has no gap: the largest gap over all pairs of queries with "
+    "M ≤ 5.")
 claim("strassen.one-query", min(single), ">=", 1,
-    statement="The same for one query, least over all of them: the program does find heads where there are any.")
+    statement="The program does find heads where there are any: the largest gap for one query, least over all of "
+    "them.")
 claim("strassen.two-query-sum", max(abs(one) for one in sums), "==", 0,
-    statement="The sum that two queries would make positive, for random integer tables: largest absolute value.")
+    statement="The sum that two queries would make positive is 0 for random integer tables: the largest absolute "
+    "value.")
 claim("strassen.mixed-difference", int(heads["slack"].min()), ">=", 0,
-    statement=f"Mixed difference minus 2gab, least over all rectangles of {num_draws} random heads with a gap.")
+    statement=f"The mixed difference is at least 2gab: the least excess over all rectangles of {num_draws} random "
+    "heads with a gap.")
 claim("strassen.range", int(heads["range slack"].min()), ">=", 0,
-    statement="Range of the middle table on pairs that match minus g⌊(M − 2)²/4⌋, least over these heads.")
+    statement=r"On pairs that match the middle table ranges over at least $g\lfloor(M-2)^2/4\rfloor$: the least "
+    "excess over these heads.")
 claim("strassen.attained", int(equality), "==", 0,
-    statement=f"Mixed difference minus 2gab for the score −(x + y + z − M)², M = {head_modulus}: equality is reached.")
+    statement=f"For the score $-(x+y+z-M)^2$ the mixed difference is 2gab, M = {head_modulus}: the largest excess.")
 claim("strassen.gap", (measured["gap"] - gap).abs().max(), "<=", 0, tolerance=1e-9, note="rounding of float64",
-    statement="Gap of the layer's tables minus c/2, largest absolute value over the M measured.")
+    statement=r"The layer's tables have the gap $\frac c2$: the largest deviation over the M measured.")
 claim("strassen.all-pairs", int(trials["wrong over pairs"].sum()), "==", 0,
-    statement=f"Over all pairs: wrong labels up to M = {proved_limit}, where matrix products are refused.")
+    statement=f"Over all pairs labels are right up to M = {proved_limit}, where matrix products are refused: no "
+    "exception.")
 claim("strassen.products-right", int(trials["wrong"].sum()), "==", 0,
-    statement="By matrix products: wrong labels on inputs that are not refused.")
+    statement="By matrix products labels are right on inputs that are not refused: no exception.")
 claim("strassen.products-refused", refused_exactly, "==", 0,
-    statement="M at which an input lacks nats but matrix products give an answer, or the reverse.")
+    statement="Matrix products refuse a batch if and only if some input lacks nats: no exception among the M.")
 claim("strassen.products-limit", first_refused, "<=", must_refuse,
-    statement=f"The first M with a refused input, at the gap {gap}, against the M at which every head is refused.")
+    statement=f"At the gap {gap} the first M with a refused input is no larger than the M at which every head is "
+    "refused.")
 claim("strassen.hard-input", (hard["nats"] - hard["bound"]).min(), ">=", 0,
-    statement="Nats that the four hard tokens need minus g(M/2 − 2)² + 2 ln 4, least over even M.")
+    statement=r"The four hard tokens need at least $g(\frac M2-2)^2-2\ln4$ nats: the least excess over even M.")
 observed("strassen.unchecked", useless, ">=", 1,
-    statement=f"Denominators that are 0, infinite or no number at M = {proved_limit} without the check.")
+    statement=f"Without the check some denominators are 0, infinite or no number at M = {proved_limit}.")
 observed("strassen.parts-needed", min(broken.values()), ">=", 1,
-    statement="Wrong labels with one head, without the quarter or with c = 1, least of the three.")
+    statement="With one head, without the quarter or with c = 1 labels are wrong: the fewest of the three.")
 # fmt: on
 
 # %% [markdown]
