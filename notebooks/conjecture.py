@@ -64,8 +64,8 @@ plt.show()
 # **On this page.**
 #
 # * The conjecture, and how it stands: [read with $M=N+1$ it is false, with $M\ge N^{1+c}$ it is open](depth-match3.py). [P] {prf:ref}`con-match3`
-# * What would settle it, and why counting bits between two halves of the tokens won't. [N] [Below](#what-would-settle-it)
-# * What one small pairwise layer can see: the rule of pairs. [N] [Below](#what-pairs-can-see)
+# * What would settle it, and why counting bits between two halves of the tokens won't. [N] [Below](#sec-settle)
+# * What one small pairwise layer can see: the rule of pairs. [N] [Below](#sec-pairs-see)
 # * Trained at equal size and short lengths, third order learns triples, and pairwise layers do no better than the rule of pairs. [N] {numref}`fig-conjecture-accuracy`
 #
 # ## The statement
@@ -87,6 +87,7 @@ plt.show()
 #   if they must lie in a [short window](match3-local.py), one is.
 # * It is about **moduli well above** $N$. Read with $M=N+1$ it is false: [logarithmically many layers](depth-match3.py) of fixed width are enough. With $M\ge N^{1+c}$ it is open, and its exponent is at most $\frac13$.
 #
+# (sec-settle)=
 # ### What would settle it
 #
 # *To refute it* one family of transformers is enough whose width, depth, embedding dimension and precision all stay below every power of $N$, and which gives the right label for every
@@ -98,6 +99,7 @@ plt.show()
 # *The modulus matters.* The statement names no $M$. For $M$ of the order of $N$ one can mark the residues that occur and convolve the marks by a fast Fourier transform whose stages pair tokens: $2\log_2N+2$ small layers, [built and run](depth-match3.py). So read the conjecture for $M$ well above $N$, such as the $M\approx N^2/(2\ln2)$ of this page.
 # There two layers of width about $N^{2/3}$ are enough, and more layers of width about $N^{1/3}$.
 #
+# (sec-pairs-see)=
 # ### What pairs can see
 #
 # Some solutions use two places only: $x_i+2x_j\equiv0$ and $2x_i+x_j\equiv0$. One pairwise layer finds them, with two heads like that of [Theorem 6](thm-6-match2.py), $m=3$: one scores $\cos\theta(2x_i+x_j)$, with the doubled angle in the query, the other
