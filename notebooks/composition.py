@@ -12,9 +12,8 @@
 # **The question.** Two functions are written down as tables, one entry a token, and one more token asks for $f(g(x))$. A known theorem says that one attention layer needs
 # about $n\log_2n$ bits for this, or errs. How good is that bound, at which sizes does it say anything, and what do two layers need?
 #
-# **In one paragraph.** To find $f(g(x))$ one looks up $g(x)$, and then one knows where to look in the table of $f$. The second look-up depends on what the first one found
-# ({numref}`fig-composition-tables`). One layer looks only once: while the last token reads $g(x)$, the tokens of $f$ can't know which of them will be wanted, and so they must bring
-# *all* of $f$. Two layers simply look twice, and a few bits are enough.
+# **In one paragraph.** Let $x=2$. In the table of $g$ one finds $g(2)=5$, and only then one knows where to look in the table of $f$: at 5, and the answer is $f(5)=3$ ({numref}`fig-composition-tables`). The second look-up depends on what the first one found.
+# One layer looks only once: while the last token reads $g(x)$, the tokens of $f$ can't know which of them will be wanted, and so they must bring *all* of $f$. Two layers simply look twice, and a few bits are enough.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-composition-tables", "caption": "Function composition on n = 8 points. The last token holds x = 2. A first look finds g(2) = 5 (orange); only then it is known that f(5) = 3 is wanted (blue). In one layer both looks happen at the same time."}, "image": {"alt": "Two rows of eight squares with numbers, the tables of g and of f, and a circle, the last token, with x equal to 2. An orange arrow leads from the circle to the square of g at place 2, which holds 5. A blue arrow leads from there to the square of f at place 5, which holds 3."}}
 import matplotlib.pyplot as plt
@@ -24,47 +23,40 @@ from attention_limits import figures
 figures.use_style()
 inner_table, outer_table, asked = [4, 0, 5, 7, 1, 1, 6, 2], [7, 2, 6, 0, 4, 3, 1, 5], 2
 reached = inner_table[asked]
-fig, axes = plt.subplots(figsize=(7.6, 2.6))
-for height, name, table, wanted, color in (
-    (1.5, "g", inner_table, asked, figures.ORANGE),
-    (0, "f", outer_table, reached, figures.BLUE),
-):
-    axes.text(-0.9, height, f"${name}$", fontsize=14, ha="center", va="center")
+fig, axes = plt.subplots(figsize=(7.2, 3))
+centred = {"ha": "center", "va": "center"}
+rows = (2, "g", inner_table, asked, figures.ORANGE), (0, "f", outer_table, reached, figures.BLUE)
+for height, name, table, wanted, color in rows:
+    axes.text(-0.9, height, f"${name}$", fontsize=18, **centred)
     for place, entry in enumerate(table):
-        chosen = place == wanted
-        axes.add_patch(
-            plt.Rectangle(
-                (place - 0.42, height - 0.32),
-                0.84,
-                0.64,
-                ec=figures.GREY,
-                fc=color if chosen else "#f0f0f0",
-            )
-        )
-        axes.text(
-            place, height, entry, ha="center", va="center", color="white" if chosen else "black"
-        )
-        axes.text(
-            place, height - 0.5, place, ha="center", va="center", fontsize=8, color=figures.GREY
-        )
-axes.plot(9.2, 0.75, "o", markersize=34, color=figures.GREY, markerfacecolor="white")
-axes.text(9.2, 0.75, f"$x={asked}$", ha="center", va="center", fontsize=10)
-for start, end, color in (
-    ((8.75, 0.95), (asked + 0.2, 1.84), figures.ORANGE),
-    ((asked + 0.2, 1.0 - 0.1), (reached - 0.1, 0.36), figures.BLUE),
+        fill, ink = (color, "white") if place == wanted else ("#f0f0f0", "black")
+        square = {"ec": figures.GREY, "fc": fill}
+        axes.add_patch(plt.Rectangle((place - 0.42, height - 0.4), 0.84, 0.8, **square))
+        axes.text(place, height, entry, fontsize=16, color=ink, **centred)
+        axes.text(place, height - 0.66, place, fontsize=12, color=figures.GREY, **centred)
+axes.plot(8.8, 1, "o", markersize=44, color=figures.GREY, markerfacecolor="none")
+axes.text(8.8, 1, f"$x={asked}$", fontsize=14, **centred)
+for start, end, color, bend in (
+    ((8.5, 1.5), (asked + 0.2, 2.45), figures.ORANGE, 0.42),
+    ((asked + 0.2, 1.15), (reached - 0.1, 0.46), figures.BLUE, 0),
 ):
-    curve = "arc3,rad=0.32" if color == figures.ORANGE else "arc3,rad=0"
-    arrow = {"arrowstyle": "-|>", "color": color, "lw": 1.8, "connectionstyle": curve}
+    arrow = {"arrowstyle": "-|>", "color": color, "lw": 2, "connectionstyle": f"arc3,rad={bend}"}
     axes.annotate("", end, start, arrowprops=arrow)
-axes.set(xlim=(-1.4, 10), ylim=(-0.7, 3))
+axes.text(5.2, 3.75, "first look", color=figures.ORANGE, fontsize=14, **centred)
+axes.text(5.3, 0.95, "second look", color=figures.BLUE, fontsize=14, **centred)
+axes.set(xlim=(-1.3, 9.6), ylim=(-0.9, 4))
 axes.axis("off")
 plt.show()
 
 # %% [markdown]
 # **Prerequisites and time.** Softmax, entropy. Half a minute on one core.
 #
-# **On this page.** What a message must bring: {prf:ref}`prop-composition-rows`, {prf:ref}`prop-composition-fano`, {prf:ref}`prop-composition-volume`. How this compares with the cited bound:
-# {prf:ref}`prop-composition-compare`. What two layers need: {prf:ref}`lem-fetch`, {prf:ref}`prop-composition-layers`.
+# **On this page.**
+#
+# * A message must bring all of $f$, $\lceil\log_2n^n\rceil$ bits, if Bob may never err. [N] {prf:ref}`prop-composition-rows`
+# * With fewer bits he errs: three lower bounds. Fano's is at least the known one as soon as a bit is missing, for $n\ge45$. [N] {prf:ref}`prop-composition-fano`, {prf:ref}`prop-composition-volume`, {prf:ref}`prop-composition-compare`; the known one {prf:ref}`thm-composition`
+# * The known bound says nothing about layers of usual sizes until $n$ is large ({numref}`fig-composition-silent`). [P~]
+# * Two layers of one head with $m=2$ and $O(\log n)$ bits are enough: they fetch twice. [N] {prf:ref}`lem-fetch`, {prf:ref}`prop-composition-layers`
 #
 # ## The statement
 #
@@ -265,7 +257,7 @@ distinct("code_grid", "curve_grid", "talk_grid")
 #
 # `CompositionTransformer` is {prf:ref}`prop-composition-layers`, made of `fetch_layer`s: layers of {prf:ref}`def-layer` whose heads read the blocks $(t,1,a,a^2,v)$ of a token. We run it on all inputs at small $n$, and at one large $n$.
 
-# %%
+# %% tags=["hide-input"]
 import math
 from fractions import Fraction
 
@@ -329,7 +321,7 @@ def counted_bits(problem, inputs):
     return max(form.bits for form in model.formats(model.registers(inputs)))
 
 
-# %%
+# %% tags=["hide-input"]
 small = [Composition(n) for n in range(1, exhaustive_points + 1)]
 runs = pd.DataFrame([run(problem, problem.all_inputs()) for problem in small])
 long = Composition(num_points)
@@ -348,16 +340,14 @@ model = CompositionTransformer(example)
 weights = [
     layer[0, 0, -1].numpy() for layer in model.attend(model.registers(example_input)).attention
 ]
-fig, panels = plt.subplots(1, 2, figsize=(9, 2.6), sharey=True)
+fig, panels = plt.subplots(2, 1, figsize=(6, 4), sharey=True)
 for panel, heights, title in zip(panels, weights, ("layer 1", "layer 2"), strict=True):
     colors = [figures.ORANGE] * 8 + [figures.BLUE] * 8 + [figures.GREY]
     panel.bar(range(17), heights, color=colors)
-    panel.set(
-        title=title, xticks=[3.5, 11.5, 16], xticklabels=["$g$", "$f$", "$x$"], ylim=(0, 1.05)
-    )
+    panel.set(title=title, ylabel="weight", ylim=(0, 1.05))
+    panel.set_xticks([3.5, 11.5, 16], ["$g$", "$f$", "$x$"])
     for edge in (7.5, 15.5):
         panel.axvline(edge, color=figures.GREY, linewidth=0.8)
-panels[0].set_ylabel("attention weight")
 plt.show()
 
 # %% [markdown]
@@ -366,7 +356,7 @@ plt.show()
 # At small $n$ we look for the best message itself. A message is worth as much as its codewords: Alice sends the nearest one. Where there are few codes we list all; else a search replaces one codeword after the other. An error that meets
 # {prf:ref}`prop-composition-volume` is the least, however it was found.
 
-# %%
+# %% tags=["hide-input"]
 codes = []
 for n in code_grid:
     for bits in range(needed_bits(n) + 1):
@@ -400,7 +390,7 @@ contradicted = sum(
     if 0 < row["B"] < row["n"] * math.log2(row["n"])
 )
 
-# %%
+# %% tags=["hide-input"]
 shares = np.append(np.arange(0, 1, 0.01), [0.995, 0.999])
 curves = pd.DataFrame(
     {
@@ -418,17 +408,17 @@ curves = pd.DataFrame(
 compared = curves[curves["missing"] >= 3 * math.e * np.log2(curves["n"]) / curves["n"]]
 ratio = compared["Fano"] / compared["cited"]
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-composition-error", "caption": "Average error against the bits of the message, as a share of n log₂ n. Left: small n, the best messages found (filled where no better one exists), the volume bound, Fano's bound and the cited one. Right: Fano's bound at large n, the cited bound, which is the same for all n, and f at some of the points."}, "image": {"alt": "Two panels of curves that fall from the upper left to the lower right. Left: markers lie on or just above a line, the volume bound, well above Fano's curve, which crosses the dashed cited line near the right end. Right: two Fano curves start near one and sag below a dotted diagonal, the one for the larger n less; both stay above the dashed line, which starts at one third."}}
-fig, (left, right) = plt.subplots(1, 2, figsize=(9.4, 4), sharey=True)
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-composition-error", "caption": "Average error against the bits of the message, as a share of n log₂ n. Top: small n, the best messages found (filled where no better one exists), the volume bound, Fano's bound and the cited one. Bottom: Fano's bound at large n, the cited bound, which is the same for all n, and f at some of the points."}, "image": {"alt": "Two panels of curves that fall from the upper left to the lower right. Above: markers lie on or just above a line, the volume bound, well above Fano's curve, which crosses the dashed cited line near the right end. Below: two Fano curves start near one and sag below a dotted diagonal, the one for the larger n less; both stay above the dashed line, which starts at one third."}}
+fig, (top, bottom) = plt.subplots(2, 1, figsize=(6, 8), sharex=True)
 n = max(code_grid)
 found = codes[codes["n"] == n]
 places = found["B"] / (n * math.log2(n))
-left.plot(places, found["volume"].map(float), color=figures.GREEN, label="volume bound")
-left.plot(places, found["Fano"], color=figures.BLUE, label="Fano's bound")
-left.plot(places, found["cited"], **figures.REFERENCE, label="cited bound")
+top.plot(places, found["volume"].map(float), color=figures.GREEN, label="volume bound")
+top.plot(places, found["Fano"], color=figures.BLUE, label="Fano's bound")
+top.plot(places, found["cited"], **figures.REFERENCE, label="cited bound")
 for best in (True, False):
     chosen = found["is the best"] == best
-    left.plot(
+    top.plot(
         places[chosen],
         found.loc[chosen, "best message found"].map(float),
         "o",
@@ -436,17 +426,18 @@ for best in (True, False):
         markerfacecolor=figures.ORANGE if best else "white",
         label="messages" if best else None,
     )
-left.set(title=f"$n={n}$", ylabel=r"average error $\delta$", ylim=(-0.02, 1.02))
+top.set(title=f"$n={n}$")
 for n, color in zip(sorted(curve_grid), (figures.SKY, figures.BLUE, figures.PINK), strict=False):
     chosen = curves[curves["n"] == n]
-    right.plot(chosen["share"], chosen["Fano"], color=color, label=f"Fano's bound, n = {n:,}")
+    bottom.plot(chosen["share"], chosen["Fano"], color=color, label=f"Fano's bound, n = {n:,}")
 chosen = curves[curves["n"] == max(curve_grid)]
-right.plot(chosen["share"], chosen["part of f"], ":", color=figures.GREY, label="part of $f$")
-right.plot(chosen["share"], chosen["cited"], **figures.REFERENCE, label="cited bound")
-right.set(title="large $n$")
-for axes in (left, right):
-    axes.set_xlabel(r"bits of the message, $B/(n\log_2n)$")
-    axes.legend()
+bottom.plot(chosen["share"], chosen["part of f"], ":", color=figures.GREY, label="part of $f$")
+bottom.plot(chosen["share"], chosen["cited"], **figures.REFERENCE, label="cited bound")
+bottom.set(title="large $n$")
+bottom.set_xlabel(r"bits of the message, $B/(n\log_2n)$")
+for axes in (top, bottom):
+    axes.set(ylabel=r"average error $\delta$", ylim=(-0.02, 1.02))
+    axes.legend(loc="upper right")
 plt.show()
 
 # %% [markdown]
@@ -454,7 +445,7 @@ plt.show()
 #
 # The cited bound is silent where $H(d+1)p\ge n\log_2n$. Four layers of usual sizes, and the first $n$ at which it says anything about them, found in integers from $n^n>2^{H(d+1)p}$:
 
-# %%
+# %% tags=["hide-input"]
 SIZES = {(1, 16, 32): 85, (8, 64, 16): 855, (12, 64, 16): 1218, (96, 128, 16): 14350}
 silent = pd.DataFrame(
     {
@@ -468,8 +459,8 @@ silent = pd.DataFrame(
 )
 figures.table(silent, {"bits": "{:,}", "silent below n": "{:,}"}, index=False)
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-composition-silent", "caption": "Bits against n. Solid: n log₂ n, what one message needs. Horizontal: what four layers bring, H(d + 1)p; up to its marker the bound says nothing about a layer. Green: what both layers of our construction bring the last token, 2·2p bits."}, "image": {"alt": "A log-log plot. A steep straight line, n log n, crosses four horizontal dashed lines at four markers, from n equal to 85 to n equal to 14,350. A nearly flat green line stays below all of them for large n."}}
-fig, axes = plt.subplots(figsize=(7.2, 4))
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-composition-silent", "caption": "Bits against n. Solid: n log₂ n, what one message needs. Horizontal, with H, d and p: what four layers bring, H(d + 1)p; up to its marker the bound says nothing about a layer. Green: what both layers of our construction bring the last token, 2·2p bits."}, "image": {"alt": "A log-log plot. A steep straight line, n log n, crosses four horizontal dashed lines at four markers, from n equal to 85 to n equal to 14,350. A nearly flat green line stays below all of them for large n."}}
+fig, axes = plt.subplots(figsize=(6, 4.8))
 points = np.unique(np.geomspace(4, 2**16, 60).astype(int))
 axes.loglog(
     points, points * np.log2(points), color=figures.BLUE, label=r"$n\log_2n$, one layer needs"
@@ -485,13 +476,12 @@ for _, row in silent.iterrows():
         linestyle="--",
         linewidth=1,
     )
-    name = f"$H={row['H']},\\ d={row['d']},\\ p={row['p']}$"
+    name = f"${row['H']},\\ {row['d']},\\ {row['p']}$"
     below = row["H"] == 8  # the two middle lines are close
     axes.annotate(
         name,
         (points[0], row["bits"]),
         color=figures.GREY,
-        fontsize="small",
         va="top" if below else "bottom",
         xytext=(0, -2 if below else 1),
         textcoords="offset points",
@@ -504,7 +494,7 @@ axes.plot(
     label="first $n$ that is bounded",
 )
 axes.set(xlabel="$n$", ylabel="bits")
-axes.legend(loc="lower right")
+fig.legend(loc="outside upper center", ncols=2)
 plt.show()
 
 # %% tags=["hide-input"]
@@ -522,7 +512,7 @@ figures.prose(
 # One layer can do it too, if it is large: a second head takes the plain mean of values with a slot for each $f(j)$, so that the last token has the whole table of $f$, and the map after the layer looks up $g(x)$ in it
 # (`OneLayerComposition`). This is a real layer, so we let Alice and Bob simulate it, over a channel that counts bits: for each head she sends a log-sum-exp and a mean, rounded as [Theorem 7's page](thm-7-match3.py) does.
 
-# %%
+# %% tags=["hide-input"]
 talks = pd.DataFrame(
     {
         "n": n,
@@ -547,7 +537,7 @@ figures.table(
 #
 # Random heads against {prf:ref}`lem-fetch`: random addresses, some of them shared, and random targets, integers that occur and integers less a quarter; small scales, so that the leakage is seen. And two layers whose scale is a quarter of the proved one.
 
-# %%
+# %% tags=["hide-input"]
 tokens, spread = 12, 5.0
 quotient, ties, least_gap = 0.0, 0, Fraction(10**9)
 for draw in range(num_draws):
@@ -603,53 +593,61 @@ long_bits = max(
 # %% tags=["hide-input"]
 # fmt: off
 claim("composition.rows", sum(abs(count_rows(n) - n**n) for n in range(2, row_points + 1)), "==", 0,
-    statement=f"Differences between the rows counted and n^n, added up over n = 2…{row_points}.")
+    statement="There are $n^n$ different rows: the deviations of the rows counted, added up over n = "
+    f"2…{row_points}.")
 claim("composition.all-inputs", int(runs["wrong"].sum()), "==", 0,
-    statement=f"Wrong answers of two layers on all {int(runs['inputs'].sum()):,} inputs up to n = {exhaustive_points}.")
+    statement=f"Two layers give the right answer: no exception on all {int(runs['inputs'].sum()):,} inputs up to n = "
+    f"{exhaustive_points}.")
 claim("composition.long-input", long_run["wrong"], "==", 0,
-    statement=f"Wrong answers on a random input of {long.num_tokens:,} tokens, n = {num_points:,}.")
+    statement=f"The answer to a random input of {long.num_tokens:,} tokens is right: no exception, n = "
+    f"{num_points:,}.")
 claim("composition.sizes", max(max(row["depth"] - 2, row["heads"] - 1, row["m"] - 2, row["width"] - 1)
     for row in (*runs.to_dict("records"), long_run)), "==", 0,
-    statement="Excess over depth 2, one head, m = 2 and values of one coordinate, largest over all sizes.")
+    statement="Depth 2, one head, m = 2 and values of one coordinate are enough: the largest excess over all sizes.")
 claim("composition.bits", miscounted, "==", 0,
-    statement="Sizes at which some query, key or value is not held exactly by p bits of the proposition.")
+    statement="The proposition's p bits hold every query, key and value exactly: no exception among the sizes.")
 claim("composition.long-bits", long_bits, "==", composition_bits(num_points),
-    statement=f"Bits of the format that holds all queries, keys and values exactly, at n = {num_points:,}.")
+    statement=f"At n = {num_points:,} the format that holds all queries, keys and values exactly has the "
+    "proposition's p bits.")
 claim("composition.two-layers-bring-less", both_layers, "<", needed_bits(num_points),
-    statement=f"Bits that both layers bring the last token at n = {num_points:,}, against those that one message needs.")
+    statement=f"Both layers bring the last token fewer bits than one message needs, n = {num_points:,}.")
 claim("composition.reading", reading_error, "<=", READING_ERROR,
-    statement="Largest distance from an integer of what the last token reads, before it is rounded.")
+    statement="What the last token reads is near an integer before it is rounded: the largest distance.")
 claim("composition.lemma", quotient, "<=", 1.0,
-    statement="Distance of a fetched value from the mean at the nearest address, as a part of the lemma's bound: the "
-    f"largest of {num_draws} random heads.")
+    statement="A fetched value is as near to the mean at the nearest address as the lemma says: the largest "
+    f"distance, as a part of its bound, of {num_draws} random heads.")
 claim("composition.unique", ties, "==", 0,
-    statement="Ties for the nearest address, where a head asks at a quarter below an integer.")
+    statement="Where a head asks at a quarter below an integer the nearest address is unique: no exception.")
 claim("composition.quarter-gap", least_gap, ">=", Fraction(1, 2),
-    statement="Least gap δ of these heads, in fractions.")
+    statement=r"These heads have a gap $\delta\ge\frac12$: the least, in fractions.")
 claim("composition.codes-obey-fano", sum(not fano_allows(row["n"], row["B"], row["best message found"])
     for row in codes.to_dict("records")), "==", 0,
-    statement=f"Messages, of {len(codes)} best ones found, whose error is below Fano's bound, compared in integers.")
+    statement=f"No message errs less than Fano's bound allows: no exception among {len(codes)} best ones found, "
+    "compared in integers.")
 claim("composition.codes-obey-volume", int((codes["best message found"] < codes["volume"]).sum()), "==", 0,
-    statement="Messages whose error is below the volume bound, compared in fractions.")
+    statement="No message errs less than the volume bound allows: no exception, compared in fractions.")
 claim("composition.fano-in-floats", contradicted, "==", 0,
-    statement="Values of δ_F that the comparison in integers contradicts, a thousandth to either side.")
+    statement=r"The comparison in integers confirms $\delta_F$, a thousandth to either side: no exception.")
 claim("composition.fano-above-cited", ratio.min(), ">=", 1.0,
-    statement="Least quotient of Fano's bound and the cited one over the curves, while R ≥ 3e log₂(n)/n.")
+    statement=r"Fano's bound is at least the cited one while $R\ge3\mathrm e\log_2(n)/n$: the least quotient over "
+    "the curves.")
 claim("composition.near-part-of-f", max((curves["part of f"] - curves["Fano"]) - 1 / np.log2(curves["n"])
     - 1 / curves["n"]), "<=", 0.0, tolerance=1e-12, note="rounding of float64",
-    statement="How far f at some points is from Fano's bound, minus 1/log₂ n + 1/n: the largest over the curves.")
+    statement=r"Sending f at some points is within $\frac1{\log_2n}+\frac1n$ of Fano's bound: the most by which it "
+    "is further off, over the curves.")
 for number, ((heads, value_dim, precision), first) in enumerate(SIZES.items(), start=1):
     claim(f"composition.silent-{number}", first_bound_points(layer_bits(heads, value_dim, precision)), "==", first,
         source="P~",
-        statement=f"First n at which the cited bound says anything of H = {heads}, d = {value_dim}, p = {precision}.")
+        statement=f"Of H = {heads}, d = {value_dim}, p = {precision} the cited bound says nothing below this n.")
 claim("composition.one-layer", int(talks["wrong"].sum()), "==", 0,
-    statement=f"Wrong answers of Bob, who gets one message about the large layer, in {num_talks * len(talks)} conversations.")
+    statement="Bob, who gets one message about the large layer, answers right: no exception in "
+    f"{num_talks * len(talks)} conversations.")
 claim("composition.one-layer-bits", int((talks["bits sent"] - talks["bits needed"]).min()), ">=", 0,
-    statement="Bits of that message minus those that any message needs, least over these sizes.")
+    statement="That message has at least the bits that any message needs: the least excess over these sizes.")
 observed("composition.scale-needed", wrong_when_flat, ">=", 1,
-    statement=f"Wrong answers with a quarter of the scale c, n = 64, of {num_draws} random inputs.")
+    statement=f"With a quarter of the scale c some answers are wrong, n = 64, of {num_draws} random inputs.")
 observed("composition.second-look-needed", wrong_with_one_look, ">=", num_draws // 2,
-    statement=f"Wrong answers of f(x), which one look finds, on the same {num_draws} inputs.")
+    statement=f"f(x), which one look finds, is the wrong answer for at least half of the same {num_draws} inputs.")
 # fmt: on
 
 # %% [markdown]
@@ -697,7 +695,7 @@ observed("composition.second-look-needed", wrong_with_one_look, ">=", num_draws 
 # :class: dropdown
 #
 # Each token needs its entry and its position in layer 2. One more head in layer 1 with the query $c\,(2k,-1)$, at the token's own position $k$, fetches its own entry and its position: two heads in that layer, three coordinates in all.
-# Its scale must bring $2n\cdot2n\,\mathrm e^{-c}$ below $	frac12$, as positions lie in $[0,2n]$.
+# Its scale must bring $2n\cdot2n\,\mathrm e^{-c}$ below $\tfrac12$, as positions lie in $[0,2n]$.
 # :::
 #
 # :::{exercise}

@@ -317,7 +317,7 @@ require(
 #
 # A *plan* gives the sizes by formulas, for any $N$ and $M$, and a *matcher* is the transformer itself: a `FetchTransformer`, softmax layers of {prf:ref}`def-layer`. We run all of them on all inputs at small sizes, and compare the built sizes with the formulas.
 
-# %%
+# %% tags=["hide-input"]
 import math
 from fractions import Fraction
 from math import isqrt
@@ -398,7 +398,7 @@ figures.table(pd.DataFrame(small, index=["inputs", "wrong labels", "excess of si
 # At these sizes there are few blocks. And on longer random inputs a lost block goes unnoticed: with many solutions a token has another one, with few of them most block triples hold none. So we plant a solution in *every* block triple, an input each: of positions for cubes, of residues for sums and
 # the transform, of ranks and both sums $K$ for the sorted ones. Then we take one of them away.
 
-# %%
+# %% tags=["hide-input"]
 wide = 64 * planted_tokens**3  # M, so large that there is hardly a solution but the planted one
 narrow = planted_tokens + 1
 cubes, sums = CubesPlan(planted_tokens, wide), SumsPlan(planted_tokens, narrow)
@@ -454,7 +454,7 @@ figures.table(planted, {"wrong, one part lost": "{:.0f}", "M": "{:,}", "labels 1
 #
 # Residues from a sum-free interval with a few planted ones, so that labels of both kinds occur ({prf:ref}`thm-depth-log` and sums at $M=N+1$), and uniform residues at the modulus that balances the labels.
 
-# %%
+# %% tags=["hide-input"]
 half, quarter = long_tokens // 2, long_tokens // 4
 balanced = Match3.balanced_modulus
 sparse = planted_triples(long_tokens, long_tokens + 1, 2, generator=generator)
@@ -526,7 +526,7 @@ plt.show()
 # A layer of heads brings a token, for each head, a normaliser and its value coordinates: $(d'+H)\,p$ bits, if each is told with $p$ bits, which is enough here, as what is read is rounded to one of at most $2^p$ multiples of its unit. [Theorem 7's page](thm-7-match3.py) counts exactly what *any* one layer must bring
 # ({prf:ref}`prop-match3-rows`). The table says from where on each layer of a construction brings less than that.
 
-# %%
+# %% tags=["hide-input"]
 PLANS = {
     "transform": TransformPlan,
     "cubes": CubesPlan,
@@ -563,7 +563,7 @@ figures.prose(
 )
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-depth-bits", "caption": "Bits that a layer brings to a token at M = N + 1. Dashed: what any one layer must bring, exactly."}, "image": {"alt": "A log-log plot. The dashed line rises in proportion to N. The transform's line is nearly flat and crosses it near 500. The lines of cubes, sums and five layers rise more slowly than the dashed one and cross it later, beyond ten thousand."}}
-fig, axes = plt.subplots(figsize=(6.4, 4))
+fig, axes = plt.subplots(figsize=(6, 4.6))
 lengths = [2**k for k in range(4, 19)]
 axes.loglog(
     lengths,
@@ -580,7 +580,7 @@ for (name, plan), color in zip(
         lengths, [plan(N, N + 1).sizes.layer_bits for N in lengths], color=color, label=name
     )
 axes.set(xlabel="$N$", ylabel="bits a layer")
-axes.legend(loc="upper left", fontsize="small")
+fig.legend(loc="outside upper center", ncols=2)
 plt.show()
 
 # %% [markdown]
@@ -618,7 +618,7 @@ plt.show()
 #
 # A transform with a wrong root of unity, and one whose first layer is too flat to tell neighbouring residues apart.
 
-# %%
+# %% tags=["hide-input"]
 tight = TransformPlan(4, 5)
 every = Match3(4, 5).all_inputs()
 right = Match3(4, 5).target(every)
@@ -657,37 +657,41 @@ cubes_width = max(
 for number, (name, title) in enumerate((("transform", "radix 2"), ("transform, radix 4", "radix 4"),
     ("transform, s = 2, 4", "radix 2, for s = 2 and 4"))):
     claim(f"depth.transform-{('small', 'radix', 'orders')[number]}", int(small_runs.loc[name, "wrong"]), "==", 0,
-        statement=f"Wrong labels of the transform, {title}, on all {small_runs.loc[name, 'inputs']:,} small inputs.")
+        statement=f"The transform, {title}, gives all labels right: no exception on all "
+        f"{small_runs.loc[name, 'inputs']:,} small inputs.")
 IDENTIFIERS = {"cubes": "cubes", "sums": "sums", "five layers": "five", "depth against width": "trade"}
 for name, identifier in IDENTIFIERS.items():
     claim(f"depth.{identifier}-small", int(small_runs.loc[name, "wrong"]), "==", 0,
-        statement=f"Wrong labels of {name} on all {small_runs.loc[name, 'inputs']:,} small inputs.")
+        statement=f"All labels are right ({name}): no exception on all {small_runs.loc[name, 'inputs']:,} small inputs.")
 for name, identifier in ({"transform": "transform"} | IDENTIFIERS).items():
     claim(f"depth.{identifier}-planted", int(planted.loc[name, "wrong"]), "==", 0,
-        statement=f"Wrong labels of {name} with a triple planted in every triple of blocks, in "
+        statement=f"All labels are right ({name}) with a triple planted in every triple of blocks: no exception in "
         f"{planted.loc[name, 'inputs']:,} inputs of {planted_tokens} tokens.")
 claim("depth.long", int(long_runs["wrong"].sum() + built["wrong"].sum()), "==", 0,
-    statement=f"Wrong labels on long inputs, up to N = {long_tokens:,}, of all constructions together.")
+    statement=f"All labels on long inputs are right, up to N = {long_tokens:,}: no exception, all constructions "
+    "together.")
 claim("depth.sizes", int(max(small_runs["excess"].max(), long_runs["excess"].max())), "<=", 0,
-    statement="Largest difference of a built depth, width, number of heads or m from its formula, or bits beyond p.")
+    statement="Built depth, width, number of heads and m are those of the formulas, and p bits are enough: the "
+    "largest difference, or bits beyond p.")
 claim("depth.log-depth", int(long_runs.loc["transform", "depth"]), "==", 2 * (long_tokens.bit_length() - 1) + 2,
-    statement=f"Depth of the transform at N = {long_tokens:,}, M = N + 1, against 2 log₂ T + 2.")
+    statement=rf"At N = {long_tokens:,}, M = N + 1 the transform has the depth $2\log_2T+2$.")
 claim("depth.log-width", int(long_runs.loc["transform", "width"]), "<=", 16,
-    statement=f"Width of the transform at N = {long_tokens:,}, M = N + 1.")
+    statement=f"At N = {long_tokens:,}, M = N + 1 the transform has a width of at most 16.")
 claim("depth.log-bits", TransformPlan(1024, 1025).sizes.bits, "==", 22,
-    statement="Bits of the transform's queries, keys and values at N = 1,024, M = 1,025.")
+    statement="At N = 1,024, M = 1,025 the transform's queries, keys and values have 22 bits.")
 claim("depth.log-crossing", first_log, "==", 481,
-    statement="Least N at which a layer of the transform brings fewer bits than any one layer needs, M = N + 1.")
+    statement="A layer of the transform first brings fewer bits than any one layer needs at N = 481, M = N + 1.")
 claim("depth.cubes-width", cubes_width, "<=", 0.0, tolerance=1e-9, note="rounding of float64",
-    statement=f"Excess of the cubes' block over its bound, largest over N below {min(trade_tokens, 2**12):,}.")
+    statement=f"The cubes' block is within its bound: the largest excess over N below {min(trade_tokens, 2**12):,}.")
 claim("depth.trade-product", product, "<=", 1,
-    statement="Depth times w², as a part of N (l + 2)(l + 27)/2: the largest over w ≤ √N, in fractions.")
+    statement=r"$Dw^2$ is at most $\frac12N(l+2)(l+27)$: the largest quotient over $w\le\sqrt N$, in fractions.")
 claim("depth.five-narrower", FiveLayersPlan(1024, 1025).sizes.width, "<", CubesPlan(1024, 1025).sizes.width,
-    statement="Width of five layers against that of cubes, at N = 1,024.")
+    statement="Five layers are narrower than cubes, at N = 1,024.")
 observed("depth.block-needed", int(planted["wrong, one part lost"].min()), ">=", 1,
-    statement="Wrong labels on the planted inputs, least over the constructions, when one of their parts is lost.")
+    statement="When one of its parts is lost each construction gives wrong labels on the planted inputs: the fewest.")
 observed("depth.breaks", min(wrong_when_broken.values()), ">=", 100,
-    statement="Wrong labels at N = 4, M = 5 of a transform with another root, or a flat first layer: the less.")
+    statement="A transform with another root, or with a flat first layer, gives wrong labels at N = 4, M = 5: the "
+    "fewer of the two.")
 # fmt: on
 
 # %% [markdown]

@@ -12,11 +12,11 @@
 # **The question.** One attention layer reads $n$ bits, and a *linear* read-out tells a Boolean function of them from the sign of one number. How many heads does it take? Can more dimensions, or more bits in
 # each number, stand in for a head?
 #
-# **In one paragraph.** Each head is a quotient: a weighted sum of values over the sum of the weights. On inputs with $c$ ones it can be a hyperbola in $c$, and a hyperbola rises or falls, nothing else. To tell even $c$ from odd
-# ones the output must cross zero between any two neighbours, $k$ times for $k$ bits. A sum of $k$ hyperbolas can do that ({numref}`fig-heads-hyperbolas`), and a sum of fewer can't: brought to one denominator it is a
-# polynomial of lower degree. Neither dimension nor precision enters.
+# **In one paragraph.** Take four bits, and ask whether the number $c$ of ones among them is even. Then the output must be positive at $c=0,2,4$ and negative at $c=1,3$: it crosses zero four times. What can one head add to it? A head is a quotient, a weighted sum of values over the sum of the
+# weights, and over $c$ that is a hyperbola: it rises or it falls, nothing else. **A sum of four hyperbolas can cross zero four times** ({numref}`fig-heads-hyperbolas`), and a sum of three can't: brought to one denominator it is a polynomial of degree 3, with three zeros at most. More dimensions
+# or more bits change the numbers in a hyperbola, but make no two of one. So they can't stand in for a head.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-heads-hyperbolas", "caption": "Parity of four bits. Left: four heads, each a hyperbola in the number c of ones. Right: their sum, which is positive for even c and negative for odd ones. The scales differ: the heads almost cancel."}, "image": {"alt": "Two panels over the number of ones, from 0 to 4. On the left four smooth curves, each rising throughout or falling throughout. On the right one curve that crosses zero four times; markers at the integers lie above zero at 0, 2 and 4 and below zero at 1 and 3."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-heads-hyperbolas", "caption": "Parity of four bits. Top: four heads, each a hyperbola in the number c of ones. Bottom: their sum, which is positive for even c and negative for odd ones. The scales differ: the heads almost cancel."}, "image": {"alt": "Two panels over the number of ones, from 0 to 4. Above four smooth curves, each rising throughout or falling throughout. Below one curve that crosses zero four times; markers at the integers lie above zero at 0, 2 and 4, labelled even, and below zero at 1 and 3, labelled odd."}}
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -28,29 +28,40 @@ shown_bits = 4
 ones = np.linspace(0, shown_bits, 400)
 levels = np.arange(shown_bits + 1)
 total = np.zeros_like(ones)
-fig, (left, right) = plt.subplots(1, 2, figsize=(8.6, 3.2))
+fig, (top, bottom) = plt.subplots(2, 1, figsize=(5.6, 4.6), sharex=True)
 for number, head in enumerate(best_values([-1, -3, 5, 7]), start=1):
     (zero, one), (u_zero, u_one) = map(np.double, (head.weights[0], head.values[0]))
     query, u_query = float(head.query_weight), float(head.query_value)
     shares = np.stack([(shown_bits - ones) * zero, ones * one, np.full_like(ones, query)])
     curve = np.array([u_zero, u_one, u_query]) @ shares / shares.sum(axis=0)
     total += curve
-    left.plot(ones, curve, label=f"head {number}")
-right.plot(ones, total, color=figures.GREY)
+    (line,) = top.plot(ones, curve, linewidth=2)
+    place = {1: (0.5, 0.83), 2: (0.5, -0.83)}.get(number, (4.08, curve[-1]))
+    top.text(*place, f"head {number}", color=line.get_color(), fontsize=12, va="center")
+bottom.plot(ones, total, color=figures.GREY)
 for parity, color, name in ((0, figures.BLUE, "even"), (1, figures.ORANGE, "odd")):
     at = levels[levels % 2 == parity]
-    right.plot(at, np.interp(at, ones, total), "o", color=color, label=name)
-for axes, title in ((left, "each head"), (right, "their sum")):
+    heights = np.interp(at, ones, total)
+    bottom.plot(at, heights, "o", color=color, markersize=8)
+    bottom.text(at[-1] + 0.08, heights[-1], name, color=color, fontsize=12, va="center")
+for axes, title in ((top, "each head"), (bottom, "their sum")):
     axes.axhline(0, color=figures.GREY, linewidth=0.8)
-    axes.set(title=title, xlabel="ones, $c$", xticks=levels)
-fig.legend(loc="outside lower center", ncols=6, fontsize="small")
+    axes.set_title(title, fontsize=13)
+    axes.set_xticks(levels)
+    axes.margins(y=0.15)
+bottom.set_xlabel("ones, $c$")
 plt.show()
 
 # %% [markdown]
 # **Prerequisites and time.** Softmax, polynomials. A quarter of a minute on one core.
 #
-# **On this page.** A head is a quotient ({prf:ref}`lem-head-quotient`); parity ({prf:ref}`thm-head-parity`); heads and sign degree ({prf:ref}`prop-head-sign-degree`), which agree for symmetric functions
-# ({prf:ref}`prop-head-symmetric`) and up to four bits ({prf:ref}`prop-head-four-bits`), and part at ten bits ({prf:ref}`prop-head-ten-bits`); how many heads some function needs ({prf:ref}`prop-head-counting`).
+# **On this page.** What is known comes with proofs of our own.
+#
+# * $k$ bits' parity takes $k$ heads. [P~] {prf:ref}`thm-head-parity`, by {prf:ref}`lem-head-quotient`
+# * Heads are at least the sign degree; equal to it for symmetric functions and up to four bits, and more at ten bits. [P~] {prf:ref}`prop-head-sign-degree`, {prf:ref}`prop-head-symmetric`, {prf:ref}`prop-head-four-bits`, {prf:ref}`prop-head-ten-bits`
+# * Certificates for all functions of up to four bits, in integers and rationals. [N]
+# * How many heads some function needs, by counting. [N] {prf:ref}`prop-head-counting`
+# * What it costs in numbers: heads almost cancel, and float64 may not see what is left ({numref}`fig-heads-margin`). [N]
 #
 # ## The statement
 #
@@ -224,7 +235,7 @@ distinct("counting_grid")
 #
 # `symmetric_heads` follows the proof of {prf:ref}`prop-head-symmetric` in rational numbers, so that each sign is certain. We look at every number of ones, for parity and for all symmetric functions.
 
-# %%
+# %% tags=["hide-input"]
 from fractions import Fraction
 from itertools import product
 
@@ -289,7 +300,7 @@ figures.prose(
 # The proof says that $\sum_x(-1)^{\abs x}P(x)=0$ for *any* $k$ heads on $k+1$ bits. So we draw layers of rational weights and values at random, and add up. On $k$ bits the same sum has no reason to vanish, and for heads that compute parity it is positive.
 
 
-# %%
+# %% tags=["hide-input"]
 def random_layer(k, n):
     """k heads on n bits with random rational weights and values."""
 
@@ -331,7 +342,7 @@ parity_terms = min(
 #
 # Each class of functions gets two certificates. Below: multipliers $\nu$ that exclude a smaller sign degree. Above: denominators and numerators in rational numbers, whose signs are then checked on all inputs. As an example, equality of two pairs of bits.
 
-# %%
+# %% tags=["hide-input"]
 counted, bad_certificates = [], 0
 for n in range(2, class_bits + 1):
     for labels, size in function_classes(n):
@@ -368,7 +379,7 @@ figures.prose(
 #
 # We check what the proof of {prf:ref}`prop-head-ten-bits` uses: $Q$ on all inputs, the sixes in $Q(x,s^{(j)})=6x_j$, and the rank of the mixed coefficients for random pairs of heads.
 
-# %%
+# %% tags=["hide-input"]
 scores = [ten_bit_score(bits) for bits in cube(10)]
 residues = sum(score % 4 != 2 for score in scores)
 sixes = sum(
@@ -413,7 +424,7 @@ figures.prose(
 # The poles decide whether float64 is enough. The same exact heads, run as a real softmax layer in float64 (`attention_layer`, $m=1$, scores $\ln r$), on all inputs: with far poles $-(k+3),-(k+5),\dots$, with the poles $-1,\dots,-k$ of the cited construction, and with the poles that were found.
 
 
-# %%
+# %% tags=["hide-input"]
 def wrong_in_float64(heads, k):
     """Labels of k-bit parity that a float64 layer gets wrong, of 2^k."""
     bits = torch.tensor(cube(k))
@@ -439,20 +450,22 @@ figures.table(
     caption="Wrong labels in float64, of 2^k",
 )
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-heads-margin", "caption": "k heads on k-bit parity. Left: the margin found, values in [−1, 1], on a logarithmic scale. Right: share of wrong labels in float64; half is guessing."}, "image": {"alt": "Left, a falling line of markers on a logarithmic scale, from about 1 at k equal to 1 to below a millionth at 12, in steps that are larger from even to odd k. Right, shares of wrong labels against k: zero for spread poles at all k; with far poles they are large from k equal to 9 on, and with poles at the negative integers at 12."}}
-fig, (left, right) = plt.subplots(1, 2, figsize=(8.6, 3.3))
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-heads-margin", "caption": "k heads on k-bit parity. Top: the margin found, values in [−1, 1], on a logarithmic scale. Bottom: share of wrong labels in float64; half is guessing."}, "image": {"alt": "Above, a falling line of markers on a logarithmic scale, from about 1 at k equal to 1 to below a millionth at 12, in steps that are larger from even to odd k. Below, shares of wrong labels against k: zero for spread poles at all k; with far poles they are large from k equal to 9 on, and with poles at the negative integers at 12."}}
+fig, (top, bottom) = plt.subplots(2, 1, figsize=(6, 6), sharex=True)
 sizes = list(margins)
-left.semilogy(sizes, [float(found.margin) for found in margins.values()], "o-", color=figures.BLUE)
-left.set(title="margin, values in [−1, 1]", xlabel="heads and bits, $k$")
+top.semilogy(sizes, [float(found.margin) for found in margins.values()], "o-", color=figures.BLUE)
+top.set(title="margin, values in [−1, 1]")
 for name, color, marker in (
     (FAR, figures.ORANGE, "s"),
     (CITED, figures.PINK, "^"),
     (SPREAD, figures.BLUE, "o"),
 ):
     rows = floats[floats["poles"] == name]
-    right.plot(rows["k"], rows["wrong"] / 2.0 ** rows["k"], marker=marker, color=color, label=name)
-right.set(title="wrong in float64", xlabel="heads and bits, $k$", ylim=(-0.03, 1.0))
-right.legend(loc="upper left")
+    share = rows["wrong"] / 2.0 ** rows["k"]
+    bottom.plot(rows["k"], share, marker=marker, color=color, label=name)
+bottom.set(title="share wrong in float64", xlabel="heads and bits, $k$", ylim=(-0.03, 1.0))
+bottom.set_xticks(sizes)
+bottom.legend(loc="upper left")
 plt.show()
 
 # %% tags=["hide-input"]
@@ -471,7 +484,7 @@ figures.prose(
 #
 # One head with equal weights and values $2^ix_i$, and its outputs on all inputs. A broken variant: with values $x_i$ only $n+1$ of them differ.
 
-# %%
+# %% tags=["hide-input"]
 one_head, broken_head = (
     HeadWeights(
         ((Fraction(1), Fraction(1)),) * class_bits,
@@ -491,58 +504,70 @@ different, different_broken = (
 # %% tags=["hide-input"]
 # fmt: off
 claim("heads.parity", sum(parity_wrong.values()), "==", 0, source="P~",
-    statement=f"Numbers of ones at which k rational heads err on k-bit parity, added up over k = 1…{largest_parity}.")
+    statement="k rational heads compute the parity of k bits: no exception among the numbers of ones, k = "
+    f"1…{largest_parity}.")
 claim("heads.symmetric", symmetric_runs - symmetric_wrong, "==", sum(2 ** (n + 1) for n in range(1, symmetric_bits + 1)),
-    source="P~", statement=f"Symmetric functions up to {symmetric_bits} bits that their heads compute, in fractions.")
+    source="P~", statement=f"All symmetric functions up to {symmetric_bits} bits are computed by their heads, in "
+        "fractions.")
 claim("heads.symmetric-count", symmetric_extra, "==", 0, source="P~",
-    statement="Heads beyond max(1, sign changes), over all these functions.")
+    statement="They take no more than max(1, sign changes) heads: no exception among all these functions.")
 claim("heads.alternating-sum", int(sums.loc[sums["bits"] > sums["k"], "sum is 0"].sum()), "==", num_layers * sum_heads,
-    source="P~", statement="Random rational layers of k heads on k + 1 bits whose alternating sum is exactly 0.")
+    source="P~", statement="The alternating sum of k heads on k + 1 bits is exactly 0, for every random rational "
+        "layer.")
 claim("heads.parity-terms", parity_terms, ">", 0,
-    statement="Least term of that sum for k heads that compute parity of k bits: there the sum can't be 0.")
+    statement="For k heads that compute the parity of k bits every term of that sum is positive, so that it can't be "
+    "0: the least term.")
 observed("heads.sum-on-k-bits", int(sums.loc[sums["bits"] == sums["k"], "sum is 0"].sum()), "<=",
     num_layers // 2,
-    statement=f"Random layers of k heads on k bits whose alternating sum happens to be 0, of {num_layers * sum_heads}.")
+    statement="On k bits the alternating sum of k heads is rarely 0: random layers at which it happens to be, of "
+    f"{num_layers * sum_heads}.")
 claim("heads.parity-degree", sum(not excludes(signed([sum(x) % 2 for x in cube(n)], monomials(n, n - 1)), [1] * 2**n)
     for n in range(1, degree_bits + 1)), "==", 0, source="P~",
-    statement=f"Sizes n ≤ {degree_bits} at which ν = 1 fails to exclude a sign degree of n − 1 for parity.")
+    statement=rf"$\nu=1$ excludes a sign degree of n − 1 for parity: no exception among the sizes n ≤ {degree_bits}.")
 claim("heads.certificates", bad_certificates, "==", 0,
-    statement=f"Certificates that fail when they are checked again, of {len(counted)} classes of functions.")
+    statement=f"All certificates hold when they are checked again: no exception among {len(counted)} classes of "
+    "functions.")
 claim("heads.equal-sign-degree", int((counted["heads"] != counted["sign degree"].clip(lower=1)).sum()), "==", 0,
     source="P~",
-    statement=f"Classes of functions of 2…{class_bits} bits whose heads are not max(1, sign degree).")
+    statement=f"A function of 2…{class_bits} bits needs max(1, sign degree) heads: no exception among their classes.")
 claim("heads.all-functions", int(counted["functions"].sum()), "==", sum(2 ** 2**n for n in range(2, class_bits + 1)),
-    statement="Functions in these classes: all there are.")
+    statement="These classes hold all functions there are.")
 PUBLIC = {2: (14, 2), 3: (104, 150, 2), 4: (1882, 55692, 7960, 2)}
 claim("heads.public-counts", sum(int(by_heads.loc[n, heads]) != count for n in range(2, class_bits + 1)
     for heads, count in enumerate(PUBLIC[n], start=1)), "==", 0, source="P~",
-    statement="Numbers of functions by heads that differ from the public table, and from ours for n < 4.")
+    statement="The numbers of functions by heads are those of the public table, and for n < 4 those that we had "
+    "before: no exception.")
 claim("heads.ten-bits-degree", residues, "==", 0, source="P~",
-    statement="Inputs, of 1,024, at which Q is not 2 modulo 4: Q represents its function by sign.")
+    statement="Q is 2 modulo 4, and so represents its function by sign: no exception among 1,024 inputs.")
 claim("heads.ten-bits-signs", sixes + odd, "==", 0, source="P~",
-    statement="Exceptions to Q(x, s) = 6 x_j, and to Q changing its sign with x and with y.")
+    statement="$Q(x,s^{(j)})=6x_j$, and Q changes its sign with x and with y: no exception.")
 claim("heads.two-head-rank", max(ranks), "<=", 4, source="P~",
-    statement=f"Rank of the mixed coefficients of two heads, largest of {num_layers} random rational pairs.")
+    statement=f"The mixed coefficients of two heads have rank at most 4: the largest of {num_layers} random rational "
+    "pairs.")
 claim("heads.ten-bits-rank", own_rank, "==", 5, source="P~",
-    statement="Rank of the mixed coefficients of Q.")
+    statement="The mixed coefficients of Q have rank 5.")
 claim("heads.counting", too_few(12), ">", 12,
-    statement="The most heads that are too few for some function of 12 bits, by Warren's bound, in integers.")
+    statement="Some function of 12 bits needs more heads than it has bits: the most heads that are too few, by "
+    "Warren's bound, in integers.")
 eight = min(8, largest_parity)
 claim("heads.margin", int(margins[eight].margin * 10**6), ">=", 100,
-    statement=f"Margin of {eight} heads on {eight}-bit parity, values in [−1, 1], in millionths, rounded down.")
+    statement=f"{eight} heads compute {eight}-bit parity with a margin of at least a ten-thousandth, values in [−1, "
+    "1]: in millionths, rounded down.")
 claim("heads.margins-hold", sum(found.margin <= 0 for found in margins.values()), "==", 0,
-    statement=f"Sizes k ≤ {largest_parity} at which the exact margin is not positive: the heads found compute parity.")
+    statement="The heads found compute parity, with a positive exact margin: no exception among the sizes k ≤ "
+    f"{largest_parity}.")
 claim("heads.values-bounded", max(head.largest_value for found in margins.values() for head in found.heads), "<=", 1,
-    statement="Largest absolute value of these heads.")
+    statement="These heads have values in [−1, 1]: the largest absolute value.")
 claim("heads.float64", int(wrong_by_poles[SPREAD]), "==", 0,
-    statement=f"Wrong labels of a float64 layer with spread poles, of {all_labels:,}.")
+    statement=f"With spread poles a float64 layer gives all labels right: no exception among {all_labels:,}.")
 if largest_parity >= 10:
     observed("heads.float64-fails", int(wrong_by_poles[FAR]), ">", 0,
-        statement="Wrong labels with far poles, though the same heads are right as fractions.")
+        statement="With far poles a float64 layer gives wrong labels, though the same heads are right as fractions.")
 claim("heads.one-head-and-a-map", different, "==", 2**class_bits,
-    statement=f"Different outputs of one head on {class_bits} bits: a map behind it could compute anything.")
+    statement=f"One head has $2^{{{class_bits}}}$ different outputs on {class_bits} bits, so that a map behind it "
+    "could compute anything.")
 claim("heads.broken-head", different_broken, "==", class_bits + 1,
-    statement="Different outputs if its values are all 1: only the number of ones is left.")
+    statement="If its values are all 1 only the number of ones is left: the number of different outputs.")
 # fmt: on
 
 # %% [markdown]

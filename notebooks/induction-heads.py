@@ -21,7 +21,7 @@ from attention_limits import figures
 
 figures.use_style()
 EXAMPLE = "baebcabebdea"
-fig, axes = plt.subplots(figsize=(7.2, 2.7))
+fig, axes = plt.subplots(figsize=(7.2, 3))
 for place, letter in enumerate(EXAMPLE, start=1):
     color = figures.BLUE if place == 7 else figures.GREY if place == 12 else "#f0f0f0"
     axes.add_patch(plt.Rectangle((place - 0.42, -0.42), 0.84, 0.84, ec=figures.GREY, fc=color))
@@ -34,18 +34,18 @@ for place, letter in enumerate(EXAMPLE, start=1):
         fontsize=15,
         color="black" if color == "#f0f0f0" else "white",
     )
-    axes.text(place, 0.62, place, ha="center", va="center", fontsize=9, color=figures.GREY)
+    axes.text(place, 0.66, place, ha="center", va="center", fontsize=12, color=figures.GREY)
     if place > 1:
         noted = EXAMPLE[place - 2]
-        axes.text(place, -1.12, noted, ha="center", va="center", fontsize=13, color=figures.ORANGE)
+        axes.text(place, -1.12, noted, ha="center", va="center", fontsize=15, color=figures.ORANGE)
         bend = {"arrowstyle": "-|>", "color": figures.ORANGE, "lw": 1}
         axes.annotate("", (place - 0.12, -0.9), (place - 0.8, -0.46), arrowprops=bend)
         if noted == EXAMPLE[-1]:
             axes.plot(place, -1.12, "o", markersize=21, mfc="none", mec=figures.ORANGE)
 axes.annotate(
     "",
-    (7, 0.8),
-    (12, 0.8),
+    (7, 0.92),
+    (12, 0.92),
     arrowprops={
         "arrowstyle": "-|>",
         "color": figures.BLUE,
@@ -53,7 +53,7 @@ axes.annotate(
         "connectionstyle": "arc3,rad=0.22",
     },
 )
-axes.set(xlim=(0.4, 12.6), ylim=(-1.6, 1.9))
+axes.set(xlim=(0.4, 12.6), ylim=(-1.6, 2))
 axes.axis("off")
 plt.show()
 
@@ -296,7 +296,7 @@ from attention_limits.problems.induction import Hops, InductionHeads
 torch.set_num_threads(1)  # exact checks on the CPU, most of them small
 generator = torch.Generator().manual_seed(seed)
 
-# %%
+# %% tags=["hide-input"]
 counted = []
 for num_symbols in row_symbols:
     for public_last in (True, False):
@@ -328,7 +328,7 @@ figures.table(
 # `InductionTransformer` is {prf:ref}`prop-induction-two-layers`, made of real softmax layers (`fetch_layer`). It is run on *all* strings of many small lengths and alphabets, without a mask (the last token's answer) and under the causal mask (every token's), and so are the layer for two symbols and the wide layer of the next section.
 
 
-# %%
+# %% tags=["hide-input"]
 def small_problems():
     """Lengths and alphabets with few enough strings."""
     for num_tokens in range(1, 15):
@@ -411,7 +411,7 @@ figures.prose(
 #
 # One layer can do it if it is wide: all scores are 0, token $j$ has the value $NX_j$ in slot $j$, and the mean is the whole string (`SlotLayer`). Alice and Bob simulate this real layer over a channel that counts bits, as on [Theorem 7's page](thm-7-match3.py); each coordinate of Bob's output is off by at most $\frac14$.
 
-# %%
+# %% tags=["hide-input"]
 talks = []
 for n in talk_grid:
     problem = InductionHeads(2 * n + 1, 3)
@@ -438,7 +438,7 @@ figures.table(
 )
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-induction-bits", "caption": "Bits against n, three symbols, N = 2n + 1. Blue: what any message, and so any one layer, needs, exactly n + 1. Orange: what the wide layer sends. Green: what both layers of our construction bring the last token, five numbers of p bits."}, "image": {"alt": "A log-log plot. A blue straight line, n plus 1, rises from the lower left. Orange markers lie on a parallel line several times higher. A green line rises slowly from 45 to about 165 and is crossed by the blue one at n near 110."}}
-fig, axes = plt.subplots(figsize=(7.2, 4))
+fig, axes = plt.subplots(figsize=(6, 4))
 lengths = np.unique(np.geomspace(1, 5000, 60).astype(int))
 bits_of = [induction_bits(2 * int(n) + 1, 3) for n in lengths]
 brought = [layer_bits(1, 1, bits) + layer_bits(1, 2, bits) for bits in bits_of]
@@ -468,7 +468,7 @@ figures.prose(
 #
 # Blocks of addresses that are too short ($K=N/2$ in place of $2N$), a scale that is too small, every token's answer without the mask, and the layer for two symbols without its one large value, all on the same kinds of strings.
 
-# %%
+# %% tags=["hide-input"]
 small = InductionHeads(6, 3)
 inputs = small.all_inputs()
 targets = small.target(inputs)
@@ -492,43 +492,50 @@ plain_wrong = int((plain.answer(strings) != binary.target(strings)).sum())
 # fmt: off
 most = counted[counted["S"] > 2]
 claim("induction.rows", int((most["rows"] - most["formula"]).abs().sum()), "==", 0,
-    statement=f"Differences between rows counted and the formulas, added up over {len(most)} tables of three and more symbols.")
+    statement=f"The rows counted are as many as the formulas say, in {len(most)} tables of three and more symbols: "
+    "the differences, added up.")
 binary_counts = counted[counted["S"] == 2]
 claim("induction.two-symbol-rows", int((binary_counts["rows"] - 3 - (binary_counts["last token"] == "Bob's")).max()), "<=", 0,
-    statement="Rows over two symbols beyond three or, if the last token is Bob's, beyond four; most at any n that was counted.")
+    statement="Over two symbols there are at most three rows or, if the last token is Bob's, four: the excess over this, "
+    "most at any n that was counted.")
 claim("induction.last-token", wrong["last token"], "==", 0,
-    statement=f"Wrong answers of two layers without a mask, on all {tried['last token']:,} strings of small sizes.")
+    statement=f"Two layers answer right without a mask: no exception on all {tried['last token']:,} strings of small "
+    "sizes.")
 claim("induction.every-token", wrong["causal mask"], "==", 0,
-    statement=f"Wrong answers of every token under the causal mask, {tried['causal mask']:,} of them.")
+    statement=f"Every token answers right under the causal mask: no exception among {tried['causal mask']:,} answers.")
 claim("induction.long", long_wrong, "==", 0,
-    statement=f"Wrong answers of every token on random strings with N = {long_tokens:,}, S = {long_symbols:,}.")
+    statement=f"Every token answers right on random strings with N = {long_tokens:,}, S = {long_symbols:,}: no "
+    "exception.")
 claim("induction.sizes", excess, "==", 0,
-    statement="Excess over depth 2, one head, m = 2 and values of two coordinates, largest over all sizes.")
+    statement="Depth 2, one head, m = 2 and values of two coordinates are enough: the largest excess over all sizes.")
 claim("induction.bits", miscounted, "==", 0,
-    statement="Sizes at which some query, key or value is not held exactly by p bits of the proposition.")
+    statement="The proposition's p bits hold every query, key and value exactly: no exception among the sizes.")
 claim("induction.long-bits", long_bits, "==", induction_bits(long_tokens, long_symbols),
-    statement=f"Bits of the format that holds all queries, keys and values exactly, at N = {long_tokens:,}, S = {long_symbols:,}.")
+    statement=f"At N = {long_tokens:,}, S = {long_symbols:,} the format that holds all queries, keys and values "
+    "exactly has the proposition's p bits.")
 claim("induction.reading", reading_error, "<=", READING_ERROR,
-    statement="Largest distance from an integer of what the last token reads, before it is rounded.")
+    statement="What the last token reads is near an integer before it is rounded: the largest distance.")
 claim("induction.two-symbols", wrong["two symbols"], "==", 0,
-    statement=f"Wrong answers of one layer of one head over two symbols, on all {tried['two symbols']:,} strings up to their size.")
+    statement=f"Over two symbols one layer of one head answers right: no exception on all {tried['two symbols']:,} "
+    "strings up to their size.")
 claim("induction.slots", wrong["slots"] + int(talks["wrong"].sum()), "==", 0,
-    statement="Wrong answers of the wide layer, on all strings of small sizes, and of Bob in "
-    f"{num_talks * len(talks)} conversations about it.")
+    statement="The wide layer answers right on all strings of small sizes, and so does Bob in "
+    f"{num_talks * len(talks)} conversations about it: no exception.")
 claim("induction.slot-bits", int((talks["bits sent"] - talks["bits needed"]).min()), ">=", 0,
-    statement="Bits of that message minus those that any message needs, least over these n.")
+    statement="That message has at least the bits that any message needs: the least excess over these n.")
 claim("induction.example", example_answer == "b", "==", True, source="P",
     statement="The answer on baebcabebdea is b, as in the cited paper.")
 claim("induction.crossing", crossing, "<=", 128,
-    statement="First n at which two layers bring the last token fewer bits than any one layer over three symbols must.")
+    statement="Two layers bring the last token fewer bits than any one layer over three symbols must, from a small n "
+    "on: the first such n.")
 observed("induction.long-blocks-needed", short_blocks, ">=", 100,
-    statement="Wrong answers with blocks of K = N/2 addresses, N = 6, S = 3, of 729 strings.")
+    statement="With blocks of K = N/2 addresses many answers are wrong, N = 6, S = 3, of 729 strings.")
 observed("induction.scale-needed", flat_wrong, ">=", 1,
-    statement=f"Wrong answers with a sixteenth of the scale c, N = 64, S = 8, of {num_draws} random strings.")
+    statement=f"With a sixteenth of the scale c some answers are wrong, N = 64, S = 8, of {num_draws} random strings.")
 observed("induction.mask-needed", unmasked, ">=", 100,
-    statement=f"Wrong answers of all tokens without a mask, N = 6, S = 3, of {everywhere.numel():,}.")
+    statement=f"Without a mask many answers of all tokens are wrong, N = 6, S = 3, of {everywhere.numel():,}.")
 observed("induction.large-value-needed", plain_wrong, ">=", 1,
-    statement="Wrong answers of the plain mean over two symbols, N = 8, of 256 strings.")
+    statement="The plain mean over two symbols gives wrong answers, N = 8, of 256 strings.")
 # fmt: on
 
 # %% [markdown]

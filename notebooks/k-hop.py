@@ -14,7 +14,7 @@
 # **In one paragraph.** One hop a layer would take about $k$ layers. But all tokens hop at the same time: if each knows where *its* first hop leads, a token can ask the one it points to for its pointer, and has made two hops; in the next layer four, then eight
 # ({numref}`fig-hop-chain`). So about $\log_2k$ layers are enough. The exact number depends on how the first pointer is found, and there a token's own key can be in the way.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-hop-chain", "caption": "A chain: each hop leads two places back, only the first one from the last token by one. The pointer of the last token after layers 1 to 4, one, two, four and eight hops: in each layer it takes over the pointer of the token that it points to."}, "image": {"alt": "Seventeen squares with letters, b a c b d c e d f e g f h g i h i. Four arcs start at the last square. They end one, three, seven and fifteen squares before it, labelled layer 1 to layer 4 and one, two, four and eight hops."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-hop-chain", "caption": "A chain: each hop leads two places back, only the first one from the last token by one. The pointer of the last token after layers 1 to 4, one, two, four and eight hops: in each layer it takes over the pointer of the token that it points to."}, "image": {"alt": "Seventeen squares with letters, b a c b d c e d f e g f h g i h i. Four arcs start at the last square. They end one, three, seven and fifteen squares before it, labelled layer 1 to layer 4 and one, two, four and eight hops below."}}
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -31,17 +31,16 @@ for place, letter in enumerate(CHAIN, start=1):
     box = plt.Rectangle((place - 0.43, -0.43), 0.86, 0.86, ec=figures.GREY, fc=color)
     axes.add_patch(box)
     ink = "black" if color in ("#f0f0f0", figures.SKY) else "white"
-    axes.text(place, 0, letter, ha="center", va="center", fontsize=13, color=ink)
+    axes.text(place, 0, letter, ha="center", va="center", fontsize=15, color=ink)
 turn = np.linspace(0, np.pi, 60)
 for layer, (place, color) in enumerate(reached.items(), start=1):
     middle, radius = (place + last) / 2, (last - place) / 2
-    hops = f"{2 ** (layer - 1)} hop{'s' if layer > 1 else ''}"
+    hops = f"layer {layer}\n{2 ** (layer - 1)} hop{'s' if layer > 1 else ''}"
     heights = 0.5 + 0.42 * radius * np.sin(turn)
-    label = f"after layer {layer}: {hops}"
-    axes.plot(middle + radius * np.cos(turn), heights, color=color, lw=2, label=label)
+    axes.plot(middle + radius * np.cos(turn), heights, color=color, lw=2)
+    axes.text(place, -0.65, hops, ha="center", va="top", fontsize=12)
     axes.plot(place, 0.56, marker="v", color=color, markersize=7)
-axes.set(xlim=(0.3, 17.7), ylim=(-0.6, 4.1))
-axes.legend(loc="upper left", fontsize=9)
+axes.set(xlim=(0.3, 17.7), ylim=(-1.9, 3.7))
 axes.axis("off")
 plt.show()
 
@@ -263,7 +262,7 @@ torch.set_num_threads(1)  # exact checks on the CPU, most of them small
 generator = torch.Generator().manual_seed(seed)
 
 
-# %%
+# %% tags=["hide-input"]
 #: Each construction with its depth and what its count of bits needs to know.
 CONSTRUCTIONS = {
     "strict mask, one head": (StrictMaskHops, strict_depth, {}),
@@ -349,7 +348,7 @@ plt.show()
 #
 # The depths of the constructions as they are built, for each $k$, and those of one hop a layer. What layers reach is what the paper's experiments are about, too: it reports that trained models of 4, 5 and 6 layers do well up to $k=4$, 8 and 16 (16 is the largest $k$ there). That is $2^{L-2}$, as for one head under $j\le i$ here, while the paper itself puts the threshold at $L=\lfloor\log_2k\rfloor+2$; but what is learned and what weights can do are two questions.
 
-# %%
+# %% tags=["hide-input"]
 hop_range = range(1, depth_hops + 1)
 depths = pd.DataFrame(
     {
@@ -363,7 +362,7 @@ floor_log = [k.bit_length() - 1 for k in hop_range]
 ceiling_log = [(k - 1).bit_length() for k in hop_range]
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-hop-depth", "caption": "Layers against k. Blue: the strict mask, or many heads in layer 1. Orange: one head under j ≤ i, one layer more unless k is a power of two. Dashed: one hop a layer."}, "image": {"alt": "Two staircases rise from two to eight layers as k goes from 1 to 64. The orange one goes up just after each power of two, the blue one at it. A dashed line leaves the picture at once."}}
-fig, axes = plt.subplots(figsize=(7.2, 3.8))
+fig, axes = plt.subplots(figsize=(6, 4.6))
 marks = {"marker": ".", "linestyle": "none"}
 axes.plot(depths.index, depths.index + 1, **figures.REFERENCE, label="a hop a layer")
 label = r"$j\leq i$, one head: $\lceil\log_2k\rceil+2$"
@@ -371,7 +370,7 @@ axes.plot(depths["j ≤ i, one head"], color=figures.ORANGE, markersize=9, label
 label = r"$j<i$, or many heads in layer 1: $\lfloor\log_2k\rfloor+2$"
 axes.plot(depths["strict mask, one head"], color=figures.BLUE, label=label, **marks)
 axes.set(xlabel="$k$", ylabel="layers", ylim=(1.5, depths.to_numpy().max() + 0.5))
-axes.legend(loc="lower right")
+fig.legend(loc="outside upper center")
 plt.show()
 
 # %% [markdown]
@@ -380,7 +379,7 @@ plt.show()
 # Which strings test the layers? In a uniform string a hop leads about $S$ places back. With many symbols few tokens find anything after $k$ hops, and "none" is right whatever one does. With few symbols a wrong answer is right by chance, one time in $S$. A chain has many symbols and short hops. (A token with $X_{i-1}=X_i$ stands still, one in $S$ of a uniform string; no other ever does,
 # as a hop from $i$ leads to a token that differs from the one before it, or to $i$.) We leave out the last layer and count who notices.
 
-# %%
+# %% tags=["hide-input"]
 half = chain_tokens // 2 + 1
 compared = []
 for title, num_symbols, draw in (
@@ -419,7 +418,7 @@ noticed = dict(zip(["two", "four", "many", "moving", "chain"], compared.iloc[:, 
 #
 # Heads as integers: the parabola of the strict mask, which is confused by its own key, and the exponential head, which is not. For the second we compute the determinants of the proof as fractions.
 
-# %%
+# %% tags=["hide-input"]
 own_grid = np.unique(np.geomspace(2, own_tokens, 12).astype(int)).tolist()
 own = []
 for n in own_grid:
@@ -440,7 +439,7 @@ for n in own_grid:
 own = pd.DataFrame(own)
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-hop-own-key", "caption": "Bits of one head that finds the last earlier place of its symbol, m = 2. Orange: exponential keys, which score the own key lowest. Grey: below this line no head of m = 2 can do it if it sees itself, by the bound. Blue: the parabola, under the strict mask."}, "image": {"alt": "A log-log plot against N. Orange markers rise in proportion to N, to about 136 at N equal to 64. A grey line rises in parallel far below, to 7. Blue markers rise slowly, to 14, and are crossed by the grey line's extension beyond N equal to 128."}}
-fig, axes = plt.subplots(figsize=(7.2, 4))
+fig, axes = plt.subplots(figsize=(6, 4))
 axes.loglog(
     own["N"],
     own["exponential, p"],
@@ -471,7 +470,7 @@ plt.show()
 #
 # The weights of the strict mask under $j\le i$; one head of the many left out; a scale that is too small; and the construction without its last layer, on chains, for every $k$.
 
-# %%
+# %% tags=["hide-input"]
 small = Hops(6, 3, 3)
 inputs = small.all_inputs()
 seen = StrictMaskHops(small)
@@ -504,48 +503,54 @@ paper_example = Hops(12, 5, 2)
 paper_string = torch.tensor([["abcde".index(letter) for letter in "baebcabebdea"]])
 for short_name, name in (("strict", "strict mask, one head"), ("many", "j ≤ i, many heads"), ("one", "j ≤ i, one head")):
     claim(f"hop.{short_name}-all", wrong[name], "==", 0,
-        statement=f"Wrong answers ({name}) on all strings of small sizes, {tried[name]:,} answers.")
+        statement=f"All answers are right ({name}): no exception on all strings of small sizes, {tried[name]:,} answers.")
     claim(f"hop.{short_name}-long", int(long_runs.loc[long_runs["construction"] == name, "wrong"].sum()), "==", 0,
-        statement=f"Wrong answers ({name}) on a random string of {long_tokens:,} tokens, k = {long_hops}, and on chains, k = {chain_hops}.")
+        statement=f"All answers are right ({name}): no exception on a random string of {long_tokens:,} tokens, "
+        f"k = {long_hops}, and on chains, k = {chain_hops}.")
 claim("hop.sizes", too_large, "==", 0,
-    statement="Constructions whose depth, heads of the widest layer and m are not those of the propositions.")
+    statement="Depth, heads of the widest layer and m are those of the propositions: no exception among the "
+    "constructions.")
 claim("hop.depth-strict", int((depths["strict mask, one head"] != 2 + np.array(floor_log)).sum()
     + (depths["j ≤ i, many heads"] != 2 + np.array(floor_log)).sum()), "==", 0,
-    statement=f"Values k ≤ {depth_hops} at which two of the depths are not the theorem's ⌊log₂ k⌋ + 2.")
+    statement=rf"Two of the depths are the theorem's $\lfloor\log_2k\rfloor+2$: no exception for k ≤ {depth_hops}.")
 claim("hop.depth-one-head", int((depths["j ≤ i, one head"] != 2 + np.array(ceiling_log)).sum()), "==", 0,
-    statement=f"Values k ≤ {depth_hops} at which the third depth is not ⌈log₂ k⌉ + 2.")
+    statement=rf"The third depth is $\lceil\log_2k\rceil+2$: no exception for k ≤ {depth_hops}.")
 claim("hop.bits", miscounted, "==", 0,
-    statement="Sizes at which some query, key or value is not held exactly by p bits of the propositions.")
+    statement="The propositions' p bits hold every query, key and value exactly: no exception among the sizes.")
 claim("hop.long-bits", long_bits, "==", hop_bits(long_tokens, long_symbols),
-    statement=f"Bits of the format that holds all queries, keys and values exactly, N = {long_tokens:,}, S = {long_symbols}, strict mask.")
+    statement=f"At N = {long_tokens:,}, S = {long_symbols}, strict mask, the format that holds all queries, keys and "
+    "values exactly has the proposition's p bits.")
 claim("hop.reading", reading_error, "<=", READING_ERROR,
-    statement="Largest distance from an integer of any output, before it is rounded.")
+    statement="Every output is near an integer before it is rounded: the largest distance.")
 claim("hop.example", "abcde"[int(paper_example.target(paper_string)[0, -1])] == "c", "==", True, source="P",
     statement="Two hops on baebcabebdea lead to c, as in the cited paper.")
 claim("hop.as-printed", printed_right == [1], "==", True,
     statement=f"Of all k ≤ {depth_hops} the recursion makes k hops, as printed in the copy we read, for k = 1 only.")
 claim("hop.own-key-order", int((~own["excludes itself"]).sum()), "==", 0,
-    statement="Lengths at which the exponential head does not score its own key lowest and the others in order.")
+    statement="The exponential head scores its own key lowest and the others in order: no exception among the "
+    "lengths.")
 claim("hop.own-key-determinant", own["det grows by"].min(), ">=", 2.0,
-    statement="Least factor by which the determinant of the proof grows with a token, over these heads.")
+    statement="The determinant of the proof at least doubles with each token: the least factor, over these heads.")
 claim("hop.own-key-bound", int((~own["bound holds"]).sum()), "==", 0,
-    statement="Lengths at which the exponential head has fewer bits than either bound allows.")
+    statement="The exponential head has at least as many bits as both bounds ask for: no exception among the lengths.")
 claim("hop.strict-below-bound", entry_bits(*parabola_head(1024)), "<", least_bits_allowed(1024, 2),
-    statement="Bits of the head for the strict mask at N = 1,024, against those any head needs that sees itself, m = 2.")
+    statement="At N = 1,024 the head for the strict mask has fewer bits than any head needs that sees itself, m = 2.")
 observed("hop.parabola-own-key", int(own["parabola excludes itself"].sum()), "==", 0,
-    statement="Lengths N ≥ 2 at which the parabola excludes its own key.")
+    statement="The parabola doesn't exclude its own key: no exception among the lengths N ≥ 2.")
 observed("hop.mask-needed", seen_wrong, ">=", 100,
-    statement=f"Wrong answers of the strict mask's weights under j ≤ i, N = 6, S = 3, k = 3, of {inputs.numel():,}.")
+    statement="Under j ≤ i the strict mask's weights give many wrong answers, N = 6, S = 3, k = 3, of "
+    f"{inputs.numel():,}.")
 observed("hop.heads-needed", fewer_wrong, ">=", 1,
-    statement="Wrong answers of the many heads if one asks what another asks, on the same strings.")
+    statement="If one of the many heads asks what another asks, some answers are wrong, on the same strings.")
 observed("hop.scale-needed", flat_wrong, ">=", 1,
-    statement="Wrong answers with a sixteenth of the scale c, on the same strings.")
+    statement="With a sixteenth of the scale c some answers are wrong, on the same strings.")
 observed("hop.layers-needed", unnoticed, "==", 0,
-    statement=f"Values k = 1, 8, 15, … at which the last token of a chain of {chain_tokens} is right without the last layer.")
+    statement=f"Without the last layer the last token of a chain of {chain_tokens} is wrong: no exception among k = "
+    "1, 8, 15, …")
 observed("hop.chains-notice", noticed["chain"], ">=", 0.25,
-    statement=f"Share of the tokens of chains that are wrong without the last layer, k = {compared_hops}.")
+    statement=f"Without the last layer a good share of the tokens of chains is wrong, k = {compared_hops}.")
 observed("hop.many-symbols-hide", noticed["many"], "<=", 0.05,
-    statement="The same for uniform strings over as many symbols.")
+    statement="Of uniform strings over as many symbols few tokens are then wrong: the share.")
 # fmt: on
 
 # %% [markdown]
