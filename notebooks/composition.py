@@ -321,7 +321,7 @@ def counted_bits(problem, inputs):
     return max(form.bits for form in model.formats(model.registers(inputs)))
 
 
-# %% tags=["hide-input"]
+# %%
 small = [Composition(n) for n in range(1, exhaustive_points + 1)]
 runs = pd.DataFrame([run(problem, problem.all_inputs()) for problem in small])
 long = Composition(num_points)

@@ -14,7 +14,7 @@
 #
 # **In one paragraph.** Let Alice hold three tokens and Bob three, and let one of his ask. In one layer all that it gets from hers is one mean: one message of a few numbers, too short to tell him what she holds. This is how the theorem
 # for one layer is proved. Now let there be a second layer. The token that asks looks at Bob's other tokens too, as they are after the first layer, and each of them has had a message of its own from Alice ({numref}`fig-second-layer`). With $N$ tokens that
-# makes about $N$ messages, and with so many she can tell him everything. **So the argument ends where the tokens have been mixed once**, and nobody knows another one: small deep models that find all triples may exist or not. What can be done is to train models. Those that look at pairs of tokens
+# makes about $N$ messages, and with so many she can tell him everything. **So the argument ends where the tokens have been mixed once**, and we know no other: for large moduli, small deep models that find all triples may exist or not. What can be done is to train models. Those that look at pairs of tokens
 # together find triples; those that look at one token at a time don't, in our runs.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-second-layer", "caption": "Why counting messages ends at one layer. Blue: Alice's tokens; orange: Bob's; grey: the token of his that asks, and what it has become. Left: one layer, and one message (dot) crosses the dashed line. Right: two layers. The token asks all of Bob's, each of which has had a message."}, "image": {"alt": "Two diagrams of six tokens, three blue and three orange, with a dashed line between. Left: lines from the blue tokens meet in one dot on the dashed line, and go on from there to one token above. Right: the blue tokens send to three dots, one for each of Bob's tokens in the middle row; from these lines lead to one token at the top."}}
@@ -64,8 +64,8 @@ plt.show()
 # **On this page.**
 #
 # * The conjecture, and how it stands: [read with $M=N+1$ it is false, with $M\ge N^{1+c}$ it is open](depth-match3.py). [P] {prf:ref}`con-match3`
-# * What would settle it, and why counting bits between two halves of the tokens won't. [N] [Below](#sec-settle)
-# * What one small pairwise layer can see: the rule of pairs. [N] [Below](#sec-pairs-see)
+# * What would settle it, and why counting bits between two halves of the tokens won't. [N] [Below](#conjecture-settle)
+# * What one small pairwise layer can see: the rule of pairs. [N] [Below](#conjecture-pairs)
 # * Trained at equal size and short lengths, third order learns triples, and pairwise layers do no better than the rule of pairs. [N] {numref}`fig-conjecture-accuracy`
 #
 # ## The statement
@@ -87,7 +87,7 @@ plt.show()
 #   if they must lie in a [short window](match3-local.py), one is.
 # * It is about **moduli well above** $N$. Read with $M=N+1$ it is false: [logarithmically many layers](depth-match3.py) of fixed width are enough. With $M\ge N^{1+c}$ it is open, and its exponent is at most $\frac13$.
 #
-# (sec-settle)=
+# (conjecture-settle)=
 # ### What would settle it
 #
 # *To refute it* one family of transformers is enough whose width, depth, embedding dimension and precision all stay below every power of $N$, and which gives the right label for every
@@ -99,7 +99,7 @@ plt.show()
 # *The modulus matters.* The statement names no $M$. For $M$ of the order of $N$ one can mark the residues that occur and convolve the marks by a fast Fourier transform whose stages pair tokens: $2\log_2N+2$ small layers, [built and run](depth-match3.py). So read the conjecture for $M$ well above $N$, such as the $M\approx N^2/(2\ln2)$ of this page.
 # There two layers of width about $N^{2/3}$ are enough, and more layers of width about $N^{1/3}$.
 #
-# (sec-pairs-see)=
+# (conjecture-pairs)=
 # ### What pairs can see
 #
 # Some solutions use two places only: $x_i+2x_j\equiv0$ and $2x_i+x_j\equiv0$. One pairwise layer finds them, with two heads like that of [Theorem 6](thm-6-match2.py), $m=3$: one scores $\cos\theta(2x_i+x_j)$, with the doubled angle in the query, the other
@@ -197,7 +197,7 @@ from attention_limits.problems.tuples import rule_of_pairs
 palette = figures.ORANGE, figures.PINK, figures.BLUE
 COLOURS = dict(zip(DETECTION_ARCHITECTURES, palette, strict=True))
 
-# %% tags=["hide-input"]
+# %%
 sweep = Sweep()
 results = conjecture(
     sweep,

@@ -278,6 +278,14 @@ def wrong_levels(heads, labels):
     )
 
 
+# %% [markdown]
+# The sum of four heads on four bits, at 0 to 4 ones, as a fraction. Its sign tells even from odd.
+
+# %%
+four_heads = symmetric_heads([0, 1, 0, 1, 0])
+[str(output(four_heads, [1] * c + [0] * (4 - c))) for c in range(5)]
+
+# %% tags=["hide-input"]
 parity_wrong = {
     k: wrong_levels(symmetric_heads([c % 2 for c in range(k + 1)]), [c % 2 for c in range(k + 1)])
     for k in range(1, largest_parity + 1)

@@ -60,7 +60,7 @@ plt.show()
 #
 # * Two layers of one head each, with $m=3$, do it for all $N$ and $M$. [P~] {prf:ref}`thm-bigram-two-layers`
 # * One layer must carry about $N$ bits, even over an alphabet of four letters. [N] {prf:ref}`thm-bigram-one-layer`
-# * Both run: all small inputs through the two layers, and one-layer protocols through a channel that counts. [N]
+# * Both are run: all small inputs through the two layers, and one-layer protocols through a channel that counts. [N]
 #
 # ## The statement
 #

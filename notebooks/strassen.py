@@ -294,6 +294,12 @@ def wrong_labels(found, problem, inputs):
     return int((found != problem.target(inputs)).sum())
 
 
+# %% [markdown]
+# Modulo 10, $1+4+5\equiv0$, and no two tokens complete the 6.
+
+# %%
+match3_strassen_layer(Match3(4, 10))(torch.tensor([[1, 4, 5, 6]])).tolist()
+
 # %% tags=["hide-input"]
 small = []
 for tokens in range(1, 8):

@@ -70,7 +70,7 @@ plt.show()
 # * One third-order unit with $m=4$ computes Match3, and with $m=s+1$ the same for $s$ tokens. [P~] {prf:ref}`thm-third-order`
 # * Fewer than $s$ products don't make this score. [N] {prf:ref}`thm-least-terms`
 # * Several frequencies in place of one: a gap that bfloat16 can hold. [N] {prf:ref}`prop-frequency-gap`
-# * The same function evaluated by counting, on a million tokens ([below](#sec-million)). [N]
+# * The same function evaluated by counting, on a million tokens ([below](#third-million)). [N]
 # * The method finds triangles in a graph, too. [N] {prf:ref}`prop-triangles`
 #
 # ## The statement
@@ -278,7 +278,7 @@ def best_frequencies(base, count, draws):
     return random_frequencies(base, count, generator=generator, num_draws=draws)
 
 
-# %% tags=["hide-input"]
+# %%
 problem = Match3(num_tokens, modulus)
 unit = match3_tensor_unit(problem).double()
 inputs = problem.sample(4, generator=generator)
@@ -574,7 +574,7 @@ fig.legend(loc="outside upper center", ncols=3)
 plt.show()
 
 # %% [markdown]
-# (sec-million)=
+# (third-million)=
 # ### A million tokens
 #
 # The weight of a pair depends on $x_j+x_k$ modulo $M$ only. So count the pairs by their sums, a cyclic self-convolution of

@@ -205,6 +205,12 @@ from attention_limits.problems.matching import Match2Others
 torch.set_num_threads(1)
 generator = torch.Generator().manual_seed(seed)  # small exact checks: all on the CPU
 
+# %% [markdown]
+# `match2_unit(problem)` is the unit of {prf:ref}`lem-match2-margin`: residues go in, the probabilities of label 1 come out. Of the tokens 2, 3, 8 and 10 the first and the last have a partner modulo 12.
+
+# %%
+match2_unit(Match2(4, 12))(torch.tensor([[2, 3, 8, 10]])).tolist()
+
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-circle", "caption": "Top: the residues on the circle. The token x looks for its mirror image −x; the next residues on either side are the nearest misses. Bottom: the scores of all residues. The blank's score lies between a partner and the nearest misses; the more tokens there are, the closer to the partner, since many misses may stand against one."}, "image": {"alt": "Top: points on a circle, one for each residue. An arrow leads from the point of x across the horizontal axis to its mirror image minus x, which is filled; its two neighbours are marked as nearest misses. Bottom: scores fall on both sides of the residue minus x like a cosine. A horizontal line, the blank's score, lies between the top point and its neighbours."}}
 shown_token, shown_margin, shown_tokens = 2, 2.0, 4
 shown_unit = match2_unit(Match2(shown_tokens, modulus), margin=shown_margin)

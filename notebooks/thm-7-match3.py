@@ -12,11 +12,11 @@
 # **The question.** Averaging a few chosen tokens is cheap for one layer of attention, and so is [finding pairs](thm-6-match2.py). What is expensive? The paper's
 # answer is *triple detection*: do any two tokens complete mine to a multiple of $M$?
 #
-# **In one paragraph.** Take $M=10$, and let the first token hold a 1. It looks for two tokens that add up to 9 with each other: a 0 and a 9, a 2 and a 7, a 3 and a 6, or a 4 and a 5. Alice holds four tokens, $0,2,6,5$, one of each of these pairs. Bob
-# holds a single one. With a 3 the answer is yes, as Alice has the 6; with a 2 it is no, as she hasn't the 7. So Bob's token asks *which member of this pair does Alice hold?*, and he may ask about any pair. Her four tokens can be chosen in $2^4$ ways, with different
-# answers: whatever reaches the first token from her side must tell them all apart, four bits. With $N$ tokens, and a larger $M$, it is about $N$ bits. Now what does a layer carry? The first token asks with its query, in which
-# there is a 1 and nothing of Bob's token. From Alice's tokens each head brings one weighted mean and the total of the weights: a few numbers, however many tokens she has. If these have fewer bits than that, two of her choices leave the same numbers, and on one of them the layer is wrong.
-# **Three is one too many.** In a pair the token that asks knows what it looks for, its own mirror image, and puts that into its query. In a triple this depends on a third token, and a score sees only two. So all must be brought that *might* be asked for.
+# **In one paragraph.** Take $M=10$, and let the first token hold a 1. It looks for two tokens that add up to 9: a 0 and a 9, a 2 and a 7, a 3 and a 6, or a 4 and a 5. Alice holds four tokens, $0,2,6,5$, one of each of these pairs, and Bob holds a single one.
+# With a 3 the answer is yes, as she has the 6; with a 2 it is no, as she hasn't the 7. So Bob's token asks *which member of this pair does Alice hold?*, and it may ask about any pair. Her tokens can be chosen in $2^4$ ways: what reaches the first token from them must tell these apart, four bits, and
+# about $N$ bits for $N$ tokens and a larger $M$. But each head brings one weighted mean of her tokens and the total of their weights: a few numbers, however many tokens she has. If these have fewer bits than that, two of her choices leave the same numbers, and on one of them the layer is wrong.
+#
+# **Three is one too many.** In a pair the token that asks knows what it looks for, its own mirror image, and its query says so. In a triple this depends on the third token, of which the query knows nothing: a score sees only two. So all must be brought that *might* be asked for.
 #
 # ```{explorer} triples
 # Left: a *pair* is found by one look, at the mirror image $-x$ of a residue $x$ modulo $M$. A *triple* has the whole table
@@ -33,7 +33,7 @@
 # * The paper's theorem: a layer that computes Match3 has $mpH=\Omega(N/\log\log N)$. [P] {prf:ref}`thm-match3`
 # * A version with constants for every $N$, for labels with a margin, with no logarithm lost if $M\ge N^2$. [N] {prf:ref}`thm-match3-bits`, {prf:ref}`cor-match3-product`
 # * How many bits Alice must send, exactly; and hardly fewer if some answers may be wrong. [N] {prf:ref}`prop-match3-rows`, {prf:ref}`prop-match3-index`
-# * Any layer run as such a conversation, its bits counted, and four layers that do compute Match3. The cheapest needs bits in proportion to $M$. [N] {prf:ref}`lem-merge`, {prf:ref}`prop-thresholds`
+# * Any layer run as such a conversation, its bits counted, and four layers that do compute Match3. One of them sends at most $8M$ bits. [N] {prf:ref}`lem-merge`, {prf:ref}`prop-thresholds`
 #
 # ## The statement
 #
