@@ -48,13 +48,20 @@ CUT = """() => [...document.querySelectorAll(".bd-article :is(pre, table, mjx-co
     })
     .map(one => `${one.tagName} ${one.textContent.slice(0, 60)}`)"""
 
+#: Where a page's first picture begins, in pixels from the top; 0 if it has none.
+FIRST_PICTURE = """() => {
+    const picture = document.querySelector("article :is(figure.explorer, .cell_output figure img)");
+    return picture ? picture.getBoundingClientRect().top + scrollY : 0;
+}"""
+
 #: What axe finds and we can't mend here: the rule, what its element's HTML contains, and the reason.
 AXE_EXCEPTIONS: list[tuple[str, str, str]] = []
 
 #: What axe is spared, for time: formulas, which are pictures with their text beside them, and all but the first few
-#: code cells and rows of a table, which are built like the others.
+#: code cells, rows of a table and functions of a module, which are built like the others.
 THIN_OUT = """() => {
-    document.querySelectorAll("mjx-container, tr:nth-child(n + 4)").forEach(one => one.remove());
+    const more = "mjx-container, tr:nth-child(n + 4), dl.py ~ dl.py ~ dl.py, section ~ section ~ section:has(> dl.py)";
+    document.querySelectorAll(more).forEach(one => one.remove());
     [...document.querySelectorAll("pre")].slice(3).forEach(one => one.remove());
 }"""
 #: Contrast takes milliseconds a text: of the texts whose elements, and all around these, have the same names, classes,
@@ -178,6 +185,7 @@ class Visit:
     tab_stops_in_formulas: int = 0
     broken_images: list[str] = field(default_factory=list)
     images_without_text: list[str] = field(default_factory=list)
+    first_picture: float = 0
     wider_than_a_phone: float = 0
     cut_on_paper: list[str] = field(default_factory=list)
     findings: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
@@ -294,6 +302,7 @@ class Visitor:
         visit.images_without_text = page.eval_on_selector_all(
             images, "all => all.filter(one => !one.alt.trim() || one.src.endsWith(one.alt)).map(one => one.src)"
         )
+        visit.first_picture = page.evaluate(FIRST_PICTURE)
         page.set_viewport_size({"width": 390, "height": 800})
         visit.wider_than_a_phone = page.evaluate("document.documentElement.scrollWidth - innerWidth")
         page.emulate_media(media="print")
@@ -467,12 +476,9 @@ def test_the_first_page_leads_to_everything_on_one_screen(tab: Page, site: str) 
     assert all(row.locator("a").count() >= 1 for row in rows.all())
 
 
-def test_a_pages_first_picture_is_on_its_first_screens(tab: Page, site: str) -> None:
-    tab.set_viewport_size({"width": 1400, "height": 900})
-    for page in [name for name in VISITED if name.startswith("notebooks/")]:
-        tab.goto(f"{site}/{page}")
-        picture = tab.locator("article :is(figure.explorer, .cell_output figure img)").first
-        assert picture.evaluate("one => one.getBoundingClientRect().top + scrollY") < 1100, page
+@pytest.mark.parametrize("page", [page for page in VISITED if page.startswith("notebooks/")])
+def test_a_pages_first_picture_is_on_its_first_screen_or_begins_right_below(visit: Visit) -> None:
+    assert 0 < visit.first_picture < 1100
 
 
 def test_claims_can_be_found_narrowed_down_and_sorted(tab: Page, site: str) -> None:
