@@ -215,7 +215,7 @@ def alike(first: str, second: str) -> bool:
 @pytest.mark.parametrize("name", PAGES)
 def test_the_script_draws_the_printed_picture(tabs: Tabs, name: str) -> None:
     tab = opened(tabs, name)
-    for width in explorers.widths(name):
+    for width in explorers.EXPLORERS[name][2]:
         panels, listed = explorers.picture(name, width)
         drawn = tab.evaluate(
             "([name, width]) => { const one = attentionLimits[name]; return one.picture(one.initial(), width); }",
@@ -244,7 +244,7 @@ def test_the_printed_picture_is_there_without_scripts_and_fits(
     page = context.new_page()
     page.goto(address(name))
     figure = page.locator(f"#explorer-{name}")
-    visible = [one for one in figure.locator("svg[role=img]").all() if one.is_visible()]
+    visible = [one for one in figure.locator("svg.explorer-panel").all() if one.is_visible()]
     assert visible
     for one in visible:
         place = one.bounding_box()

@@ -1,5 +1,6 @@
 """Sweeps: processes, a cluster and a killed run give what one process gives, and nothing that was finished is lost."""
 
+import contextlib
 import json
 import os
 import signal
@@ -25,6 +26,8 @@ from .sweep_script import TRIALS
 SCRIPT = Path(__file__).with_name("sweep_script.py")
 #: Seconds after which something counts as hung.
 TIMEOUT = 180.0
+#: What the current test started.
+STARTED: list[subprocess.Popen[str]] = []
 
 SMALL = [
     AveragingTrial(architecture="attention", num_tokens=5, sparsity=2, size=4, num_steps=10 + number % 2, seed=number)
@@ -52,9 +55,22 @@ def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str] | N
 def start(*arguments: object) -> subprocess.Popen[str]:
     command = [sys.executable, *map(str, arguments)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
+    process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True
     )
+    STARTED.append(process)
+    return process
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left() -> Iterator[None]:
+    """Whatever a test started ends with it, also when the test fails: some of it would train for days."""
+    yield
+    for process in STARTED:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+    STARTED.clear()
 
 
 @pytest.fixture(scope="module")
@@ -140,8 +156,12 @@ def test_a_killed_sweep_goes_on_where_it_was(store: Store, reference: list[float
 
 def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
     """The processes that a sweep trains in."""
-    children = psutil.Process(process.pid).children(recursive=True)
-    return [child for child in children if "LokyProcess" in str(child.cmdline())]
+    found = []
+    for child in psutil.Process(process.pid).children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):  # one that lives for a moment, between a fork and its program
+            if "LokyProcess" in str(child.cmdline()):
+                found.append(child)
+    return found
 
 
 def is_at_work(worker: psutil.Process) -> bool:

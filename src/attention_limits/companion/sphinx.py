@@ -12,6 +12,7 @@ from typing import Any
 
 import nbformat
 from docutils import nodes
+from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.errors import ExtensionError
@@ -167,13 +168,14 @@ def name_statements(app: Sphinx, doctree: nodes.document) -> None:
         opening.parent.replace(opening, nodes.Text(opening.astext().removeprefix("Proof. ")))
         proof["ids"] = [f"proof-{number}"]
         proof.insert(0, nodes.title("", "Proof"))
+    searched = []
     for statement in doctree.findall(unenumerable_node):
         if number_in_paper := re.match(r"\s*(\d+) of the paper", statement["title"]):
             name = f"{statement['realtype'].title()} {number_in_paper[1]}"
             app.env.proof_list[statement["label"]]["name"] = name
-            # Who searches for it finds the page that states it first.
-            entries = app.env.get_domain("index").entries.setdefault(app.env.docname, [])
-            entries.append(("single", name, statement["label"], "main", None))
+            searched.append(("single", name, statement["label"], "main", None))
+    # Who searches for one of them finds the page that states it first.
+    doctree.append(addnodes.index(entries=searched))
 
 
 def name_references(app: Sphinx, doctree: nodes.document, docname: str) -> None:

@@ -29,28 +29,27 @@ NARROW, WIDE = 328, 690
 SCRIPT, STYLE = "explorers.js", "explorers.css"
 
 Draw = Callable[[Any, float], tuple[list[str], Numbers]]
-#: Each explorer's default state, and what draws it.
-EXPLORERS: dict[str, tuple[Any, Draw]] = {
-    "averaging": (averaging.Averaging(), averaging.picture),
-    "triples": (triples.Triples(), triples.picture),
-    "crossover": (crossover.Crossover(), crossover.picture),
+#: Each explorer, by the name of its module: its default state, what draws it, and the widths in which a panel is
+#: printed; of two the style sheet shows the one for which there is room.
+EXPLORERS: dict[str, tuple[Any, Draw, tuple[int, ...]]] = {
+    module.__name__.rpartition(".")[2]: (state, module.picture, widths)
+    for module, state, widths in (
+        (averaging, averaging.Averaging(), (WIDTH,)),
+        (triples, triples.Triples(), (WIDTH,)),
+        (crossover, crossover.Crossover(), (NARROW, WIDE)),
+    )
 }
-
-
-def widths(name: str) -> tuple[int, ...]:
-    """The widths in which a panel is printed: one, or the style sheet shows the one for which there is room."""
-    return (NARROW, WIDE) if name == "crossover" else (WIDTH,)
 
 
 def picture(name: str, width: float) -> tuple[list[str], Numbers]:
     """An explorer's panels and numbers at its default state."""
-    state, drawn = EXPLORERS[name]
+    state, drawn, _ = EXPLORERS[name]
     return drawn(state, width)
 
 
 def twin(name: str) -> str:
     """The printed picture: panels and numbers at the default state."""
-    pictures = [picture(name, width) for width in widths(name)]
+    pictures = [picture(name, width) for width in EXPLORERS[name][2]]
     panels = "".join(shown for panels, _ in pictures for shown in panels)
     listed = "".join(f"<div><dt>{escape(label)}</dt><dd>{escape(value)}</dd></div>" for label, value in pictures[0][1])
     return f'<div class="explorer-panels">{panels}<dl class="explorer-numbers">{listed}</dl></div>'
