@@ -155,4 +155,4 @@ def crossover_panel(
     says = (
         f"{what.capitalize()} against N with logarithmic axes, for q = {state.sparsity}: {'; '.join(labels)}. {found}"
     )
-    return panel("crossover", width, height, title, says, shapes)
+    return panel(__name__.rpartition(".")[2], width, height, title, says, shapes)
