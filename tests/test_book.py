@@ -8,8 +8,6 @@ Each page is opened once, all in one tab, which keeps what pages share; what was
 
 import functools
 import http.server
-import os
-import shutil
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -22,6 +20,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import BrowserContext, Page, Request, ViewportSize, expect, sync_playwright
 
+from .browser import QUIET, browser_program
+
 HTML = Path(__file__).parents[1] / "_build" / "html"
 #: Every page; none if the book was not printed, which each test then says.
 PAGES = sorted(
@@ -33,7 +33,6 @@ THEOREM_2 = "notebooks/thm-2-fixed-precision.html"
 THEOREM_4 = "notebooks/thm-4-embedding-dimension.html"
 CLAIMS = "book/claims.html"
 NOT_PRINTED = "the book is not printed, or not all of it: run `make book` first"
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 DESKTOP: ViewportSize = {"width": 1300, "height": 900}
 #: A4 between margins of 14 mm, at 96 pixels an inch.
@@ -194,16 +193,10 @@ class Visit:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[BrowserContext]:
     """A browser for all tests of this file, which reaches no other machine and keeps what pages share."""
-    program = os.environ.get("CHROME") or next(filter(None, map(shutil.which, BROWSERS)), None)
-    if program is None:
-        reason = f"no browser: none of {', '.join(BROWSERS)} is on the path, and CHROME is not set"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
     offline = "--proxy-server=127.0.0.1:9"  # which nobody answers, and which is not asked for this machine
-    quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+    program = browser_program()
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=program, args=[*quiet, offline])
+        started = playwright.chromium.launch(executable_path=program, args=[*QUIET, offline])
         yield started.new_context(viewport=DESKTOP)
         started.close()
 

@@ -5,8 +5,6 @@ inputs, and what they draw against the printed pictures.
 """
 
 import json
-import os
-import shutil
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -38,9 +36,10 @@ from attention_limits.constructions.sparse_averaging import narrow_embed_dim
 from attention_limits.problems import matching
 from attention_limits.problems.sparse_averaging import worst_case_error
 
+from .browser import QUIET, browser_program
+
 HTML = Path(__file__).parents[1] / "_build" / "html"
 PAGES = {"averaging": "thm-2-fixed-precision", "triples": "thm-7-match3", "crossover": "crossover"}
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 DESKTOP: ViewportSize = {"width": 1300, "height": 900}
 PHONE: ViewportSize = {"width": 390, "height": 800}
 #: Milliseconds after which the address holds the state.
@@ -67,16 +66,9 @@ ROUNDING = 1e-9
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    program = os.environ.get("CHROME") or next(filter(None, map(shutil.which, BROWSERS)), None)
-    if program is None:
-        reason = f"no browser: none of {', '.join(BROWSERS)} is on the path, and CHROME is not set"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+    program = browser_program()
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(
-            executable_path=program, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        )
+        started = playwright.chromium.launch(executable_path=program, args=QUIET)
         yield started
         started.close()
 
@@ -85,8 +77,6 @@ def browser() -> Iterator[Browser]:
 def reader(browser: Browser) -> Iterator[BrowserContext]:
     """Someone who opens the book from a disk, with the network cut."""
     context = browser.new_context(viewport=DESKTOP, offline=True, accept_downloads=True)
-    # Formulas take seconds a page, and test_book.py looks at them.
-    context.route("**/mathjax/*.js", lambda route: route.fulfill(body="", content_type="text/javascript"))
     yield context
     context.close()
 

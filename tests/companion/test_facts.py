@@ -12,7 +12,8 @@ import papermill
 import pytest
 
 from attention_limits.companion import claims
-from attention_limits.companion.pages import FACTS_IMPORT, Page, all_pages, get_page
+from attention_limits.companion.facts import FACTS_IMPORT
+from attention_limits.companion.pages import Page, all_pages, get_page
 
 from .conftest import HEADER, REPOSITORY, Project, invoke
 

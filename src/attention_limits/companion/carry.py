@@ -19,7 +19,7 @@ from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
 
 from attention_limits.companion import gate
-from attention_limits.companion.pages import Page, all_pages
+from attention_limits.companion.pages import Page, all_pages, page_at
 
 NOTEBOOKS = "_downloads/notebooks"
 FIGURES = "_downloads/figures"
@@ -64,8 +64,7 @@ def carry_page(app: Sphinx, pagename: str, templatename: str, context: dict[str,
         return
     root, out = Path(app.srcdir), Path(app.outdir)
     to = context["pathto"]
-    page = next((page for page in all_pages(root) if f"notebooks/{page.name}" == pagename), None)
-    if page is not None:
+    if (page := page_at(root, pagename)) is not None:
         write_notebooks(page, out / NOTEBOOKS)
         _add_buttons(context, f"{to(NOTEBOOKS, 1)}/{page.name}", to("_downloads", 1))
     numbers = app.env.toc_fignumbers.get(pagename, {}).get("figure", {})

@@ -1,11 +1,9 @@
 """Pages: the book's notebooks, their typed parameters, and the facts that each states of itself.
 
-A page's `parameters` cell holds the book profile. Its `facts` cell holds the rest: the values of the other profiles,
-the study that trains its models, and which values it covers. That cell alone is run here, before anything else is.
+A page's `parameters` cell holds the book profile. Its `facts` cell holds the rest, which the module `facts` reads.
 """
 
 import ast
-import contextlib
 import copy
 import difflib
 import hashlib
@@ -14,37 +12,28 @@ import json
 import re
 import sys
 import tokenize
-import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
-from types import CodeType
 from typing import Any
 
 import jupytext
 import yaml
 from nbformat import NotebookNode
 
+from attention_limits.companion.facts import Facts
 from attention_limits.dependencies import cell_statements, code_digest, dependencies, package_folder
-from attention_limits.hypotheses import HypothesisError
 
 Parameters = dict[str, Any]
 
 #: What is published; for tests, within seconds; large grids, for a GPU or a cluster.
 PROFILES = ("book", "quick")
 READS_RECORDS = "experiments/records.py"
-#: The modules that a `facts` cell may import: those that cost milliseconds.
-FACTS_IMPORT = ("math", "fractions", "itertools", "attention_limits.hypotheses")
-#: What holds on every page, after the page's own facts.
-USUAL_FACTS = "from attention_limits.hypotheses import usual_ranges\n\nusual_ranges()"
 #: The modules that run a page and write down how.
 RUNNERS = ("companion/runner.py", "companion/worker.py", "companion/kernels.py")
 #: The largest integer parameter: generators and tensors take 64 bits, and pages add to what they are given.
 LARGEST_INTEGER = 2**62
-#: What tracebacks call a facts cell.
-FACTS_FILE = "<facts>"
-
 TYPES: dict[str, tuple[type, type | None]] = {
     "int": (int, None),
     "float": (float, None),
@@ -101,6 +90,11 @@ class Page:
         """Its source, a py:percent file."""
         return self.root / "notebooks" / f"{self.name}.py"
 
+    @property
+    def docname(self) -> str:
+        """What Sphinx calls it."""
+        return f"notebooks/{self.name}"
+
     @cached_property
     def text(self) -> str:
         """Its source's text."""
@@ -146,7 +140,7 @@ class Page:
         return found
 
     @cached_property
-    def facts(self) -> "Facts":
+    def facts(self) -> Facts:
         """What its `facts` cell says.
 
         Raises:
@@ -199,76 +193,6 @@ class Page:
 @cache
 def _parsed(text: str) -> NotebookNode:
     return jupytext.reads(text, fmt="py:percent")
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What a page's `facts` cell says, as the command line reads it; the kernel runs the same cell."""
-
-    #: The page, as errors call it.
-    owner: str
-    #: The whole cell, lines counted as in the page's file.
-    code: CodeType
-    #: What the profile quick changes.
-    quick: Parameters
-    #: The function that trains the page's models, as ``package.module:name``; empty if the page trains none.
-    study: str
-
-    @classmethod
-    def read(cls, source: str, owner: str, first_line: int) -> "Facts":
-        """The facts in ``source``, which starts on this line of its file."""
-        try:
-            tree = ast.increment_lineno(ast.parse(source), first_line - 1)
-        except SyntaxError as error:
-            line = first_line - 1 + (error.lineno or 1)
-            raise ValueError(f"{owner}, line {line}: its facts cell is no Python: {error.msg}") from error
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Import | ast.ImportFrom):
-                for module in _modules(node):
-                    place = f"{owner}, line {node.lineno}"
-                    if module not in FACTS_IMPORT:
-                        raise ValueError(f"{place}: a facts cell imports only {', '.join(FACTS_IMPORT)}; got {module}")
-        tree.body += ast.parse(USUAL_FACTS).body
-        code = compile(tree, FACTS_FILE, "exec")
-        return cls(owner, code, _literal(tree, "quick", {}, owner), _literal(tree, "study", "", owner))
-
-    def check(self, values: Parameters) -> None:
-        """Refuse ``values`` that the page does not cover.
-
-        Raises:
-            ValueError: in the words of the hypothesis, or naming the line where the cell itself fails.
-        """
-        try:
-            exec(self.code, {"__name__": "facts", **values})
-        except HypothesisError:
-            raise
-        except Exception as error:
-            frames = traceback.extract_tb(error.__traceback__)
-            line = next((frame.lineno for frame in reversed(frames) if frame.filename == FACTS_FILE), "?")
-            raise ValueError(
-                f"{self.owner}, line {line}: its facts cell fails: {type(error).__name__}: {error}"
-            ) from error
-
-
-def _modules(node: ast.Import | ast.ImportFrom) -> list[str]:
-    """The modules that a statement imports."""
-    if isinstance(node, ast.Import):
-        return [alias.name for alias in node.names]
-    return ["." * node.level + (node.module or "")]
-
-
-def _literal(tree: ast.Module, name: str, default: Any, owner: str) -> Any:
-    """The literal that a cell assigns to ``name``, of the default's type; the default if there is none."""
-    for line in tree.body:
-        if isinstance(line, ast.Assign) and [ast.unparse(target) for target in line.targets] == [name]:
-            with contextlib.suppress(ValueError, TypeError):
-                if isinstance(value := ast.literal_eval(line.value), type(default)):
-                    return value
-            kind = type(default).__name__
-            raise ValueError(
-                f"{owner}, line {line.lineno}: {name} must be a literal {kind}, got {ast.unparse(line.value)}"
-            )
-    return default
 
 
 def _declaration(line: ast.stmt, comments: Mapping[int, str]) -> Parameter | None:
@@ -357,3 +281,8 @@ def get_page(root: Path, name: str) -> Page:
     if stem not in pages:
         raise ValueError(f"no page {name!r}: {hint}")
     return pages[stem]
+
+
+def page_at(root: Path, docname: str) -> Page | None:
+    """The page that Sphinx calls ``docname``; None for the book's other documents."""
+    return next((page for page in all_pages(root) if page.docname == docname), None)

@@ -12,14 +12,13 @@ from typing import Any
 
 import nbformat
 from docutils import nodes
-from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.errors import ExtensionError
 from sphinx_proof.nodes import unenumerable_node
 
 from attention_limits.companion import carry, claims, explorers, formulas, gate, markup, training
-from attention_limits.companion.pages import all_pages, code_cells
+from attention_limits.companion.pages import all_pages, code_cells, page_at
 from attention_limits.dependencies import cell_statements
 
 #: What a page may load: the book's own files. The theme writes styles and scripts into the page.
@@ -85,7 +84,7 @@ def note_content(app: Sphinx, env: BuildEnvironment) -> list[str]:
 
 def _content(env: BuildEnvironment) -> dict[str, str]:
     """For each document a hash of its source, of what that includes, and of a page's executed copy."""
-    runs = {f"notebooks/{page.name}": gate.book_run(page).target for page in all_pages(_root)}
+    runs = {page.docname: gate.book_run(page).target for page in all_pages(_root)}
     found = {}
     for name in env.found_docs:
         included = (Path(env.srcdir, path) for path in sorted(env.dependencies.get(name, ())))
@@ -123,8 +122,7 @@ def finish_body(app: Sphinx, pagename: str, templatename: str, context: dict[str
     if "body" not in context:
         return
     body = markup.anchor_code(markup.drop_repeated_ids(context["body"]))
-    page = next((page for page in all_pages(_root) if f"notebooks/{page.name}" == pagename), None)
-    if page is not None:
+    if (page := page_at(_root, pagename)) is not None:
         to, described = context["pathto"], app.env.get_domain("py").objects
         names = markup.imported_names(cell.source for cell in code_cells(page.notebook))
         addresses = {
@@ -168,14 +166,10 @@ def name_statements(app: Sphinx, doctree: nodes.document) -> None:
         opening.parent.replace(opening, nodes.Text(opening.astext().removeprefix("Proof. ")))
         proof["ids"] = [f"proof-{number}"]
         proof.insert(0, nodes.title("", "Proof"))
-    searched = []
     for statement in doctree.findall(unenumerable_node):
         if number_in_paper := re.match(r"\s*(\d+) of the paper", statement["title"]):
             name = f"{statement['realtype'].title()} {number_in_paper[1]}"
             app.env.proof_list[statement["label"]]["name"] = name
-            searched.append(("single", name, statement["label"], "main", None))
-    # Who searches for one of them finds the page that states it first.
-    doctree.append(addnodes.index(entries=searched))
 
 
 def name_references(app: Sphinx, doctree: nodes.document, docname: str) -> None:
