@@ -16,6 +16,8 @@ from attention_limits.companion.pages import all_pages, find_root
 from attention_limits.dependencies import package_folder
 from attention_limits.runtime import DEVICE_VARIABLE, device_name, select_device
 
+#: Through which torch reaches a CUDA device on Linux: NVIDIA's drivers, Windows' below it, AMD's.
+DRIVERS = ("/dev/nvidiactl", "/dev/nvmap", "/dev/dxg", "/dev/kfd")
 PROFILE_HELP = "book: what is published; quick: smaller, some seconds, for tests."
 
 
@@ -65,8 +67,7 @@ def resolve_device(name: str | None) -> tuple[str, str]:
 
 def _drives_accelerators() -> bool:
     """Whether this system has a driver through which torch may find a CUDA device; elsewhere than on Linux: perhaps."""
-    drivers = ("/dev/nvidiactl", "/dev/nvmap", "/dev/dxg", "/dev/kfd")  # NVIDIA's, its small boards', Windows', AMD's
-    return sys.platform != "linux" or any(Path(driver).exists() for driver in drivers)
+    return sys.platform != "linux" or any(Path(driver).exists() for driver in DRIVERS)
 
 
 def shown(path: Path | str) -> str:
