@@ -38,6 +38,15 @@ def test_a_page_without_an_article_is_refused() -> None:
         pdf.arrange("<html><body><p>x</p></body></html>")
 
 
+def test_without_the_packages_that_print_books_that_is_said(
+    finished: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "executable", str(finished.root / "python"))
+    monkeypatch.setitem(sys.modules, "attention_limits.companion.pdf", None)
+    assert invoke(finished, "pdf") == 2
+    assert "error: jupyter-book is not installed" in capsys.readouterr().err
+
+
 def test_without_a_browser_nothing_is_printed(
     finished: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -21,6 +21,7 @@ from attention_limits.companion.pages import Page, all_pages, get_page
 from attention_limits.companion.terminal import (
     PROFILE_HELP,
     bad_input,
+    book_program,
     find_book,
     parse_parameter,
     print_table,
@@ -116,10 +117,8 @@ app.command()(sweep_commands.records)
 def build() -> None:
     """Print the book from the executed pages. Refused unless every page is fresh. Result: _build/html/index.html."""
     root = find_book()
-    program = Path(sys.executable).with_name("jupyter-book")
     with bad_input():
-        if not program.exists():
-            raise ValueError("jupyter-book is not installed: pip install -e '.[book]'")
+        program = book_program()
     with runner.exclusive(root):
         found = gate.problems(root)
         for problem in found:
@@ -151,10 +150,11 @@ def build() -> None:
 @app.command("pdf")
 def print_pdf() -> None:
     """Print the book as one PDF, by Chromium or Chrome. Refused unless every page is fresh. Result: _build/*.pdf."""
-    from attention_limits.companion import pdf  # here: it needs what only the book needs
-
     root = find_book()
     with bad_input():
+        book_program()
+        from attention_limits.companion import pdf  # here: it imports what is installed with that program
+
         browser = pdf.find_browser()
         if found := gate.problems(root):
             raise ValueError(f"the book is not printed: {found[0]}")

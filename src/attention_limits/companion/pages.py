@@ -234,7 +234,9 @@ def find_root(start: Path | None = None) -> Path:
     for folder in (start, *start.parents):
         if (folder / "_toc.yml").is_file() and (folder / "notebooks").is_dir():
             return folder
-    raise ValueError(f"no book here: neither {start} nor a folder above it holds _toc.yml and notebooks")
+    raise ValueError(
+        f"no book here: neither {start} nor a folder above it holds _toc.yml and notebooks; a checkout is needed"
+    )
 
 
 def all_pages(root: Path) -> list[Page]:

@@ -3,12 +3,12 @@
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 from bs4 import BeautifulSoup, Tag
 
 from attention_limits.companion.carry import FIGURES
+from attention_limits.companion.terminal import book_program
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 NAME = "attention-limits.pdf"
@@ -87,8 +87,7 @@ def print_book(root: Path, browser: str) -> Path:
         PrintError: if the page or the PDF could not be made, with what was said.
     """
     build = root / "_build"
-    program = Path(sys.executable).with_name("jupyter-book")
-    command = [str(program), "build", str(root), "--builder", "singlehtml", "-q"]
+    command = [str(book_program()), "build", str(root), "--builder", "singlehtml", "-q"]
     _must(command, "the single page could not be written")
     folder = build / "singlehtml"
     pages = sorted(folder.glob("book/*.html")) or sorted(folder.glob("*.html"))

@@ -65,6 +65,18 @@ def resolve_device(name: str | None) -> tuple[str, str]:
     return str(device), device_name(device)
 
 
+def book_program() -> Path:
+    """The program that prints books, beside this Python.
+
+    Raises:
+        ValueError: if it is not installed.
+    """
+    program = Path(sys.executable).with_name("jupyter-book")
+    if not program.exists():
+        raise ValueError("jupyter-book is not installed: pip install -e '.[book]'")
+    return program
+
+
 def _drives_accelerators() -> bool:
     """Whether this system has a driver through which torch may find a CUDA device; elsewhere than on Linux: perhaps."""
     return sys.platform != "linux" or any(Path(driver).exists() for driver in DRIVERS)
