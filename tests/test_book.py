@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import numpy as np
+import pypdfium2
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import BrowserContext, Page, Request, ViewportSize, expect, sync_playwright
@@ -31,12 +33,15 @@ PAGES = sorted(
 VISITED = [page for page in PAGES if page != "index.html"]
 THEOREM_2 = "notebooks/thm-2-fixed-precision.html"
 THEOREM_4 = "notebooks/thm-4-embedding-dimension.html"
+ARCHITECTURES = "notebooks/architectures.html"
 CLAIMS = "book/claims.html"
 NOT_PRINTED = "the book is not printed, or not all of it: run `make book` first"
 
 DESKTOP: ViewportSize = {"width": 1300, "height": 900}
 #: A4 between margins of 14 mm, at 96 pixels an inch.
 SHEET: ViewportSize = {"width": 688, "height": 1009}
+#: Grey from which on nothing is printed, of 255 for white.
+PALE = 250
 #: Code, tables and formulas that do not fit on the sheet, or scroll in a frame of which a part alone is printed.
 CUT = """() => [...document.querySelectorAll(".bd-article :is(pre, table, mjx-container[display=true], figure)")]
     .filter(one => one.checkVisibility())
@@ -374,6 +379,18 @@ def test_page_loses_nothing_on_paper(visit: Visit) -> None:
     assert visit.cut_on_paper == []
 
 
+@pytest.mark.parametrize(("page", "most_sheets"), [(THEOREM_2, 16), (THEOREM_4, 16), (ARCHITECTURES, 14)])
+def test_page_wastes_no_paper(tab: Page, site: str, page: str, most_sheets: int) -> None:
+    tab.goto(f"{site}/{page}")
+    with pypdfium2.PdfDocument(tab.pdf(prefer_css_page_size=True)) as printed:
+        inked = [(sheet.render(grayscale=True).to_numpy() < PALE).any(axis=(1, 2)) for sheet in printed]
+    assert len(inked) <= most_sheets
+    left_empty = [1 - (np.flatnonzero(rows).max() + 1) / len(rows) for rows in inked[:-1]]
+    # A figure that has no place left on a sheet begins the next one.
+    assert max(left_empty) < 0.55
+    assert np.mean([empty > 1 / 3 for empty in left_empty]) < 0.2
+
+
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("page", VISITED)
 def test_page_has_no_accessibility_finding_that_matters(visit: Visit, mode: str) -> None:
@@ -523,8 +540,11 @@ def test_statements_and_figures_have_addresses_and_figures_files(tab: Page, site
     assert theorem.locator(".admonition-title a.headerlink").get_attribute("href") == "#thm-embedding-dimension"
     for figure in tab.locator("article figure[id]").all():
         assert figure.locator("a.headerlink").count() == 1
-        file = figure.locator("a.figure-file").get_attribute("href") or ""
-        assert (HTML / "notebooks" / file).resolve().is_file()
+        links = figure.locator("a.figure-file").evaluate_all("all => all.map(one => one.getAttribute('href'))")
+        drawn, pixels = [(HTML / "notebooks" / link).resolve() for link in links]
+        assert pixels == drawn.with_suffix(".png")
+        assert drawn.read_text(encoding="utf-8").lstrip().startswith("<")
+        assert pixels.read_bytes().startswith(b"\x89PNG")
     assert "@misc{attentionlimits:" in (tab.locator("details.cite").text_content() or "")
 
 

@@ -6,7 +6,9 @@ import sys
 import zipfile
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import nbformat
+import numpy as np
 import pytest
 
 from attention_limits.companion import carry
@@ -99,3 +101,27 @@ def test_an_archive_depends_on_what_is_in_it_alone(tmp_path: Path) -> None:
 
 def test_a_figures_file_has_its_number_and_its_name() -> None:
     assert carry.figure_name("fig-hop-chain", 7) == "fig-07-hop-chain"
+
+
+def pixels(figure: Path) -> np.ndarray:
+    carry.draw_pixels(figure)
+    return np.asarray(plt.imread(figure.with_suffix(".png")))
+
+
+def test_a_figure_is_drawn_in_pixels_on_white_at_twice_its_size_and_again_when_it_changes(tmp_path: Path) -> None:
+    frame = '<svg xmlns="http://www.w3.org/2000/svg" width="10pt" height="30pt" viewBox="0 0 10 30">{}</svg>'
+    black = '<rect width="10" height="15"/>'
+    source, figure = tmp_path / "made.svg", tmp_path / "fig-01-a.svg"
+    source.write_text(frame.format(black), encoding="utf-8")
+    carry.carry_figure(source, figure)
+    drawn = pixels(figure)
+    assert drawn.shape[:2] == (80, 26)  # 10 × 30 pt are 13.3 × 40 px
+    assert (drawn[:39, :, :3] == 0).all()
+    assert (drawn[41:, :, :3] == 1).all()
+    figure.with_suffix(".png").write_bytes(b"kept")
+    carry.carry_figure(source, figure)
+    carry.draw_pixels(figure)
+    assert figure.with_suffix(".png").read_bytes() == b"kept"
+    source.write_text(frame.format(""), encoding="utf-8")
+    carry.carry_figure(source, figure)
+    assert (pixels(figure)[..., :3] == 1).all()

@@ -5,14 +5,17 @@ Files lie in `_downloads` beside the pages. Each page's are written when the pag
 
 import copy
 import html
+import os
 import re
 import shutil
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 import nbformat
+import resvg_py
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
@@ -25,6 +28,7 @@ NOTEBOOKS = "_downloads/notebooks"
 FIGURES = "_downloads/figures"
 #: A solution, in the fence of colons that it stands in.
 _SOLUTION = re.compile(r"^(:{3,})\{solution\}.*?^\1$\n*", re.MULTILINE | re.DOTALL)
+CSS_DPI = 96
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 
 
@@ -75,11 +79,33 @@ def carry_page(app: Sphinx, pagename: str, templatename: str, context: dict[str,
         for identifier in figure["ids"]:
             if image is not None and identifier in numbers:
                 source = root / sources[Path(image["uri"]).name]
-                name = figure_name(identifier, numbers[identifier][0]) + source.suffix
-                shutil.copyfile(source, out / FIGURES / name)
-                link = f'<a class="figure-file" href="{to(FIGURES, 1)}/{name}" download>{source.suffix[1:].upper()}</a>'
+                name = figure_name(identifier, numbers[identifier][0])
+                carry_figure(source, out / FIGURES / f"{name}.svg")
+                links = " ".join(
+                    f'<a class="figure-file" href="{to(FIGURES, 1)}/{name}.{kind}" download>{kind.upper()}</a>'
+                    for kind in ("svg", "png")
+                )
                 own = rf'(<a class="headerlink" href="#{re.escape(identifier)}"[^>]*>[^<]*</a>)'
-                context["body"] = re.sub(own, rf"\1 {link}", context["body"])
+                context["body"] = re.sub(own, rf"\1 {links}", context["body"])
+
+
+def carry_figure(source: Path, target: Path) -> None:
+    """Copy a figure; what was drawn from another goes."""
+    if not target.exists() or target.read_bytes() != source.read_bytes():
+        target.with_suffix(".png").unlink(missing_ok=True)
+        shutil.copyfile(source, target)
+
+
+def draw_pixels(figure: Path) -> None:
+    """Draw an SVG on white, NAME.png beside it, at twice its size, unless that is there."""
+    target = figure.with_suffix(".png")
+    if not target.exists():
+        drawn = resvg_py.svg_to_bytes(
+            svg_path=str(figure), background="white", zoom=2, dpi=CSS_DPI, skip_system_fonts=True
+        )
+        aside = target.with_name(f".{target.name}")
+        aside.write_bytes(drawn)
+        aside.replace(target)
 
 
 class Shown(SphinxDirective):
@@ -144,6 +170,8 @@ def archive_all(app: Sphinx, exception: Exception | None) -> None:
         for file in folder.iterdir():
             if not {file.name, file.stem} & known:
                 file.unlink()
+        with ThreadPoolExecutor(os.cpu_count()) as threads:
+            list(threads.map(draw_pixels, folder.glob("*.svg")))
         archive(folder.iterdir(), out / "_downloads" / f"attention-limits-{folder.name}.zip")
 
 

@@ -158,6 +158,7 @@ def print_pdf() -> None:
         if found := gate.problems(root):
             raise ValueError(f"the book is not printed: {found[0]}")
     with runner.exclusive(root):
+        typer.echo("printing, twice: the first time tells the numbers of the pages; a minute or two", err=True)
         try:
             target = pdf.print_book(root, browser)
         except pdf.PrintError as error:

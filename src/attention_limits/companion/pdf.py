@@ -1,32 +1,56 @@
-"""The book as one PDF: a single page of HTML, with contents in front and solutions at the end, printed by a browser."""
+"""The book as one PDF: the printed pages in one, contents in front and solutions at the end, printed by a browser."""
 
 import os
+import posixpath
 import shutil
 import subprocess
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from bs4 import BeautifulSoup, Tag
-
-from attention_limits.companion.carry import FIGURES
-from attention_limits.companion.terminal import book_program
+import pypdfium2
+from bs4 import BeautifulSoup, SoupStrainer, Tag
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 NAME = "attention-limits.pdf"
-#: What a printed book has and a screen has not: page numbers, parts that begin on a page of their own.
+TITLE = "Attention Limits"
+FRONT = "book/intro"
+#: Parts that are for the screen: pages of the package, to search and to follow.
+ON_SCREEN = ("The package",)
+CONTENTS, SOLUTIONS = "Contents", "Solutions"
+#: What names an element of the same page: rewritten, since ids of two pages may be equal.
+REFERENCES = ("for", "aria-labelledby", "aria-describedby", "aria-controls")
+#: An outline of a letter has the same name on each page.
+SHARED = "MJX-"
+#: What a screen has and paper has not.
+OF_SCREENS = (
+    "a.headerlink, a.figure-file, a.claim-code, details.cite, script, button, nav, .prev-next-footer, "
+    "details.hide.above-input"
+)
 STYLE = """
-@page { size: A4; margin: 18mm 15mm 20mm; @bottom-center { content: counter(page); font: 9pt sans-serif; } }
-.bd-sidebar-primary, .bd-sidebar-secondary, .bd-header-article, .prev-next-footer, .bd-footer-content, .headerlink,
-.figure-file, .claim-code, details.cite, .search-button, .copybtn, .toggle-button { display: none !important; }
-.bd-main .bd-content .bd-article-container { max-width: none; padding: 0; }
-.bd-article h1 { break-before: page; }
-.bd-article h1:first-of-type { break-before: avoid; }
-nav.book-contents { break-before: page; }
-nav.book-contents li { margin: 0.15rem 0; }
+@page { size: A4; margin: 16mm 15mm 18mm; @bottom-center { content: counter(page); font: 9pt sans-serif; } }
+body { background: white; }
+.bd-article-container { max-width: none !important; width: auto !important; padding: 0 !important; }
+.bd-article { padding: 0 !important; }
+.bd-main .bd-content .bd-article h1:first-of-type { display: block; }
+.bd-article + .bd-article, .bd-article:has(> h1:first-child) { break-before: page; }
+.book-contents ol { list-style: none; padding: 0; margin: 0; }
+.book-contents li { display: flex; justify-content: space-between; border-bottom: 1px dotted #999; line-height: 1.3; }
+.book-contents li a { color: inherit; text-decoration: none; }
+.book-contents p { margin: 0.5rem 0 0.1rem; font-weight: bold; }
 """
 
 
 class PrintError(RuntimeError):
     """The book could not be printed."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the book, as the menu has it: its caption, and its pages with their titles."""
+
+    caption: str
+    pages: dict[str, str]
 
 
 def find_browser() -> str:
@@ -41,72 +65,149 @@ def find_browser() -> str:
     return program
 
 
-def arrange(page: str) -> str:
-    """A single page of HTML with a list of contents before its second part, and its solutions at its end."""
-    soup = BeautifulSoup(page, "html.parser")
-    article = soup.select_one("article.bd-article")
-    if article is None:
-        raise PrintError("the single page has no article")
-    parts = [title.parent for title in article.select("h1") if title.parent is not None and title.parent.get("id")]
-    if len(parts) > 1:
-        contents = soup.new_tag("nav", attrs={"class": "book-contents"})
-        contents.append(_new(soup, "h1", "Contents"))
-        listed = soup.new_tag("ol")
-        for part in parts[1:]:
-            item, link = soup.new_tag("li"), soup.new_tag("a", href=f"#{part['id']}")
-            link.string = next(part.stripped_strings).rstrip("#¶ ")
-            item.append(link)
-            listed.append(item)
-        contents.append(listed)
-        parts[1].insert_before(contents)
-    for folded in article.select("details"):
+def parts_of(front: str) -> list[Part]:
+    """The parts in the menu of the front page."""
+    menu = BeautifulSoup(front, "html.parser", parse_only=SoupStrainer("nav"))
+    found = []
+    for caption in menu.select(".bd-docs-nav p.caption"):
+        listed = caption.find_next_sibling("ul")
+        links = listed.select("a[href]") if isinstance(listed, Tag) else []
+        pages = {_resolve(FRONT, str(link["href"])).removesuffix(".html"): link.get_text().strip() for link in links}
+        if (name := caption.get_text().strip()) not in ON_SCREEN:
+            found.append(Part(name, pages))
+    return found
+
+
+def article(page: BeautifulSoup, name: str, known: set[str]) -> Tag:
+    """A page's article as it stands among others: its ids are its own, its links lead to the other ``known`` ones.
+
+    Raises:
+        PrintError: if the page has no article.
+    """
+    found = page.select_one("article.bd-article")
+    if found is None:
+        raise PrintError(f"{name} has no article")
+    for tag in found.select(OF_SCREENS):
+        tag.decompose()
+    for folded in found.select("details"):
         folded["open"] = ""
-    solutions = article.select("div.solution")
-    if solutions:
-        article.append(_new(soup, "h1", "Solutions"))
-        for solution in solutions:
-            article.append(solution.extract())
-    head = soup.head
-    if head is not None:
-        head.append(_new(soup, "style", STYLE))
-        for policy in head.select("meta[http-equiv='Content-Security-Policy']"):
-            policy.decompose()  # a file's own folder is no origin that it could name
-    return str(soup)
+    for tag in found.find_all(True):
+        if tag.has_attr("id") and not tag["id"].startswith(SHARED):
+            tag["id"] = f"{name}--{tag['id']}"
+        for attribute in REFERENCES:
+            if tag.has_attr(attribute):
+                tag[attribute] = " ".join(f"{name}--{word}" for word in str(tag[attribute]).split())
+        if tag.has_attr("src"):
+            tag["src"] = _from_front(_resolve(name, tag["src"]))
+        if tag.name == "a" and tag.has_attr("href") and "://" not in tag["href"]:
+            tag["href"] = _within(name, tag["href"], known)
+    found["id"] = name
+    return found
 
 
-def _new(soup: BeautifulSoup, name: str, text: str) -> Tag:
-    tag = soup.new_tag(name)
-    tag.string = text
-    return tag
+def _resolve(name: str, address: str) -> str:
+    return posixpath.normpath(posixpath.join(posixpath.dirname(name), address))
+
+
+def _from_front(path: str) -> str:
+    return posixpath.relpath(path, posixpath.dirname(FRONT))
+
+
+def _within(name: str, address: str, known: set[str]) -> str:
+    path, _, fragment = address.partition("#")
+    target = _resolve(name, path).removesuffix(".html") if path else name
+    if target not in known:
+        return _from_front(_resolve(name, path))
+    return f"#{target}--{fragment}" if fragment else f"#{target}"
+
+
+def assemble(folder: Path, numbers: Sequence[int] = ()) -> str:
+    """The printed book in ``folder`` as one page of HTML; in the contents the ``numbers`` of pages, once they are known.
+
+    Raises:
+        PrintError: if a page of the menu has no article.
+    """
+    parts = parts_of((folder / f"{FRONT}.html").read_text(encoding="utf-8"))
+    titles = {name: title for part in parts for name, title in part.pages.items()}
+    known, articles, styles, outlines = {FRONT, *titles}, [], {}, {}
+    for name in (FRONT, *titles):
+        text = (folder / f"{name}.html").read_text(encoding="utf-8")
+        page = BeautifulSoup(text, "html.parser", parse_only=SoupStrainer(["article", "link"]))
+        for style in page.select("link[rel~=stylesheet]"):
+            styles[_resolve(name, str(style["href"]))] = None
+        articles.append(article(page, name, known))
+        for outline in articles[-1].select("svg.outlines path"):
+            outlines[str(outline.extract()["id"])] = outline
+    solutions = _solutions(articles[1:], list(titles.values()))
+    body = [articles[0], _contents(parts, bool(solutions), iter(numbers)), *articles[1:], *solutions]
+    links = "".join(f'<link rel="stylesheet" href="{_from_front(style)}">' for style in styles)
+    return (
+        f'<!DOCTYPE html><html lang="en" data-theme="light" data-mode="light"><head><meta charset="utf-8">'
+        f"<title>{TITLE}</title>{links}<style>{STYLE}</style></head><body>"
+        f'<main class="bd-main"><div class="bd-content"><div class="bd-article-container">{"".join(map(str, body))}'
+        f'<svg class="outlines"><defs>{"".join(map(str, outlines.values()))}</defs></svg></div></div></main></body></html>'
+    )
+
+
+def _contents(parts: list[Part], solved: bool, pages: Iterator[int]) -> str:
+    lines = [f'<article class="bd-article book-contents" id="contents"><h1>{CONTENTS}</h1>']
+    for part in parts:
+        rows = [(f"#{name}", title) for name, title in part.pages.items()]
+        lines.append(f"<p>{part.caption}</p><ol>{''.join(_row(*row, pages) for row in rows)}</ol>")
+    if solved:
+        lines.append(f"<p>Exercises</p><ol>{_row('#solutions', SOLUTIONS, pages)}</ol>")
+    note = "Code that is folded on the screen and the pages of the package are left out: the notebooks and the book have them."
+    return "".join(lines) + f"<p></p>{note}</article>"
+
+
+def _row(address: str, title: str, pages: Iterator[int]) -> str:
+    return f'<li><a href="{address}">{title}</a><span>{next(pages, "")}</span></li>'
+
+
+def _solutions(articles: list[Tag], titles: list[str]) -> list[str]:
+    """The solutions, taken out of the pages."""
+    found = [f'<article class="bd-article" id="solutions"><h1>{SOLUTIONS}</h1>']
+    for page, title in zip(articles, titles, strict=True):
+        solutions = [solution.extract() for solution in page.select("div.solution")]
+        if solutions:
+            found.append(f"<h2>{title}</h2>{''.join(map(str, solutions))}")
+    return [*found, "</article>"] if len(found) > 1 else []
+
+
+def first_pages(pdf: Path) -> list[int]:
+    """The numbers of the pages on which the parts of a printed book begin: what its outline has at the top."""
+    with pypdfium2.PdfDocument(pdf) as document:
+        entries = [(entry.level, entry.get_title(), entry.get_dest()) for entry in document.get_toc()]
+        return [dest.get_index() + 1 for level, title, dest in entries if level == 0 and title != CONTENTS][1:]
 
 
 def print_book(root: Path, browser: str) -> Path:
-    """Print the book under ``root`` with ``browser``; the PDF.
+    """Print the book that is in ``_build/html`` under ``root`` with ``browser``; the PDF.
+
+    It is printed twice: the first tells on which page each part begins.
 
     Raises:
-        PrintError: if the page or the PDF could not be made, with what was said.
+        PrintError: if the browser printed nothing, with what it said.
     """
-    build = root / "_build"
-    command = [str(book_program()), "build", str(root), "--builder", "singlehtml", "-q"]
-    _must(command, "the single page could not be written")
-    folder = build / "singlehtml"
-    pages = sorted(folder.glob("book/*.html")) or sorted(folder.glob("*.html"))
-    single = max(pages, key=lambda page: page.stat().st_size)
-    shutil.copytree(build / "html" / FIGURES, single.parent / FIGURES, dirs_exist_ok=True)
-    arranged = single.with_name("print.html")
-    arranged.write_text(arrange(single.read_text(encoding="utf-8")), encoding="utf-8")
-    target, aside = build / NAME, build / f".{NAME}"
-    quiet = ["--headless", "--no-sandbox", "--disable-gpu", "--no-pdf-header-footer", "--generate-pdf-document-outline"]
-    patient = ["--virtual-time-budget=120000", "--run-all-compositor-stages-before-draw"]
-    _must([browser, *quiet, *patient, f"--print-to-pdf={aside}", arranged.as_uri()], "the browser printed nothing")
-    if not aside.exists() or not aside.read_bytes().startswith(b"%PDF"):
-        raise PrintError(f"the browser printed nothing: {browser}")
-    aside.replace(target)
+    folder, target = root / "_build" / "html", root / "_build" / NAME
+    arranged, aside = folder / f"{FRONT}.print.html", target.with_name(f".{NAME}")
+    try:
+        arranged.write_text(assemble(folder), encoding="utf-8")
+        _print(browser, arranged, aside)
+        arranged.write_text(assemble(folder, first_pages(aside)), encoding="utf-8")
+        _print(browser, arranged, aside)
+        aside.replace(target)
+    finally:
+        arranged.unlink(missing_ok=True)
+        aside.unlink(missing_ok=True)
     return target
 
 
-def _must(command: list[str], failure: str) -> None:
+def _print(browser: str, page: Path, target: Path) -> None:
+    target.unlink(missing_ok=True)
+    quiet = ["--headless", "--no-sandbox", "--disable-gpu", "--no-pdf-header-footer", "--generate-pdf-document-outline"]
+    command = [browser, *quiet, f"--print-to-pdf={target}", page.as_uri()]
     result = subprocess.run(command, capture_output=True, text=True)
-    if result.returncode:
+    if result.returncode or not target.exists() or not target.read_bytes().startswith(b"%PDF"):
         lines = (result.stdout + result.stderr).strip().splitlines()
-        raise PrintError(f"{failure}: {lines[-1] if lines else command[0]}")
+        raise PrintError(f"the browser printed nothing: {lines[-1] if lines else browser}")
