@@ -11,7 +11,7 @@ import nbformat
 import numpy as np
 import pytest
 
-from attention_limits.companion import carry
+from attention_limits.companion import carry, pixels
 from attention_limits.companion.pages import all_pages, find_root, get_page
 
 from .conftest import HEADER, Project, page_source
@@ -103,8 +103,8 @@ def test_a_figures_file_has_its_number_and_its_name() -> None:
     assert carry.figure_name("fig-hop-chain", 7) == "fig-07-hop-chain"
 
 
-def pixels(figure: Path) -> np.ndarray:
-    carry.draw_pixels(figure)
+def drawn_pixels(figure: Path) -> np.ndarray:
+    pixels.draw(figure)
     return np.asarray(plt.imread(figure.with_suffix(".png")))
 
 
@@ -114,14 +114,32 @@ def test_a_figure_is_drawn_in_pixels_on_white_at_twice_its_size_and_again_when_i
     source, figure = tmp_path / "made.svg", tmp_path / "fig-01-a.svg"
     source.write_text(frame.format(black), encoding="utf-8")
     carry.carry_figure(source, figure)
-    drawn = pixels(figure)
+    drawn = drawn_pixels(figure)
     assert drawn.shape[:2] == (80, 26)  # 10 × 30 pt are 13.3 × 40 px
     assert (drawn[:39, :, :3] == 0).all()
     assert (drawn[41:, :, :3] == 1).all()
     figure.with_suffix(".png").write_bytes(b"kept")
     carry.carry_figure(source, figure)
-    carry.draw_pixels(figure)
+    pixels.draw(figure)
     assert figure.with_suffix(".png").read_bytes() == b"kept"
     source.write_text(frame.format(""), encoding="utf-8")
     carry.carry_figure(source, figure)
-    assert (pixels(figure)[..., :3] == 1).all()
+    assert (drawn_pixels(figure)[..., :3] == 1).all()
+
+
+def test_a_process_draws_figures_and_names_one_that_it_cannot(tmp_path: Path) -> None:
+    empty = '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"></svg>'
+    good, bad, late = figures = [tmp_path / f"{name}.svg" for name in ("good one", "bad", "late")]
+    for figure in figures:
+        figure.write_text(empty, encoding="utf-8")
+    drawer = pixels.Drawer()
+    drawer.draw(good)
+    drawer.draw(late)
+    drawer.finish()
+    assert all(figure.with_suffix(".png").read_bytes().startswith(b"\x89PNG") for figure in (good, late))
+    bad.write_text("no figure", encoding="utf-8")
+    drawer.draw(bad)
+    with pytest.raises(ValueError, match=r"a figure could not be drawn: bad\.svg: "):
+        drawer.finish()
+    assert not bad.with_suffix(".png").exists()
+    drawer.finish()  # nothing is left to do

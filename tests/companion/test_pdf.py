@@ -16,13 +16,14 @@ MENU = """<nav class="bd-links bd-docs-nav"><p class="caption">Strengths</p><ul>
 <li><a href="../notebooks/one.html">One</a></li><li><a href="../notebooks/two.html">Two</a></li></ul>
 <p class="caption">The package</p><ul><li><a href="api.html">Functions</a></li></ul></nav>"""
 PAGE = """<html><head><title>{name}</title><link rel="stylesheet" href="../_static/{style}"></head><body>{menu}
-<script>alert()</script><article class="bd-article"><section id="it"><h1>{name}<a class="headerlink" href="#it">#</a></h1>
-{body}</section></article></body></html>"""
+<script>alert()</script><article class="bd-article"><section id="it">
+<h1>{name}<a class="headerlink" href="#it">#</a></h1>{body}</section></article></body></html>"""
 ONE = """<p id="p">Text, <a href="two.html#p">there</a>, <a href="#it">here</a>, <a href="https://a.b/c.html">out</a>,
 <a href="../book/api.html#f">code</a>, <a href="two.html">two</a></p><img src="../_images/a.svg" alt="">
 <div class="exercise admonition" id="ex">Why?</div><div class="solution admonition" id="s">Because.</div>
 <svg class="outlines"><defs><path id="MJX-a" d="M0 0"></path></defs></svg><button>copy</button>
-<details class="hide above-input"><summary>code</summary><pre>secret()</pre></details><details><pre>seen</pre></details>"""
+<details class="hide above-input"><summary>code</summary><pre>secret()</pre></details>
+<details><pre>seen</pre></details>"""
 TWO = """<p id="p" aria-labelledby="it">More.</p><div class="solution admonition" id="s">So.</div>
 <svg class="outlines"><defs><path id="MJX-a" d="M0 0"></path><path id="MJX-b" d="M1 1"></path></defs></svg>"""
 

@@ -427,11 +427,11 @@ def temporary(project: Project) -> Iterator[Path]:
         yield Path(folder)
 
 
-def _hanging(project: Project) -> subprocess.Popen[str]:
+def _hanging(project: Project, *options: str) -> subprocess.Popen[str]:
     """A run of which page beta hangs in a cell."""
     project.add("beta", HOLD)
     (project.root / "hold").touch()
-    process = project.start("run")
+    process = project.start("run", *options)
     wait_until((project.root / "reached").exists, "beta's cell")
     assert len(project.processes()) >= 3  # the command, the page's process, its kernel
     return process
@@ -515,15 +515,17 @@ def test_an_interrupted_run_keeps_what_was_finished_and_says_so(project: Project
 
 
 def test_a_killed_page_fails_alone(project: Project) -> None:
-    project.add("alpha")
-    process = _half_done(project)
-    (page,) = [child for child in project.processes() if any(arg.endswith("beta.json") for arg in child.cmdline())]
+    for name in ("alpha", "beta", "gamma"):
+        project.add(name, NONCE)
+    process = _hanging(project, "-j", "1")  # one process for all three pages, in this order
+    (page,) = [child for child in project.processes() if "attention_limits.companion.worker" in child.cmdline()]
     page.kill()
     output, errors = process.communicate(timeout=TIMEOUT)
     assert process.returncode == 1, errors
     assert "Traceback" not in output + errors
     assert "FAIL  beta, its process ended with status -9" in errors
-    _must_hold_alpha_alone(project)
+    assert all(is_whole(project.executed(name)) for name in ("alpha", "gamma"))
+    assert not project.executed("beta").exists()
     wait_until(lambda: not project.processes(), "the end of the killed page's kernel")
 
 

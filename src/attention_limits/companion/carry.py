@@ -5,17 +5,14 @@ Files lie in `_downloads` beside the pages. Each page's are written when the pag
 
 import copy
 import html
-import os
 import re
 import shutil
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 import nbformat
-import resvg_py
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
@@ -23,12 +20,13 @@ from sphinx.util.docutils import SphinxDirective
 
 from attention_limits.companion import gate
 from attention_limits.companion.pages import Page, all_pages, page_at
+from attention_limits.companion.pixels import Drawer
 
 NOTEBOOKS = "_downloads/notebooks"
 FIGURES = "_downloads/figures"
 #: A solution, in the fence of colons that it stands in.
 _SOLUTION = re.compile(r"^(:{3,})\{solution\}.*?^\1$\n*", re.MULTILINE | re.DOTALL)
-CSS_DPI = 96
+_drawer = Drawer()
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 
 
@@ -80,7 +78,9 @@ def carry_page(app: Sphinx, pagename: str, templatename: str, context: dict[str,
             if image is not None and identifier in numbers:
                 source = root / sources[Path(image["uri"]).name]
                 name = figure_name(identifier, numbers[identifier][0])
-                carry_figure(source, out / FIGURES / f"{name}.svg")
+                figure_file = out / FIGURES / f"{name}.svg"
+                carry_figure(source, figure_file)
+                _drawer.draw(figure_file)
                 links = " ".join(
                     f'<a class="figure-file" href="{to(FIGURES, 1)}/{name}.{kind}" download>{kind.upper()}</a>'
                     for kind in ("svg", "png")
@@ -94,18 +94,6 @@ def carry_figure(source: Path, target: Path) -> None:
     if not target.exists() or target.read_bytes() != source.read_bytes():
         target.with_suffix(".png").unlink(missing_ok=True)
         shutil.copyfile(source, target)
-
-
-def draw_pixels(figure: Path) -> None:
-    """Draw an SVG on white, NAME.png beside it, at twice its size, unless that is there."""
-    target = figure.with_suffix(".png")
-    if not target.exists():
-        drawn = resvg_py.svg_to_bytes(
-            svg_path=str(figure), background="white", zoom=2, dpi=CSS_DPI, skip_system_fonts=True
-        )
-        aside = target.with_name(f".{target.name}")
-        aside.write_bytes(drawn)
-        aside.replace(target)
 
 
 class Shown(SphinxDirective):
@@ -158,6 +146,10 @@ def archive_all(app: Sphinx, exception: Exception | None) -> None:
     """Write the archives; files of pages and figures that are gone go first."""
     if exception is not None or app.builder.name != "html":
         return
+    try:
+        _drawer.finish()
+    except ValueError as error:
+        raise ExtensionError(str(error)) from error
     out = Path(app.outdir)
     pages = {f"{page.name}{kind}.ipynb" for page in all_pages(Path(app.srcdir)) for kind in ("", "-bare")}
     figures = {
@@ -170,8 +162,6 @@ def archive_all(app: Sphinx, exception: Exception | None) -> None:
         for file in folder.iterdir():
             if not {file.name, file.stem} & known:
                 file.unlink()
-        with ThreadPoolExecutor(os.cpu_count()) as threads:
-            list(threads.map(draw_pixels, folder.glob("*.svg")))
         archive(folder.iterdir(), out / "_downloads" / f"attention-limits-{folder.name}.zip")
 
 

@@ -196,6 +196,7 @@ def serve(listener: socket.socket) -> Order | None:
                 selector.register(handle, selectors.EVENT_READ)
             elif key.fd in handles:  # the kernel has ended
                 client = handles.pop(key.fd)
+                _kill(clients[client])  # what it started and left
                 _, status = os.waitpid(clients.pop(client), 0)
                 selector.unregister(key.fd)
                 os.close(key.fd)

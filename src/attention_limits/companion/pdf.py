@@ -92,15 +92,15 @@ def article(page: BeautifulSoup, name: str, known: set[str]) -> Tag:
     for folded in found.select("details"):
         folded["open"] = ""
     for tag in found.find_all(True):
-        if tag.has_attr("id") and not tag["id"].startswith(SHARED):
+        if tag.has_attr("id") and not str(tag["id"]).startswith(SHARED):
             tag["id"] = f"{name}--{tag['id']}"
         for attribute in REFERENCES:
             if tag.has_attr(attribute):
                 tag[attribute] = " ".join(f"{name}--{word}" for word in str(tag[attribute]).split())
         if tag.has_attr("src"):
-            tag["src"] = _from_front(_resolve(name, tag["src"]))
-        if tag.name == "a" and tag.has_attr("href") and "://" not in tag["href"]:
-            tag["href"] = _within(name, tag["href"], known)
+            tag["src"] = _from_front(_resolve(name, str(tag["src"])))
+        if tag.name == "a" and tag.has_attr("href") and "://" not in (address := str(tag["href"])):
+            tag["href"] = _within(name, address, known)
     found["id"] = name
     return found
 
@@ -122,14 +122,16 @@ def _within(name: str, address: str, known: set[str]) -> str:
 
 
 def assemble(folder: Path, numbers: Sequence[int] = ()) -> str:
-    """The printed book in ``folder`` as one page of HTML; in the contents the ``numbers`` of pages, once they are known.
+    """The printed book in ``folder`` as one page of HTML, its contents with the ``numbers`` of pages, if known.
 
     Raises:
         PrintError: if a page of the menu has no article.
     """
     parts = parts_of((folder / f"{FRONT}.html").read_text(encoding="utf-8"))
     titles = {name: title for part in parts for name, title in part.pages.items()}
-    known, articles, styles, outlines = {FRONT, *titles}, [], {}, {}
+    known, articles = {FRONT, *titles}, []
+    styles: dict[str, None] = {}
+    outlines: dict[str, str] = {}
     for name in (FRONT, *titles):
         text = (folder / f"{name}.html").read_text(encoding="utf-8")
         page = BeautifulSoup(text, "html.parser", parse_only=SoupStrainer(["article", "link"]))
@@ -137,7 +139,7 @@ def assemble(folder: Path, numbers: Sequence[int] = ()) -> str:
             styles[_resolve(name, str(style["href"]))] = None
         articles.append(article(page, name, known))
         for outline in articles[-1].select("svg.outlines path"):
-            outlines[str(outline.extract()["id"])] = outline
+            outlines[str(outline["id"])] = str(outline.extract())
     solutions = _solutions(articles[1:], list(titles.values()))
     body = [articles[0], _contents(parts, bool(solutions), iter(numbers)), *articles[1:], *solutions]
     links = "".join(f'<link rel="stylesheet" href="{_from_front(style)}">' for style in styles)
@@ -145,7 +147,7 @@ def assemble(folder: Path, numbers: Sequence[int] = ()) -> str:
         f'<!DOCTYPE html><html lang="en" data-theme="light" data-mode="light"><head><meta charset="utf-8">'
         f"<title>{TITLE}</title>{links}<style>{STYLE}</style></head><body>"
         f'<main class="bd-main"><div class="bd-content"><div class="bd-article-container">{"".join(map(str, body))}'
-        f'<svg class="outlines"><defs>{"".join(map(str, outlines.values()))}</defs></svg></div></div></main></body></html>'
+        f'<svg class="outlines"><defs>{"".join(outlines.values())}</defs></svg></div></div></main></body></html>'
     )
 
 
@@ -156,7 +158,7 @@ def _contents(parts: list[Part], solved: bool, pages: Iterator[int]) -> str:
         lines.append(f"<p>{part.caption}</p><ol>{''.join(_row(*row, pages) for row in rows)}</ol>")
     if solved:
         lines.append(f"<p>Exercises</p><ol>{_row('#solutions', SOLUTIONS, pages)}</ol>")
-    note = "Code that is folded on the screen and the pages of the package are left out: the notebooks and the book have them."
+    note = "Code that is folded on the screen is left out, and so are the package's pages: the book has them."
     return "".join(lines) + f"<p></p>{note}</article>"
 
 

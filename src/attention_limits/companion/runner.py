@@ -141,7 +141,8 @@ def execute(
     try:
         scratch.mkdir(parents=True)
         execution = _Execution(scratch, Path(sockets.name), device, device_label, threads, cell_seconds)
-        with sockets, execution.forking(runs), execution.display, ThreadPoolExecutor(min(jobs, len(runs))) as pool:
+        together = ThreadPoolExecutor(min(jobs, len(runs)))
+        with sockets, execution.forking(runs), execution.display, execution.working(), together as pool:
             futures = [pool.submit(execution.run, run) for run in runs]
             try:
                 for future in as_completed(futures):
@@ -167,7 +168,8 @@ class _Execution:
         self.device, self.device_label, self.threads = device, device_label, threads
         self.display = Display()
         self.stopped = threading.Event()
-        self.children: list[subprocess.Popen[str]] = []
+        self.workers: list[subprocess.Popen[str]] = []
+        self.idle: list[subprocess.Popen[str]] = []
         self.lock = threading.Lock()
         # The kernel is this very Python, whatever kernels the user has: the first place that is searched says so.
         spec: dict[str, Any] = {"display_name": "Python 3", "language": "python"}
@@ -202,15 +204,24 @@ class _Execution:
         finally:
             nursery.close()
 
+    @contextlib.contextmanager
+    def working(self) -> Iterator[None]:
+        """See that the processes end with what is done here."""
+        try:
+            yield
+        finally:
+            for worker in self.workers:
+                _end(worker)
+
     def stop(self) -> None:
         """End all processes; their threads then return without publishing anything."""
         with self.lock:
             self.stopped.set()
-            for child in self.children:
-                child.terminate()
+            for worker in self.workers:
+                worker.terminate()
 
     def run(self, run: Run) -> Outcome:
-        """Run one page in a process of its own and publish the result; a full disk fails this page alone."""
+        """Run one page and publish the result; a full disk fails this page alone."""
         start = time.perf_counter()
         try:
             error, num_claims = self._run(run)
@@ -229,22 +240,27 @@ class _Execution:
             "connection": str(self.sockets / name),
             "parameters": injected,
             "cell_seconds": self.cell_seconds,
+            "environment": self._environment(run),
         }
         job.write_text(json.dumps(order), encoding="utf-8")
         digests = run.page.digests(run.parameters)  # taken first: an edit meanwhile makes the result stale, not fresh
-        child = self._start(run, job)
+        worker = self._start(run, job)
         last: dict[str, Any] = {}
-        with child:
-            for line in child.stdout or ():
-                with contextlib.suppress(json.JSONDecodeError):  # the last line of a process that was killed
-                    last = json.loads(line)
-                    self.display.event(run.page.name, last)
+        for line in worker.stdout or ():
+            with contextlib.suppress(json.JSONDecodeError):  # the last line of a process that was killed
+                last = json.loads(line)
+                self.display.event(run.page.name, last)
+            if "done" in last or "error" in last:
+                break
         error, notebook = last.get("error"), nbformat.v4.new_notebook()
         if "done" in last or "error" in last:
+            with self.lock:
+                self.idle.append(worker)
             with contextlib.suppress(nbformat.reader.NotJSONError):  # half a file, the rest found no place
                 notebook = nbformat.read(output, 4)
         else:  # it was killed
-            error = f"its process ended with status {child.returncode}"
+            _end(worker)
+            error = f"its process ended with status {worker.returncode}"
         # As the kernel tells it; one that did not come so far told nothing.
         python = notebook.metadata.get("language_info", {}).get("version", platform.python_version())
         num_claims = len(claims.records(notebook))
@@ -290,14 +306,30 @@ class _Execution:
         }
 
     def _start(self, run: Run, job: Path) -> subprocess.Popen[str]:
+        """Give the job to a process that has none, or to a new one."""
         with self.lock:
             if self.stopped.is_set():
                 raise KeyboardInterrupt
-            command = [sys.executable, "-m", "attention_limits.companion.worker", str(job)]
-            child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=self._environment(run))
-            self.children.append(child)
+            worker = next((one for one in self.idle if one.poll() is None), None)
+            if worker is None:
+                command = [sys.executable, "-m", "attention_limits.companion.worker", str(self.sockets)]
+                environment, pipe = self._environment(run), subprocess.PIPE
+                worker = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment)
+                self.workers.append(worker)
+            else:
+                self.idle.remove(worker)
         self.display.started(run.page.name)
-        return child
+        with contextlib.suppress(BrokenPipeError):  # it was killed, and tells nothing
+            assert worker.stdin is not None
+            worker.stdin.write(f"{job}\n")
+            worker.stdin.flush()
+        return worker
+
+
+def _end(worker: subprocess.Popen[str]) -> None:
+    """Close a process's input, at which it ends, and wait for it."""
+    with contextlib.suppress(BrokenPipeError), worker:
+        pass
 
 
 #: Variables that would change what a page does or shows: settings of matplotlib, Jupyter and Python's warnings.

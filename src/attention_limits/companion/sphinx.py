@@ -3,6 +3,7 @@
 Named in _config.yml: `read` under nb_custom_formats, this module under extra_extensions.
 """
 
+import gc
 import hashlib
 import re
 from importlib.metadata import version
@@ -27,6 +28,8 @@ POLICY = (
     "font-src 'self' data:; object-src 'none'; base-uri 'self'; form-action 'self'"
 )
 SVG = "image/svg+xml"
+#: When Python looks for what nobody holds any more: nearly all that Sphinx makes lives to the end.
+RARELY = (200_000, 20, 100)
 _root = Path()
 
 
@@ -187,6 +190,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Connect all of it."""
     global _root
     _root = Path(app.srcdir)
+    gc.set_threshold(*RARELY)
     formulas.setup(app)
     carry.setup(app)
     explorers.setup(app)

@@ -1,8 +1,9 @@
-"""One headless run of one page, in a process of its own: ``python -m attention_limits.companion.worker JOB.json``.
+"""Headless runs of pages, one after another: ``python -m attention_limits.companion.worker SOCKETS``.
 
-It reports on standard output, which the page itself does not get, a JSON object a line: ``{"cell": 3, "of": 20,
-"section": "…"}`` when a code cell starts, and at the end ``{"done": true}`` or ``{"error": "…"}``. The executed
-notebook lands in the job's ``output`` either way.
+The runner starts one for each page that may run at a time, and writes jobs to its standard input: the path of a JSON
+file, a line. Each page has a kernel of its own. It reports on standard output, which the page itself does not get, a
+JSON object a line: ``{"cell": 3, "of": 20, "section": "…"}`` when a code cell starts, and at a page's end
+``{"done": true}`` or ``{"error": "…"}``. The executed notebook lands in the job's ``output`` either way.
 """
 
 import json
@@ -25,14 +26,22 @@ from traitlets.config import Config
 LARGEST_NOTEBOOK = 20_000_000
 
 
-def main(job_path: Path) -> int:
-    """Run the job; 0 if every cell ran, else 1."""
-    job = json.loads(job_path.read_text(encoding="utf-8"))
-    _die_with_parent(Path(job["connection"]).parent)
+def main(sockets: Path) -> None:
+    """Do the jobs until standard input ends; the kernels' ``sockets`` are in one folder."""
+    _die_with_parent(sockets)
     logging.disable(logging.WARNING)  # papermill repeats what is reported here
+    channel = _report_channel()
+    for line in sys.stdin:
+        run(json.loads(Path(line.rstrip("\n")).read_text(encoding="utf-8")), channel)
+
+
+def run(job: dict[str, Any], channel: TextIO) -> None:
+    """Run one page and report of it to ``channel``."""
+    os.environ.clear()
+    os.environ.update(job["environment"])  # the kernel's too
     output = Path(job["output"])
     notebook = jupytext.read(job["source"], fmt="py:percent")
-    position = Position(sum(cell.cell_type == "code" for cell in notebook.cells), _report_channel())
+    position = Position(sum(cell.cell_type == "code" for cell in notebook.cells), channel)
     try:
         nbformat.write(notebook, output)  # papermill takes files, and only .ipynb ones
         papermill.execute_notebook(
@@ -61,7 +70,6 @@ def main(job_path: Path) -> int:
     except Exception as other:  # whatever it is, the page has failed and the others go on
         error = f"{type(other).__name__}: {_first_line(str(other))}"
     position.tell(**({"error": f"{position}: {error}"} if error else {"done": True}))
-    return 1 if error else 0
 
 
 class Position:
@@ -99,10 +107,14 @@ def _report_channel() -> TextIO:
 
 
 def _connection(path: str) -> Config:
-    """Reach the kernel by sockets whose names begin so: ports are picked before they are bound, some of them twice."""
-    if os.name != "posix" or len(os.fsencode(f"{path}-ipc-5")) > 100:  # a socket's path has some 104 bytes at most
-        return Config()
-    return Config({"KernelManager": {"transport": "ipc", "connection_file": f"{path}.connection"}})
+    """Reach the kernel by sockets whose names begin so: ports are picked before they are bound, some of them twice.
+
+    Once its page is run it is killed: to take all of torch down in good order costs seconds, and nothing waits for it.
+    """
+    settings = {"NotebookClient": {"shutdown_kernel": "immediate"}}
+    if os.name == "posix" and len(os.fsencode(f"{path}-ipc-5")) <= 100:  # a socket's path has some 104 bytes at most
+        settings["KernelManager"] = {"transport": "ipc", "connection_file": f"{path}.connection"}
+    return Config(settings)
 
 
 def _halted(output: Path) -> str:
@@ -156,6 +168,6 @@ def _die_with_parent(sockets: Path) -> None:
 
 if __name__ == "__main__":
     try:
-        sys.exit(main(Path(sys.argv[1])))
+        main(Path(sys.argv[1]))
     except KeyboardInterrupt:  # the runner says so once for all pages
         sys.exit(130)
