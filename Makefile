@@ -2,13 +2,17 @@
 .DEFAULT_GOAL := help
 .PHONY: help book test check faults mutate audit bench records records-fresh serve pdf dist clean reference
 
-# Names of files and output may hold any character, whatever the user's locale says.
+# Names of files and output may hold any character, whatever the user's locale says. What is imported is compiled then,
+# and kept: the installation compiles nothing, which would take as long as all the rest of it.
 export PYTHONUTF8 := 1
+unexport PYTHONDONTWRITEBYTECODE
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt
 INSTALLED := $(VENV)/.installed
+TESTABLE := $(VENV)/.testable
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-14s %s\n", $$1, $$2}'
@@ -34,14 +38,19 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c "$$CHECK_PYTHON"
 	@test "$(MADE_HERE)" = yes && $(BIN)/python -m pip --version >/dev/null 2>&1 || { rm -rf $(VENV); $(PYTHON) -m venv $(VENV); }
 	@echo "installing the pinned versions into $(VENV): a minute or two"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[book,test]'
+	@$(INSTALL) -e '.[book]'
 	@printf '%s' "$(CURDIR)" > $@
+
+$(TESTABLE): $(INSTALLED)
+	@echo "installing what the tests need: half a minute"
+	@$(INSTALL) -e '.[test]'
+	@touch $@
 
 book: $(INSTALLED) ## Run the pages that are not fresh, then print the book: _build/html/index.html
 	@$(BIN)/attention-limits run
 	@$(BIN)/attention-limits build
 
-check: book ## Lint, format, types, and the book built with warnings as errors
+check: book $(TESTABLE) ## Lint, format, types, and the book built with warnings as errors
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -52,7 +61,7 @@ test: check ## make check, then all tests (the first needs the book, so it is ma
 	@store=$$(mktemp -d) && { ATTENTION_LIMITS_STORE=$$store $(BIN)/attention-limits run --profile quick --device cpu || true; rm -rf $$store; }
 	$(BIN)/pytest --numprocesses auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder --junitxml _build/tests.xml
 
-mutate: $(INSTALLED) ## Edit page or package so that each claim must fail, and list those that survive; minutes a page, goes on where it was stopped
+mutate: $(TESTABLE) ## Edit page or package so that each claim must fail, and list those that survive; minutes a page, goes on where it was stopped
 	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m tests.mutations
 
 # Only a run whose contests all agreed comes so far.
@@ -65,7 +74,7 @@ print("published in records/benchmarks.json: make book shows it")
 endef
 export PUBLISH_BENCHMARKS
 
-faults: $(INSTALLED) ## Kill each kind of process at ten moments and see that the next run gives the same book, some ten minutes
+faults: $(TESTABLE) ## Kill each kind of process at ten moments and see that the next run gives the same book, some ten minutes
 	$(BIN)/pytest --numprocesses auto --maxprocesses 8 -m faults tests/companion/test_faults.py
 
 # Where no database answers nothing is known: that is said, and is no failure.
@@ -82,11 +91,11 @@ endef
 export AUDIT
 
 audit: $(INSTALLED) ## Look the pinned versions up among known vulnerabilities; without a network it says that it could not
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[audit]' \
+	@$(INSTALL) -e '.[audit]' \
 		|| { echo "not audited: pip-audit could not be installed"; exit 0; } && $(BIN)/python -c "$$AUDIT"
 
-bench: $(INSTALLED) ## Time attention, training and evaluation against the usual ways, some 8 minutes, and publish it: records/benchmarks.json
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
+bench: $(TESTABLE) ## Time attention, training and evaluation against the usual ways, some 8 minutes, and publish it: records/benchmarks.json
+	@$(INSTALL) -e '.[bench]'
 	@mkdir -p _build
 	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/pytest -c benchmarks/pytest.ini benchmarks --benchmark-json=_build/benchmarks.json
 	@$(BIN)/python -c "$$PUBLISH_BENCHMARKS"
@@ -108,7 +117,7 @@ dist: $(INSTALLED) ## Make a wheel of the package in dist/
 	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
 	@ls dist/*.whl
 
-reference: $(INSTALLED) ## Measure tests/reference/*.json anew, several seeds a page
+reference: $(TESTABLE) ## Measure tests/reference/*.json anew, several seeds a page
 	$(BIN)/python -m tests.reference.measure
 
 clean: ## Remove what was built, but for the environment and the store of trained results

@@ -245,6 +245,22 @@ def all_pages(root: Path) -> list[Page]:
     Raises:
         ValueError: if it is no YAML, or lists a page whose name is none or whose source does not exist.
     """
+    try:
+        listed = _listed((root / "_toc.yml").read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ValueError(f"_toc.yml is no YAML: {' '.join(str(error).split())}") from error
+    pages = [Page(root, name) for name in listed]
+    for page in pages:
+        if not re.fullmatch(r"[A-Za-z0-9][\w-]*", page.name):
+            raise ValueError(f"_toc.yml lists the page {page.name!r}: a name has letters, digits, - and _ only")
+        if not page.path.is_file():
+            raise ValueError(f"_toc.yml lists the page {page.name!r}, but {page.path.name} is not in notebooks")
+    return pages
+
+
+@cache
+def _listed(contents: str) -> list[str]:
+    """The names of the pages in a table of contents."""
     listed: list[str] = []
 
     def visit(node: Any) -> None:
@@ -257,17 +273,8 @@ def all_pages(root: Path) -> list[Page]:
             for item in node:
                 visit(item)
 
-    try:
-        visit(yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8")))
-    except yaml.YAMLError as error:
-        raise ValueError(f"_toc.yml is no YAML: {' '.join(str(error).split())}") from error
-    pages = [Page(root, name) for name in listed]
-    for page in pages:
-        if not re.fullmatch(r"[A-Za-z0-9][\w-]*", page.name):
-            raise ValueError(f"_toc.yml lists the page {page.name!r}: a name has letters, digits, - and _ only")
-        if not page.path.is_file():
-            raise ValueError(f"_toc.yml lists the page {page.name!r}, but {page.path.name} is not in notebooks")
-    return pages
+    visit(yaml.safe_load(contents))
+    return listed
 
 
 def get_page(root: Path, name: str) -> Page:
