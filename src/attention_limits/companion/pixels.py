@@ -14,11 +14,11 @@ CSS_DPI = 96
 
 
 def draw(figure: Path) -> None:
-    """Draw an SVG on white, NAME.png beside it, at twice its size, unless that is there."""
+    """Draw an SVG on white, NAME.png beside it, at one and a half times its size, unless that is there."""
     target = figure.with_suffix(".png")
     if not target.exists():
         drawn = resvg_py.svg_to_bytes(
-            svg_path=str(figure), background="white", zoom=2, dpi=CSS_DPI, skip_system_fonts=True
+            svg_path=str(figure), background="white", zoom=1.5, dpi=CSS_DPI, skip_system_fonts=True
         )
         aside = target.with_name(f".{target.name}")
         aside.write_bytes(drawn)
