@@ -289,3 +289,29 @@ def test_a_source_that_is_no_page_of_the_book_is_refused(finished: Project, monk
     assert sphinx.read(finished.source("alpha").read_text(encoding="utf-8")).cells
     with pytest.raises(ExtensionError, match=r"no page of _toc\.yml has this source"):
         sphinx.read("# %%\nprint()")
+
+
+WITHOUT_TRITON = """
+import sys
+from types import SimpleNamespace
+
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "triton":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Blocked())
+from attention_limits.companion import sphinx
+from sphinx.ext.autodoc.mock import mock
+config = SimpleNamespace(autodoc_mock_imports=[])
+sphinx.find_spec = lambda name: None
+sphinx.imitate_what_is_optional(config)
+with mock(config.autodoc_mock_imports):
+    from attention_limits.models import triton_attention
+print(triton_attention.triton_attention.__doc__)
+"""
+
+
+def test_docstrings_are_read_where_triton_is_not_installed() -> None:
+    done = subprocess.run([sys.executable, "-c", WITHOUT_TRITON], capture_output=True, text=True, check=True)
+    assert "softmax over pairs" in done.stdout

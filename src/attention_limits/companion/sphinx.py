@@ -7,6 +7,7 @@ import gc
 import hashlib
 import re
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from shutil import copytree
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import nbformat
 from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.config import Config
 from sphinx.environment import BuildEnvironment
 from sphinx.errors import ExtensionError
 from sphinx_proof.nodes import unenumerable_node
@@ -186,11 +188,18 @@ def name_references(app: Sphinx, doctree: nodes.document, docname: str) -> None:
             reference += nodes.Text(known["name"])
 
 
+def imitate_what_is_optional(config: Config) -> None:
+    """Let modules be imported, for their docstrings, where Triton is not installed."""
+    if find_spec("triton") is None:
+        config.autodoc_mock_imports.append("triton")
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Connect all of it."""
     global _root
     _root = Path(app.srcdir)
     gc.set_threshold(*RARELY)
+    imitate_what_is_optional(app.config)
     formulas.setup(app)
     carry.setup(app)
     explorers.setup(app)
