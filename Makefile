@@ -59,7 +59,7 @@ check: book $(TESTABLE) ## Lint, format, types, and the book built with warnings
 # is run and reported there.
 test: check ## make check, then all tests (the first needs the book, so it is made too)
 	@store=$$(mktemp -d) && { ATTENTION_LIMITS_STORE=$$store $(BIN)/attention-limits run --profile quick --device cpu || true; rm -rf $$store; }
-	$(BIN)/pytest --numprocesses auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder --junitxml _build/tests.xml
+	$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder --junitxml _build/tests.xml
 
 mutate: $(TESTABLE) ## Edit page or package so that each claim must fail, and list those that survive; minutes a page, goes on where it was stopped
 	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m tests.mutations
@@ -75,7 +75,7 @@ endef
 export PUBLISH_BENCHMARKS
 
 faults: $(TESTABLE) ## Kill each kind of process at ten moments and see that the next run gives the same book, some ten minutes
-	$(BIN)/pytest --numprocesses auto --maxprocesses 8 -m faults tests/companion/test_faults.py
+	$(BIN)/pytest --numprocesses auto -m faults tests/companion/test_faults.py
 
 # Where no database answers nothing is known: that is said, and is no failure.
 define AUDIT

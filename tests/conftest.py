@@ -38,6 +38,11 @@ LONGEST = (
 )
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """More than there are cores: nearly half of the time tests wait for browsers and pages."""
+    return min((os.cpu_count() or 1) + 2, 8)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Order the tests by file, the longest files first."""
     place = {name: index for index, name in enumerate(LONGEST)}

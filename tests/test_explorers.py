@@ -60,6 +60,11 @@ WORDS = """async name => {
     }).map(one => one.textContent);
     return [sizes, cut, document.documentElement.scrollWidth - innerWidth];
 }"""
+#: Takes all else out of the article: pages with hundreds of formulas take seconds to lay out again.
+ALONE = """name => {
+    const figure = document.querySelector(`#explorer-${name}`);
+    document.querySelectorAll("article section > *").forEach(one => one.contains(figure) || one.remove());
+}"""
 #: Two float64 computations of a well-conditioned number, which sum in another order.
 ROUNDING = 1e-9
 
@@ -124,15 +129,17 @@ def address(name: str, fragment: str = "") -> str:
 
 
 def load(page: Page, name: str, fragment: str = "") -> None:
-    """Open the page of an explorer anew, until it is alive."""
+    """Open the page of an explorer anew, until it is alive, and leave it alone there."""
     page.goto("about:blank")  # else only the fragment of an open page changes
     page.goto(address(name, fragment), wait_until="domcontentloaded")
     page.locator(f"#explorer-{name}.explorer-live").wait_for()
+    page.evaluate(ALONE, name)
 
 
 def opened(tabs: Tabs, name: str, fragment: str = "") -> Page:
     """The tab of an explorer at its start, or at what an address says."""
     page = tabs[name]
+    page.bring_to_front()  # one behind another draws once a second
     page.set_viewport_size(DESKTOP)
     page.emulate_media(media="screen")
     page.locator(f"#explorer-{name}").get_by_role("button", name="back to the start").click()

@@ -78,19 +78,20 @@ def carry_page(app: Sphinx, pagename: str, templatename: str, context: dict[str,
             if image is not None and identifier in numbers:
                 source = root / sources[Path(image["uri"]).name]
                 name = figure_name(identifier, numbers[identifier][0])
-                figure_file = out / FIGURES / f"{name}.svg"
-                carry_figure(source, figure_file)
-                _drawer.draw(figure_file)
+                carried = out / FIGURES / f"{name}{source.suffix}"
+                carry_figure(source, carried)
+                if vector := source.suffix == ".svg":
+                    _drawer.draw(carried)
                 links = " ".join(
-                    f'<a class="figure-file" href="{to(FIGURES, 1)}/{name}.{kind}" download>{kind.upper()}</a>'
-                    for kind in ("svg", "png")
+                    f'<a class="figure-file" href="{to(FIGURES, 1)}/{name}{suffix}" download>{suffix[1:].upper()}</a>'
+                    for suffix in ((".svg", ".png") if vector else (source.suffix,))
                 )
                 own = rf'(<a class="headerlink" href="#{re.escape(identifier)}"[^>]*>[^<]*</a>)'
                 context["body"] = re.sub(own, rf"\1 {links}", context["body"])
 
 
 def carry_figure(source: Path, target: Path) -> None:
-    """Copy a figure; what was drawn from another goes."""
+    """Copy a figure; what was drawn of another one goes."""
     if not target.exists() or target.read_bytes() != source.read_bytes():
         target.with_suffix(".png").unlink(missing_ok=True)
         shutil.copyfile(source, target)
