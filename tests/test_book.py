@@ -58,6 +58,9 @@ FIRST_PICTURE = """() => {
     return picture ? picture.getBoundingClientRect().top + scrollY : 0;
 }"""
 
+#: Code that scrolls is reached by key; the theme sees to that a moment after the window has changed its width.
+REACHED = """() => [...document.querySelectorAll("article pre")]
+    .every(one => one.scrollWidth <= one.clientWidth || one.tabIndex === 0)"""
 #: What axe is spared, for time: formulas, which are pictures with their text beside them, and all but the first few
 #: code cells, rows of a table and functions of a module, which are built like the others.
 THIN_OUT = """() => {
@@ -307,6 +310,7 @@ class Visitor:
         page.emulate_media(media="screen")
         page.evaluate(THIN_OUT)
         page.set_viewport_size(DESKTOP)
+        page.wait_for_function(REACHED)
         # Unfold everything, at once: a colour halfway between two states is no colour of the book.
         page.add_style_tag(content="* { transition: none !important; animation: none !important }")
         page.evaluate("document.querySelectorAll('.toggle-button-hidden').forEach(one => one.click())")
