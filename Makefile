@@ -5,6 +5,9 @@
 # Names of files and output may hold any character, whatever the user's locale says. What is imported is compiled then,
 # and kept: the installation compiles nothing, which would take as long as all the rest of it.
 export PYTHONUTF8 := 1
+ifneq ($(shell locale charmap 2>/dev/null),UTF-8)
+export LC_ALL := C.UTF-8
+endif
 unexport PYTHONDONTWRITEBYTECODE
 
 PYTHON ?= python3

@@ -154,6 +154,16 @@ def test_make_refuses_a_python_that_will_not_do_in_one_line(before: str, message
     assert not (tmp_path / ".venv").exists()
 
 
+@pytest.mark.parametrize(("locale", "expected"), [("C", "C.UTF-8"), ("POSIX", "C.UTF-8"), ("C.UTF-8", "C.UTF-8")])
+def test_make_takes_names_with_any_letter_whatever_the_locale(
+    locale: str, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LC_ALL", locale)
+    command = ["make", "-s", "-f", "Makefile", "--eval", "shown: ; @echo $$LC_ALL $$PYTHONUTF8", "shown"]
+    result = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert result.stdout == f"{expected} 1\n"
+
+
 def test_make_makes_an_environment_again_that_is_broken_or_was_made_elsewhere(tmp_path: Path) -> None:
     here = tmp_path / "here"
     here.mkdir()
