@@ -160,9 +160,10 @@ def test_the_digest_does_not_depend_on_where_the_package_lies(package: Path, mon
 def test_what_a_page_loads_is_among_its_dependencies() -> None:
     source = (Path(__file__).parents[1] / "notebooks" / "conjecture.py").read_text(encoding="utf-8")
     imports = [ast.unparse(line) for line in ast.parse(source).body if isinstance(line, ast.Import | ast.ImportFrom)]
-    report = "import sys\nprint(*(m.__file__ for n, m in sys.modules.items() if n.split('.')[0] == 'attention_limits'))"
+    ours = "(m.__file__ for n, m in sys.modules.items() if n.split('.')[0] == 'attention_limits')"
+    report = f"import sys\nprint(*{ours}, sep='\\n')"
     command = [sys.executable, "-c", "\n".join([*imports, report])]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    loaded = {Path(name) for name in done.stdout.split()}
+    loaded = {Path(name) for name in done.stdout.splitlines()}
     assert len(loaded) > 20
     assert loaded <= dependencies(source)

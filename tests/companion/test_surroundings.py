@@ -145,7 +145,7 @@ def test_make_refuses_a_python_that_will_not_do_in_one_line(before: str, message
     shutil.copy(REPOSITORY / "Makefile", tmp_path)
     (tmp_path / "pyproject.toml").touch()
     (tmp_path / "constraints.txt").touch()
-    python = script(tmp_path / "python", f"exec {sys.executable} -c 'import sys; {before}; exec(sys.argv[2])' \"$@\"")
+    python = script(tmp_path / "python", f"exec '{sys.executable}' -c 'import sys; {before}; exec(sys.argv[2])' \"$@\"")
     result = make(tmp_path, f"PYTHON={python}", "book")
     assert result.returncode != 0
     said = [line for line in result.stderr.splitlines() if not line.startswith("make")]
