@@ -13,7 +13,7 @@ from tests.browser import browser_program
 from .conftest import Project, invoke
 
 MENU = """<nav class="bd-links bd-docs-nav"><p class="caption">Strengths</p><ul>
-<li><a href="../notebooks/one.html">One</a></li><li><a href="../notebooks/two.html">Two</a></li></ul>
+<li><a href="../notebooks/one.html">One</a></li><li><a href="../notebooks/two.html">Two &lt; three</a></li></ul>
 <p class="caption">The package</p><ul><li><a href="api.html">Functions</a></li></ul></nav>"""
 PAGE = """<html><head><title>{name}</title><link rel="stylesheet" href="../_static/{style}"></head><body>{menu}
 <script>alert()</script><article class="bd-article"><section id="it">
@@ -44,20 +44,23 @@ def printed(finished: Project) -> Path:
     return finished.root
 
 
-def arranged(root: Path, *numbers: int) -> BeautifulSoup:
-    return BeautifulSoup(pdf.assemble(root / "_build" / "html", numbers), "html.parser")
+def arranged(root: Path) -> BeautifulSoup:
+    return BeautifulSoup(pdf.assemble(root / "_build" / "html"), "html.parser")
 
 
 def test_contents_stand_in_front_and_solutions_at_the_end(printed: Path) -> None:
-    soup = arranged(printed, 3, 5, 8)
+    book = pdf.assemble(printed / "_build" / "html")
+    soup = BeautifulSoup(pdf.number(book, [3, 5, 8]), "html.parser")
+    with pytest.raises(pdf.PrintError, match="3 parts are listed, and the outline of the PDF has 2"):
+        pdf.number(book, [3, 5])
     assert [title.get_text() for title in soup.select("h1")] == ["Intro", "Contents", "One", "Two", "Solutions"]
     rows = soup.select("#contents li")
-    assert [row.get_text(" ") for row in rows] == ["One 3", "Two 5", "Solutions 8"]
+    assert [row.get_text(" ") for row in rows] == ["One 3", "Two < three 5", "Solutions 8"]
     assert [row.a["href"] for row in rows if row.a] == ["#notebooks/one", "#notebooks/two", "#solutions"]
     assert [caption.get_text() for caption in soup.select("#contents p")][:2] == ["Strengths", "Exercises"]
     solutions = soup.select_one("#solutions")
     assert solutions is not None
-    assert [part.get_text() for part in solutions.select("h2, .solution")] == ["One", "Because.", "Two", "So."]
+    assert [part.get_text() for part in solutions.select("h2, .solution")] == ["One", "Because.", "Two < three", "So."]
     assert len(soup.select(".solution")) == 2
     assert soup.select_one("[id='notebooks/one'] .exercise") is not None
 
@@ -103,7 +106,20 @@ def test_a_small_book_on_paper(printed: Path) -> None:
         parts = [(entry.get_title(), entry.get_dest().get_index()) for entry in document.get_toc() if entry.level == 0]
     assert parts == [("Intro", 0), ("Contents", 1), ("One", 2), ("Two", 3), ("Solutions", 4)]
     assert [page[0] for page in pages] == ["1", "2", "3", "4", "5"]  # its number comes first in its text
-    assert pages[1][:10] == ["2", "Contents", "Strengths", "One", "3", "Two", "4", "Exercises", "Solutions", "5"]
+    assert pages[1][:12] == [
+        "2",
+        "Contents",
+        "Strengths",
+        "One",
+        "3",
+        "Two",
+        "<",
+        "three",
+        "4",
+        "Exercises",
+        "Solutions",
+        "5",
+    ]
     assert sorted(path.name for path in (printed / "_build" / "html" / "book").iterdir()) == ["intro.html"]
     assert [path.name for path in (printed / "_build").glob(f"*{pdf.NAME}")] == [pdf.NAME]
 

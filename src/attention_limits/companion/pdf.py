@@ -4,8 +4,9 @@ import os
 import posixpath
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 
 import pypdfium2
@@ -18,6 +19,8 @@ FRONT = "book/intro"
 #: Parts that are for the screen: pages of the package, to search and to follow.
 ON_SCREEN = ("The package",)
 CONTENTS, SOLUTIONS = "Contents", "Solutions"
+#: Where a line of the contents has its page's number.
+NUMBER = '<span class="book-page"></span>'
 #: What names an element of the same page: rewritten, since ids of two pages may be equal.
 REFERENCES = ("for", "aria-labelledby", "aria-describedby", "aria-controls")
 #: An outline of a letter has the same name on each page.
@@ -121,8 +124,8 @@ def _within(name: str, address: str, known: set[str]) -> str:
     return f"#{target}--{fragment}" if fragment else f"#{target}"
 
 
-def assemble(folder: Path, numbers: Sequence[int] = ()) -> str:
-    """The printed book in ``folder`` as one page of HTML, its contents with the ``numbers`` of pages, if known.
+def assemble(folder: Path) -> str:
+    """The printed book in ``folder`` as one page of HTML; `number` writes the numbers of pages into its contents.
 
     Raises:
         PrintError: if a page of the menu has no article.
@@ -141,7 +144,7 @@ def assemble(folder: Path, numbers: Sequence[int] = ()) -> str:
         for outline in articles[-1].select("svg.outlines path"):
             outlines[str(outline["id"])] = str(outline.extract())
     solutions = _solutions(articles[1:], list(titles.values()))
-    body = [articles[0], _contents(parts, bool(solutions), iter(numbers)), *articles[1:], *solutions]
+    body = [articles[0], _contents(parts, bool(solutions)), *articles[1:], *solutions]
     links = "".join(f'<link rel="stylesheet" href="{_from_front(style)}">' for style in styles)
     return (
         f'<!DOCTYPE html><html lang="en" data-theme="light" data-mode="light"><head><meta charset="utf-8">'
@@ -151,19 +154,31 @@ def assemble(folder: Path, numbers: Sequence[int] = ()) -> str:
     )
 
 
-def _contents(parts: list[Part], solved: bool, pages: Iterator[int]) -> str:
-    lines = [f'<article class="bd-article book-contents" id="contents"><h1>{CONTENTS}</h1>']
-    for part in parts:
-        rows = [(f"#{name}", title) for name, title in part.pages.items()]
-        lines.append(f"<p>{part.caption}</p><ol>{''.join(_row(*row, pages) for row in rows)}</ol>")
+def _contents(parts: list[Part], solved: bool) -> str:
+    listed = {part.caption: {f"#{name}": title for name, title in part.pages.items()} for part in parts}
     if solved:
-        lines.append(f"<p>Exercises</p><ol>{_row('#solutions', SOLUTIONS, pages)}</ol>")
+        listed["Exercises"] = {"#solutions": SOLUTIONS}
+    lists = (
+        f"<p>{escape(caption)}</p><ol>"
+        + "".join(f'<li><a href="{to}">{escape(title)}</a>{NUMBER}</li>' for to, title in rows.items())
+        + "</ol>"
+        for caption, rows in listed.items()
+    )
     note = "Code that is folded on the screen is left out, and so are the package's pages: the book has them."
-    return "".join(lines) + f"<p></p>{note}</article>"
+    title = f"<h1>{CONTENTS}</h1>"
+    return f'<article class="bd-article book-contents" id="contents">{title}{"".join(lists)}<p></p>{note}</article>'
 
 
-def _row(address: str, title: str, pages: Iterator[int]) -> str:
-    return f'<li><a href="{address}">{title}</a><span>{next(pages, "")}</span></li>'
+def number(arranged: str, pages: Sequence[int]) -> str:
+    """The same with the numbers of ``pages`` in the contents.
+
+    Raises:
+        PrintError: if there are not as many of them as lines.
+    """
+    parts = arranged.split(NUMBER)
+    if len(parts) != len(pages) + 1:
+        raise PrintError(f"{len(parts) - 1} parts are listed, and the outline of the PDF has {len(pages)}")
+    return parts[0] + "".join(f"<span>{page}</span>{part}" for page, part in zip(pages, parts[1:], strict=True))
 
 
 def _solutions(articles: list[Tag], titles: list[str]) -> list[str]:
@@ -172,7 +187,7 @@ def _solutions(articles: list[Tag], titles: list[str]) -> list[str]:
     for page, title in zip(articles, titles, strict=True):
         solutions = [solution.extract() for solution in page.select("div.solution")]
         if solutions:
-            found.append(f"<h2>{title}</h2>{''.join(map(str, solutions))}")
+            found.append(f"<h2>{escape(title)}</h2>{''.join(map(str, solutions))}")
     return [*found, "</article>"] if len(found) > 1 else []
 
 
@@ -194,9 +209,10 @@ def print_book(root: Path, browser: str) -> Path:
     folder, target = root / "_build" / "html", root / "_build" / NAME
     arranged, aside = folder / f"{FRONT}.print.html", target.with_name(f".{NAME}")
     try:
-        arranged.write_text(assemble(folder), encoding="utf-8")
+        book = assemble(folder)
+        arranged.write_text(book, encoding="utf-8")
         _print(browser, arranged, aside)
-        arranged.write_text(assemble(folder, first_pages(aside)), encoding="utf-8")
+        arranged.write_text(number(book, first_pages(aside)), encoding="utf-8")
         _print(browser, arranged, aside)
         aside.replace(target)
     finally:

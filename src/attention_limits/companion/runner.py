@@ -14,12 +14,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from filelock import FileLock, Timeout
 from attention_limits.companion import claims, kernels
 from attention_limits.companion.display import Display
 from attention_limits.companion.pages import Page, Parameters
+from attention_limits.companion.workers import Workers
 from attention_limits.files import publish
 from attention_limits.runtime import DEVICE_VARIABLE, PAGE_VARIABLE, PROFILE_VARIABLE, STORE_VARIABLE
 
@@ -142,7 +143,7 @@ def execute(
         scratch.mkdir(parents=True)
         execution = _Execution(scratch, Path(sockets.name), device, device_label, threads, cell_seconds)
         together = ThreadPoolExecutor(min(jobs, len(runs)))
-        with sockets, execution.forking(runs), execution.display, execution.working(), together as pool:
+        with sockets, execution.forking(runs), execution.display, execution.workers, together as pool:
             futures = [pool.submit(execution.run, run) for run in runs]
             try:
                 for future in as_completed(futures):
@@ -151,7 +152,7 @@ def execute(
                     execution.display.ended(outcome.run.page.name, outcome.seconds, outcome.num_claims, outcome.error)
             except BaseException:  # Ctrl-C above all: stop the pages, keep nothing of them
                 pool.shutdown(wait=False, cancel_futures=True)
-                execution.stop()
+                execution.workers.stop()  # their threads then return without publishing anything
                 raise
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -167,10 +168,7 @@ class _Execution:
         self.scratch, self.sockets, self.cell_seconds = scratch, sockets, cell_seconds
         self.device, self.device_label, self.threads = device, device_label, threads
         self.display = Display()
-        self.stopped = threading.Event()
-        self.workers: list[subprocess.Popen[str]] = []
-        self.idle: list[subprocess.Popen[str]] = []
-        self.lock = threading.Lock()
+        self.workers = Workers(sockets)
         # The kernel is this very Python, whatever kernels the user has: the first place that is searched says so.
         spec: dict[str, Any] = {"display_name": "Python 3", "language": "python"}
         self.nursery_address = sockets / "fork"
@@ -204,22 +202,6 @@ class _Execution:
         finally:
             nursery.close()
 
-    @contextlib.contextmanager
-    def working(self) -> Iterator[None]:
-        """See that the processes end with what is done here."""
-        try:
-            yield
-        finally:
-            for worker in self.workers:
-                _end(worker)
-
-    def stop(self) -> None:
-        """End all processes; their threads then return without publishing anything."""
-        with self.lock:
-            self.stopped.set()
-            for worker in self.workers:
-                worker.terminate()
-
     def run(self, run: Run) -> Outcome:
         """Run one page and publish the result; a full disk fails this page alone."""
         start = time.perf_counter()
@@ -234,7 +216,7 @@ class _Execution:
         output, job = self.scratch / f"{name}.ipynb", self.scratch / f"{name}.json"
         # Only what differs from the page's own values is injected, so that the book's pages show no injected cell.
         injected = {k: v for k, v in run.parameters.items() if v != run.page.parameters[k].default}
-        order = {
+        order: dict[str, Any] = {
             "source": str(run.page.path),
             "output": str(output),
             "connection": str(self.sockets / name),
@@ -244,27 +226,19 @@ class _Execution:
         }
         job.write_text(json.dumps(order), encoding="utf-8")
         digests = run.page.digests(run.parameters)  # taken first: an edit meanwhile makes the result stale, not fresh
-        worker = self._start(run, job)
-        last: dict[str, Any] = {}
-        for line in worker.stdout or ():
-            with contextlib.suppress(json.JSONDecodeError):  # the last line of a process that was killed
-                last = json.loads(line)
-                self.display.event(run.page.name, last)
-            if "done" in last or "error" in last:
-                break
+        worker = self.workers.engage(order["environment"])
+        self.display.started(name)
+        last = self.workers.do(worker, job, partial(self.display.event, name))
         error, notebook = last.get("error"), nbformat.v4.new_notebook()
-        if "done" in last or "error" in last:
-            with self.lock:
-                self.idle.append(worker)
+        if "killed" in last:
+            error = f"its process ended with status {last['killed']}"
+        else:
             with contextlib.suppress(nbformat.reader.NotJSONError):  # half a file, the rest found no place
                 notebook = nbformat.read(output, 4)
-        else:  # it was killed
-            _end(worker)
-            error = f"its process ended with status {worker.returncode}"
         # As the kernel tells it; one that did not come so far told nothing.
         python = notebook.metadata.get("language_info", {}).get("version", platform.python_version())
         num_claims = len(claims.records(notebook))
-        if not self.stopped.is_set():
+        if not self.workers.stopped.is_set():
             notebook.metadata.pop("papermill", None)
             notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
             notebook.metadata[METADATA_KEY] = {
@@ -304,32 +278,6 @@ class _Execution:
             PROFILE_VARIABLE: "custom" if run.custom else run.profile,
             STORE_VARIABLE: os.environ.get(STORE_VARIABLE, str(run.page.root / "_build" / "store")),
         }
-
-    def _start(self, run: Run, job: Path) -> subprocess.Popen[str]:
-        """Give the job to a process that has none, or to a new one."""
-        with self.lock:
-            if self.stopped.is_set():
-                raise KeyboardInterrupt
-            worker = next((one for one in self.idle if one.poll() is None), None)
-            if worker is None:
-                command = [sys.executable, "-m", "attention_limits.companion.worker", str(self.sockets)]
-                environment, pipe = self._environment(run), subprocess.PIPE
-                worker = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment)
-                self.workers.append(worker)
-            else:
-                self.idle.remove(worker)
-        self.display.started(run.page.name)
-        with contextlib.suppress(BrokenPipeError):  # it was killed, and tells nothing
-            assert worker.stdin is not None
-            worker.stdin.write(f"{job}\n")
-            worker.stdin.flush()
-        return worker
-
-
-def _end(worker: subprocess.Popen[str]) -> None:
-    """Close a process's input, at which it ends, and wait for it."""
-    with contextlib.suppress(BrokenPipeError), worker:
-        pass
 
 
 #: Variables that would change what a page does or shows: settings of matplotlib, Jupyter and Python's warnings.
