@@ -5,11 +5,13 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 import nbformat
 import numpy as np
 import pytest
+from sphinx.errors import ExtensionError
 
 from attention_limits.companion import carry, pixels
 from attention_limits.companion.pages import all_pages, find_root, get_page
@@ -143,3 +145,12 @@ def test_a_process_draws_figures_and_names_one_that_it_cannot(tmp_path: Path) ->
         drawer.finish()
     assert not bad.with_suffix(".png").exists()
     drawer.finish()  # nothing is left to do
+
+
+def test_a_book_whose_figure_could_not_be_drawn_is_not_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise ValueError("a figure could not be drawn: bad.svg")
+
+    monkeypatch.setattr(carry, "_drawer", SimpleNamespace(finish=fail))
+    with pytest.raises(ExtensionError, match=r"could not be drawn: bad\.svg"):
+        carry.archive_all(SimpleNamespace(builder=SimpleNamespace(name="html")), None)  # type: ignore[arg-type]

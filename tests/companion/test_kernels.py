@@ -51,6 +51,15 @@ def test_what_a_page_started_ends_with_it_whether_it_is_good_or_not(project: Pro
         wait_until(partial(_ended, pid), "the end of what a page started")
 
 
+def test_what_a_page_started_ends_when_its_kernel_ends_itself(project: Project) -> None:
+    note = project.root / "number"
+    start = 'import os, pathlib, subprocess\nchild = subprocess.Popen(["sleep", "1000"])\n'
+    project.add("alpha", f"{start}pathlib.Path({str(note)!r}).write_text(str(child.pid))\nos._exit(3)")
+    (outcome,) = project.execute("alpha")
+    assert "the kernel died" in (outcome.error or "")
+    wait_until(partial(_ended, int(note.read_text())), "the end of what a page started")
+
+
 def test_a_page_that_is_killed_takes_its_kernel_along_and_what_that_started(project: Project) -> None:
     (project.root / "hold").touch()
     project.add("alpha", f'import subprocess\nchild = subprocess.Popen(["sleep", "1000"])\n{HOLD}')

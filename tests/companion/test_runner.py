@@ -514,6 +514,14 @@ def test_an_interrupted_run_keeps_what_was_finished_and_says_so(project: Project
     assert not (project.root / "_build" / "running").exists()
 
 
+def test_each_page_is_told_its_own_name_by_a_process_that_runs_several(project: Project) -> None:
+    for name in ("alpha", "beta"):
+        project.add(name, 'import os\nprint("I am", os.environ["ATTENTION_LIMITS_PAGE"])')
+    project.must("run", "-j", "1")
+    for name in ("alpha", "beta"):
+        assert f"I am {name}\n" in text_of(project.executed(name))
+
+
 def test_a_killed_page_fails_alone(project: Project) -> None:
     for name in ("alpha", "beta", "gamma"):
         project.add(name, NONCE)

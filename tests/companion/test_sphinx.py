@@ -4,6 +4,7 @@ import copy
 import re
 import subprocess
 import sys
+import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -212,6 +213,15 @@ def test_prose_captions_tags_and_comments_are_the_sources_without_another_run(st
     assert "A paragraph of its own." in after
     assert story.nonces[1] == story.nonces[2]
     assert story.nonces[2] in after
+
+
+def test_a_figure_is_linked_and_packed_as_drawing_and_as_pixels(story: Story) -> None:
+    files = {"fig-01-dot.svg", "fig-01-dot.png"}
+    links = re.findall(r'class="figure-file" href="([^"]*)"', story.pages[1]["notebooks/alpha.html"])
+    downloads = story.project.root / "_build" / "html" / "_downloads"
+    assert set(links) == {f"../_downloads/figures/{name}" for name in files}
+    with zipfile.ZipFile(downloads / "attention-limits-figures.zip") as packed:
+        assert {Path(name).name for name in packed.namelist()} == files
 
 
 def test_what_did_not_change_is_not_written_again(story: Story) -> None:
