@@ -397,6 +397,19 @@ def test_page_wastes_no_paper(tab: Page, site: str, page: str, most_sheets: int)
     assert np.mean([empty > 1 / 3 for empty in left_empty]) < 0.2
 
 
+def test_paper_has_no_solutions_thin_letters_and_a_small_explorer(tab: Page, site: str) -> None:
+    tab.goto(f"{site}/{THEOREM_2}")
+    tab.emulate_media(media="print")
+    tab.set_viewport_size(SHEET)
+    solutions = tab.locator("div.solution")
+    assert solutions.count() >= 3
+    assert not any(solution.is_visible() for solution in solutions.all())
+    assert tab.locator("article mjx-container g").first.evaluate("one => getComputedStyle(one).stroke") == "none"
+    panels = tab.locator(".explorer-panels").bounding_box()
+    assert panels is not None
+    assert panels["height"] < SHEET["height"] / 2
+
+
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("page", VISITED)
 def test_page_has_no_accessibility_finding_that_matters(visit: Visit, mode: str) -> None:
@@ -501,8 +514,14 @@ def test_claims_can_be_found_narrowed_down_and_sorted(tab: Page, site: str) -> N
     assert 0 < shown.count() < everything
     assert all("thm-4." in text for text in shown.all_inner_texts())
     expect(tab.locator(".claims-bar output")).to_have_text(f"{shown.count()} of {everything} claims")
+    for whose in ("[P]", "[N]"):
+        tab.get_by_label("Whose").select_option(whose)
+        assert shown.count() > 0
+        assert all(whose in text for text in shown.locator("td:nth-child(3)").all_inner_texts())
+    tab.get_by_label("Whose").select_option("")
     tab.get_by_label("Known").select_option("observed")
-    assert all("observed" in text for text in shown.all_inner_texts())
+    assert shown.count() > 0
+    assert all("observed" in text for text in shown.locator("td:nth-child(3)").all_inner_texts())
     tab.get_by_label("Find").fill("no claim says this")
     assert shown.count() == 0
     tab.get_by_label("Find").fill("")
