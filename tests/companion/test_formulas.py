@@ -1,6 +1,8 @@
 """Formulas written while the book is printed: what is drawn, what a screen reader is told, and what is refused."""
 
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -61,3 +63,16 @@ def test_a_page_keeps_each_outline_once(typesetter: Typesetter) -> None:
 
 def test_the_style_sheet_hides_what_is_for_screen_readers(typesetter: Typesetter) -> None:
     assert re.search(r"mjx-assistive-mml \{[^}]*clip: rect", typesetter.style)
+
+
+def test_the_engine_is_closed_before_python_stops_its_threads() -> None:
+    # What is registered first is called last: when the engine should be closed.
+    program = (
+        "import atexit\n"
+        "atexit.register(lambda: print(kept._engine._ctx is None))\n"
+        "from attention_limits.companion.formulas import Typesetter\n"
+        "kept = Typesetter({})\n"
+        "kept.typeset('x')\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=600, check=True)
+    assert ended.stdout == "True\n"

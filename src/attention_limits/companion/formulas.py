@@ -4,6 +4,7 @@ So a page shows its formulas without a script, at once and on paper; nobody's Ta
 is given the MathML. TeX that MathJax cannot read is a warning, at which the book is not printed.
 """
 
+import atexit
 import functools
 import html
 import json
@@ -39,6 +40,8 @@ class Typesetter:
         }
         mathjax = files("sphinx-mathjax-offline") / "static" / "mathjax" / "tex-svg.js"
         self._engine = MiniRacer()
+        # Collected later, when Python has stopped its threads, it would wait for one of them without end (3.13 and 3.14).
+        atexit.register(self._engine.close)
         self._engine.eval((files(__package__) / "document.js").read_text(encoding="utf-8"))
         self._engine.eval(f"var MathJax = {json.dumps(settings)}")
         self._engine.eval(mathjax.read_text(encoding="utf-8"))
