@@ -13,8 +13,10 @@
 # network a first layer of width $Nd'$. What does *training* make of it: with equally many parameters, and with as many as each
 # architecture asks for?
 #
-# **In one paragraph.** Each of twenty tokens asks for the average of three others. Attention gives every pair a weight of its own, made by *one* rule, "is this position among my pointers?", that all pairs share: learn it once, and it serves everywhere. A fully-connected network must learn a gate for each pair apart,
-# and none helps the next one. A recurrent network must carry all the values along in its state until they are asked for; read in one direction, it never knows those to come. So at equal size attention falls by orders of magnitude, and the others hardly leave the level of the trivial answers ({numref}`fig-architecture-curves`). Then let them grow: one of them gets there.
+# **In one paragraph.** Each of twenty tokens asks for the average of three tokens. Attention gives every pair a weight of its own, made by *one* rule, "is this position among my pointers?", that all pairs share: learn it once, and it serves everywhere. A fully-connected network must learn a separate gate for each pair,
+# and none helps the next one. A recurrent network must carry all the values along in its state until they are asked for, and one that reads in one direction
+# never knows those to come. So at equal size attention's error falls by orders of magnitude. The fully-connected network stays at the level of the trivial
+# answers, and the recurrent ones about halve the error ({numref}`fig-architecture-curves`). Then let them grow: one of them, the bidirectional LSTM, gets there.
 
 # %% tags=["parameters", "hide-input"]
 num_tokens: int = 20  # N, tokens
@@ -134,11 +136,12 @@ plt.show()
 
 # %% [markdown]
 # **Prerequisites and time.** [Learned attention](learned-attention.py). Seconds where the results are recorded; the core hours of training them are
-# told below.
+# given below.
 #
 # **On this page.** This is an experiment: its results are ours, [N].
 #
-# * With equally many parameters attention learns to average, with every seed; no other architecture comes near. They fail in three ways: the fully-connected network and the LSTM of one direction *cannot* do it at this size, the bidirectional LSTM could and does not learn it.
+# * With equally many parameters attention learns to average, with every seed; no other architecture comes near. They fail in three ways: the fully-connected network is too
+#   narrow to do it, the LSTM of one direction can't do it at any size, and the bidirectional LSTM, which no bound known to us rules out, does not learn it.
 # * On fixed samples attention still learns the task; the LSTMs memorise the samples ({numref}`fig-fixed-samples`).
 # * A bidirectional LSTM that is much larger and trained for longer does learn ({numref}`fig-needs`). A fully-connected network does not at any width tried, though one that is right on every input exists ({prf:ref}`prop-gates`).
 #
@@ -151,17 +154,18 @@ plt.show()
 #
 # Errors are relative to the variance of the target, as in {eq}`eq-relative-error`: answering 0 scores 1, and answering the mean of all values scores
 # $1-q/N$ ({prf:ref}`prop-baselines`). [Theorem 10](thm-10-feedforward.py) and [Theorem 11](thm-11-recurrent.py) speak of the worst input and of
-# bits; training reports a *mean* over random inputs, in floats. Two of the four architectures can be held to account in that currency too.
+# bits; training reports a *mean* over random inputs, in floats. For two of the four architectures there is a bound on that mean, too.
 #
 # A machine that writes output $i$ when it has read tokens $1,\dots,i$ has a relative mean error of at least $\frac{N-1}{2N}$, whatever its memory
-# ({prf:ref}`prop-in-step`). So the LSTM of one direction can halve the error, and no more. A fully-connected network whose first layer is narrower than $Nd'$ has a
+# ({prf:ref}`prop-in-step`). So the LSTM of one direction can do little more than halve the error. A fully-connected network whose first layer is narrower than $Nd'$ has a
 # least mean error as well; [Size against length](size-against-length.py) proves it. For the other two, attention and the bidirectional LSTM, we know of no bound
 # that rules out the sizes below: what they reach here is a matter of training.
 
 # %% [markdown]
 # ## The experiment
 #
-# Four architectures get the same number of parameters, the same samples and the same number of steps, and each its own learning rate. The models, each reading the tokens $(z_i;y_i;i)$ with $y_i$ as $N$ zeros and ones and $i$ as a unit vector:
+# Four architectures get the same number of parameters, the same samples and the same number of steps, and each its own learning rate. Each model reads the
+# tokens $(z_i;y_i;i)$, with $y_i$ as $N$ zeros and ones and $i$ as a unit vector. These are the models:
 #
 # * **attention**: a token-wise network with one hidden layer of 128 rectified linear units, then one unit of embedding dimension $m$, as on
 #   [Learned attention](learned-attention.py);
@@ -178,7 +182,7 @@ plt.show()
 # ### Learning rates
 #
 # A comparison is only as fair as its learning rates. We looked for them with one seed at this page's own sizes, in a grid, and took the rate with
-# the least error on new samples, or one between the two best; the page runs each again at half and at twice the rate.
+# the least error on new samples, or one near it; the page runs each again at half and at twice the rate. For attention the larger of these would have been better still.
 
 # %% tags=["hide-input"]
 rates = pd.concat([trials[trials["series"] == "rates"], fresh[fresh["seed"] == seed]])
@@ -201,9 +205,8 @@ figures.prose(f"Rates tried: {'; '.join(tried)}.")
 # %% [markdown]
 # ### Equal parameters
 #
-# The time of a step is measured on each model trained alone. It is a result like the others: where it comes from the records of this book, seconds are those
-# of the machine that made the records, on one thread of its processor, and not of the one that this page ran on. (For the errors several models may be trained
-# as one, which is faster.)
+# The time of a step is measured on each model trained alone, on one thread. Where it comes from the records of this book, it is the time on the machine that
+# made the records, and not on the one that ran this page. (For the errors several models may be trained as one, which is faster.)
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-architecture-seconds", "caption": "The curves of the first figure against seconds of training. Dashed: uniform attention, 1 − q/N. Dotted: the least error in one direction, which binds the LSTM."}, "image": {"alt": "Four learning curves against seconds, with a logarithmic error axis. All end within ten seconds, the fully-connected network first. The LSTM's curve ends just above the dotted line, attention's far below it."}}
 in_step = float(in_step_error(problem))
@@ -466,7 +469,7 @@ if len(replays.table):
 #   pointers may well help the fully-connected network, of which we know a solution.
 # * *That these sizes are least.* [Size against length](size-against-length.py) looks for the smallest one.
 # * *A law of time.* Seconds are those of one machine, the one that trained the models, with whatever else it did meanwhile. An LSTM reads its tokens one after the other, attention all at once: on an accelerator the
-#   distance grows.
+#   distance may well be larger.
 # * *That each rate is the best.* Rates were looked for at equal parameters with one seed, and the same ones serve the larger models.
 # * *The paper's experiment.* Its settings were not available to us.
 #

@@ -53,8 +53,8 @@ plt.show()
 #
 # **On this page.**
 #
-# * A message must bring all of $f$, $\lceil\log_2n^n\rceil$ bits, if Bob may never err. [N] {prf:ref}`prop-composition-rows`
-# * With fewer bits he errs: three lower bounds. Fano's is at least the known one as soon as a bit is missing, for $n\ge45$. [N] {prf:ref}`prop-composition-fano`, {prf:ref}`prop-composition-volume`, {prf:ref}`prop-composition-compare`; the known one {prf:ref}`thm-composition`
+# * A message about $f$ to somebody who knows $g$ must bring all of $f$, $\lceil\log_2n^n\rceil$ bits, if the answer may never be wrong. [N] {prf:ref}`prop-composition-rows`
+# * With fewer bits there are errors: three lower bounds. Fano's is at least the known one as soon as a bit is missing, for $n\ge45$. [N] {prf:ref}`prop-composition-fano`, {prf:ref}`prop-composition-volume`, {prf:ref}`prop-composition-compare`; the known one {prf:ref}`thm-composition`
 # * The known bound says nothing about layers of usual sizes until $n$ is large ({numref}`fig-composition-silent`). [P~]
 # * Two layers of one head with $m=2$ and $O(\log n)$ bits are enough: they fetch twice. [N] {prf:ref}`lem-fetch`, {prf:ref}`prop-composition-layers`
 #
@@ -81,6 +81,9 @@ plt.show()
 # $d$ sums of their values with these weights: $H(d+1)$ numbers, $B=H(d+1)p$ bits in *one message*, which can't depend on $g$. So a bound on messages is a bound on layers. (This takes for granted that $p$ bits are enough for each of these sums; [Theorem 7's page](thm-7-match3.py)
 # counts what rounding them costs.)
 #
+# At $n=2$ Alice has one of four tables, and Bob asks for $f(0)$ or for $f(1)$, whichever his $g(x)$ wants. No two tables answer both questions alike, so she
+# must send two bits.
+#
 # :::{prf:proposition} (rows; ours as far as we found)
 # :label: prop-composition-rows
 #
@@ -96,6 +99,9 @@ plt.show()
 # :::
 #
 # Who holds what matters: had Alice held $g$, she would send $g(x)$, $\log_2n$ bits. A bound for layers may choose the hard split.
+#
+# What if fewer bits are sent? At $n=4$ all of $f$ takes 8 bits. With 4 of them Alice can send $f$ at two of the four points. Bob guesses at the other two,
+# and errs with the probability $\frac12\cdot\frac34=\frac38$. How much better can another message be?
 #
 # :::{prf:proposition} (average error; Fano's inequality)
 # :label: prop-composition-fano
@@ -133,6 +139,10 @@ plt.show()
 # $(1-\tfrac kn)(1-\tfrac1n)\le1-\tfrac kn\le1-\beta+\tfrac1n$. At $B=0$ it is $1-\tfrac1n=\delta_F$. $\blacksquare$
 # :::
 #
+# Another bound counts tables. With one bit at $n=2$ Bob has two tables to answer from. So at most two of the four $f$ are answered without any error, and the
+# other two with an error at one of the two points at least. The average error is at least $\frac{1+1}{4\cdot2}=\frac14$, and this is attained: Alice sends
+# $f(0)$, and Bob guesses $f(1)$.
+#
 # :::{prf:proposition} (volume; the usual argument for coverings)
 # :label: prop-composition-volume
 #
@@ -160,11 +170,13 @@ plt.show()
 # $\frac{3\mathrm e\log_2n}n$ falls from $n=3$ on and is below 1 at $n=45$. $\blacksquare$
 # :::
 #
-# Nearer to the end, and for small $n$, the cited bound can be the better one: it is at $n=3$, $B=3$, for instance.
+# If fewer bits are missing, and for small $n$, the cited bound can be the better one: it is at $n=3$, $B=3$, for instance.
 #
 # ## The idea: fetch twice
 #
 # A head of $m=2$ is enough to look something up by its address. Keys lie on a parabola, and a query is a tangent that touches it at the wanted address, as on the page on [windows](match3-local.py).
+# Let the addresses be $0,1,2,3,4$, with the keys $(a,a^2)$. Whoever wants the address 2 asks with $c\,(4,-1)$. The scores are $0,3c,4c,3c,0$, and with a
+# large $c$ almost all of the weight lies on the address 2.
 #
 # :::{prf:lemma} (fetch; ours as far as we found)
 # :label: lem-fetch
@@ -353,7 +365,8 @@ plt.show()
 # %% [markdown]
 # ### How good is the bound?
 #
-# At small $n$ we look for the best message itself. A message is worth as much as its codewords: Alice sends the nearest one. Where there are few codes we list all; else a search replaces one codeword after the other. An error that meets
+# At small $n$ we look for the best message itself. A message amounts to a list of $2^B$ *codewords*, tables in $[n]^n$ from which Bob answers: Alice names
+# the one nearest to $f$. Where there are few such lists we try all; else a search replaces one codeword after the other. An error that meets
 # {prf:ref}`prop-composition-volume` is the least, however it was found.
 
 # %% tags=["hide-input"]
@@ -443,7 +456,8 @@ plt.show()
 # %% [markdown]
 # ### Where the bound bites
 #
-# The cited bound is silent where $H(d+1)p\ge n\log_2n$. Four layers of usual sizes, and the first $n$ at which it says anything about them, found in integers from $n^n>2^{H(d+1)p}$:
+# The cited bound is silent where $H(d+1)p\ge n\log_2n$. Here are four layers of usual sizes and the first $n$ at which it says anything about them, found in
+# integers from $n^n>2^{H(d+1)p}$:
 
 # %% tags=["hide-input"]
 SIZES = {(1, 16, 32): 85, (8, 64, 16): 855, (12, 64, 16): 1218, (96, 128, 16): 14350}
@@ -509,8 +523,9 @@ figures.prose(
 # %% [markdown]
 # ### One large layer
 #
-# One layer can do it too, if it is large: a second head takes the plain mean of values with a slot for each $f(j)$, so that the last token has the whole table of $f$, and the map after the layer looks up $g(x)$ in it
-# (`OneLayerComposition`). This is a real layer, so we let Alice and Bob simulate it, over a channel that counts bits: for each head she sends a log-sum-exp and a mean, rounded as [Theorem 7's page](thm-7-match3.py) does.
+# One layer can do it too, if it is large. One head fetches $g(x)$. A second head takes the plain mean of values with a slot for each $f(j)$, so that the last
+# token has the whole table of $f$, and the map after the layer looks up the entry at $g(x)$ (`OneLayerComposition`). This is a real layer, so we let Alice
+# and Bob simulate it, over a channel that counts bits: for each head she sends a log-sum-exp and a mean, rounded as [Theorem 7's page](thm-7-match3.py) does.
 
 # %% tags=["hide-input"]
 talks = pd.DataFrame(
@@ -535,7 +550,9 @@ figures.table(
 # %% [markdown]
 # ### The lemma, and what breaks
 #
-# Random heads against {prf:ref}`lem-fetch`: random addresses, some of them shared, and random targets, integers that occur and integers less a quarter; small scales, so that the leakage is seen. And two layers whose scale is a quarter of the proved one.
+# We test {prf:ref}`lem-fetch` on random heads. Their addresses are random, some of them shared, and so are their targets, integers that occur and integers
+# less a quarter. Scales are small, so that what leaks in from other addresses is seen. Then we break the two layers: with a quarter of the proved scale, and
+# with a single look, without $g$, which finds $f(x)$.
 
 # %% tags=["hide-input"]
 tokens, spread = 12, 5.0

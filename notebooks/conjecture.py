@@ -14,8 +14,9 @@
 #
 # **In one paragraph.** Let Alice hold three tokens and Bob three, and let one of his ask. In one layer all that it gets from hers is one mean: one message of a few numbers, too short to tell him what she holds. This is how the theorem
 # for one layer is proved. Now let there be a second layer. The token that asks looks at Bob's other tokens too, as they are after the first layer, and each of them has had a message of its own from Alice ({numref}`fig-second-layer`). With $N$ tokens that
-# makes about $N$ messages, and with so many she can tell him everything. **So the argument ends where the tokens have been mixed once**, and we know no other: for large moduli, small deep models that find all triples may exist or not. What can be done is to train models. Those that look at pairs of tokens
-# together find triples; those that look at one token at a time don't, in our runs.
+# makes about $N$ messages, and with so many she can tell him everything. **So the argument ends where the tokens have been mixed once**, and we know no
+# other: for large moduli, small deep models that find all triples may exist or not. What can be done is to train models. In our runs those
+# of third order, in which a token looks at two others together, find triples; pairwise ones, in which it looks at one other at a time, don't.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-second-layer", "caption": "Why counting messages ends at one layer. Blue: Alice's tokens; orange: Bob's; grey: the token of his that asks, and what it has become. Left: one layer, and one message (dot) crosses the dashed line. Right: two layers. The token asks all of Bob's, each of which has had a message."}, "image": {"alt": "Two diagrams of six tokens, three blue and three orange, with a dashed line between. Left: lines from the blue tokens meet in one dot on the dashed line, and go on from there to one token above. Right: the blue tokens send to three dots, one for each of Bob's tokens in the middle row; from these lines lead to one token at the top."}}
 import matplotlib.pyplot as plt
@@ -85,7 +86,9 @@ plt.show()
 # * It is about **pairs against triples**: one unit of [third order](third-order.py) with $m=4$ computes $\operatorname{Match3}$ at every length.
 # * It is about **all** pairs: if the two others must be [neighbours](match3-bigram.py), two small pairwise layers are enough where one is not, and
 #   if they must lie in a [short window](match3-local.py), one is.
-# * It is about **moduli well above** $N$. Read with $M=N+1$ it is false: [logarithmically many layers](depth-match3.py) of fixed width are enough. With $M\ge N^{1+c}$ it is open, and its exponent is at most $\frac13$.
+# * It is about **moduli well above** $N$. Read with $M=N+1$ it is false: [logarithmically many layers](depth-match3.py) of fixed width are enough. With
+#   $M\ge N^{1+c}$ it is open, and
+#   there a bound $N^\gamma$ can only hold with $\gamma\le\frac13$.
 #
 # (conjecture-settle)=
 # ### What would settle it
@@ -102,15 +105,23 @@ plt.show()
 # (conjecture-pairs)=
 # ### What pairs can see
 #
-# Some solutions use two places only: $x_i+2x_j\equiv0$ and $2x_i+x_j\equiv0$. One pairwise layer finds them, with two heads like that of [Theorem 6](thm-6-match2.py), $m=3$: one scores $\cos\theta(2x_i+x_j)$, with the doubled angle in the query, the other
-# $\cos\theta(x_i+2x_j)$, with the doubled angle in the keys. If $M$ is even, this finds both $x_j$ with $2x_j\equiv-x_i$. One head with the sum of the two cosines for its score is not enough: two near misses together may score more than a solution of one equation. Answering 1 there and 0
-# elsewhere is the *rule of pairs*. A model that does worse has not even learned all that pairs tell. One that does no better shows no sign of triples, and one that does a little better need not have seen them
+# Modulo 12 a token 2 can be completed by a 5, since $2+5+5=12$, and by an 8, since $2+2+8=12$. Such solutions use two places only: $x_i+2x_j\equiv0$ or
+# $2x_i+x_j\equiv0$. The
+# *rule of pairs* answers 1 where there is one of them, and 0 elsewhere. One pairwise layer computes it, with two heads like that of
+# [Theorem 6](thm-6-match2.py), $m=3$. One scores $\cos\theta(2x_i+x_j)$, with the doubled angle in the query, the other
+# $\cos\theta(x_i+2x_j)$, with the doubled angle in the keys. If $M$ is even, two residues $x_j$ may have $2x_j\equiv-x_i$; this head finds both.
+# One head with the sum of the two cosines for its score is not enough: a residue that nearly solves both equations may score more than a solution of one.
+#
+# A model that does worse than the rule of pairs has not even learned all that pairs tell. One that does no better shows no sign of triples, and one
+# that does a little better need not have seen them
 # either: pairs together with means of a few cosines over all tokens can gain a little on this rule.
 #
 # ### What training can tell
 #
 # We train small models of equal size. {numref}`fig-conjecture-accuracy` shows how often they are right, and
-# {numref}`fig-conjecture-curves` how they got there. This is evidence about *training* as much as about what weights exist. A model that fails may have failed to be found. [The page on learning](learning-match.py) goes on from here: to more lengths, to what third order needs to learn triples, and to a search among pairwise layers.
+# {numref}`fig-conjecture-curves` how they got there. This is evidence about *training* as much as about what weights exist: where training fails,
+# weights that would do may still exist. [The page on learning](learning-match.py) goes on from here: to more lengths, to what third order needs to
+# learn triples, and to a search among pairwise layers.
 #
 # ## Parameters
 
@@ -167,8 +178,10 @@ require(0 <= least_accuracy <= 1, f"least_accuracy must lie in 0…1, got {least
 # %% [markdown]
 # ## The experiment
 #
-# A token is shown as the cosine and sine of $2\pi kx/M$ for five frequencies $k$, of 20 random sets the one with the largest gap ([why](learning-match.py)). That gives away that residues lie on a circle, and nothing about sums. The stream of width $w$ begins
-# with these numbers, and zeros; each layer adds to the stream what attention finds, then what a network makes of it; a linear map gives the logit.
+# A token is shown as the cosine and sine of $2\pi kx/M$ for five frequencies $k$, of 20 random sets the one with the largest gap ([why](learning-match.py)).
+# That gives away that residues lie on a circle, and nothing about sums. Each token
+# carries a vector of width $w$ through the layers, its *stream*, which begins with the cosines and sines, then zeros. Each layer adds to the stream
+# what attention finds, then what a network makes of it; at the end a linear map gives the logit.
 # A blank token is there for all to look at. *One layer* and *two layers* have two heads of pairwise attention ({prf:ref}`def-unit`) in each, *third order* is one layer with one head, and all three have nearly
 # the same number of parameters. There are no positions: $\operatorname{Match3}$ does not depend on them. Every step draws new sequences, so nothing can be memorised. The first part of the steps shows sequences of 8 tokens modulo the same $M$. All
 # settings are ours, and were chosen for third order.
@@ -279,7 +292,8 @@ wrong = pd.DataFrame(wrong, columns=columns)
 figures.table(wrong, index=False)
 
 # %% [markdown]
-# The layer of two heads that finds pairs is run too, against the rule: on all inputs at small sizes, and on those sequences. And for the sum of the two cosines we count the queries $x$ for which some residue that solves neither equation scores more than one that solves
+# The layer of two heads is run against the rule of pairs too, on all inputs at small sizes and on the sequences above. And for the sum of the two
+# cosines we count the queries $x$ for which some residue that solves neither equation scores more than one that solves
 # one of them.
 
 # %% tags=["hide-input"]

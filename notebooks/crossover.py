@@ -9,14 +9,15 @@
 # %% [markdown]
 # # Crossover: who needs how much, and from which N on
 #
-# **The question.** Attention pays for sparse averaging with $q\log N$, recurrent networks with $N$ bits, feed-forward networks
-# with a width of $N$. Constants decide who is ahead at a given $N$. Where does each curve cross the others?
+# **The question.** In sparse averaging each token asks for the mean of $q$ of the $N$ values. Attention pays for this with a multiple of
+# $q\log N$ coordinates, a recurrent network with $N$ bits, a feed-forward network with a width of $N$. Constants decide who is ahead at a
+# given $N$. Where does each curve cross the others?
 #
 # **In one paragraph.** Let each token ask for one other, $q=1$. A recurrent layer can't know what will be asked for, so before the last token it must have
 # kept all signs: $N-1$ bits. A token of an attention layer says only what it asks for, and a question costs about the
 # logarithm of the number of possible answers: the unit that we build sends $4\,(\lceil4\ln N\rceil+1)$ bits. Among 32 tokens these are 60 bits against 31, and attention is behind; among
-# 1,024 they are 116 against 1,023. It must come so for every $q$: a line $N-1$ overtakes any multiple of a logarithm. But the multiple is about $4q$ times the bits of a number, so that the more
-# a token asks for, the later attention is ahead, from a multiple of $q\log^2q$ tokens on ({numref}`fig-crossover`).
+# 1,024 they are 116 against 1,023. It must come to this for every $q$, since a line $N-1$ overtakes any multiple of a logarithm. But the multiple
+# is about $4q$ times the bits of a number. So the more a token asks for, the later attention gets ahead: from a multiple of $q\log^2q$ tokens on ({numref}`fig-crossover`).
 #
 # ```{explorer} crossover
 # What sparse averaging takes, against the number of tokens $N$. Attention's curve is that of the unit that was built: $k=\lceil4\,q\ln N\rceil$
@@ -27,7 +28,7 @@
 # $\eps=\tfrac1{4q}$ and $d'=1$.
 # ```
 #
-# **Prerequisites and time.** The pages of the table. A quarter of a minute on one core.
+# **Prerequisites and time.** The pages that the table below names. A quarter of a minute on one core.
 #
 # **On this page.**
 #
@@ -38,8 +39,8 @@
 #
 # ## The statement
 #
-# This page draws together what the pages before it prove or build. Let $d'=1$ and fix $\eps=\tfrac1{4q}$: an accuracy at which
-# all of these hold. Bits are counted for values $\pm1$, widths for values in $[-1,1]$.
+# This page draws together what the pages before it prove or build. A value is one number, $d'=1$, and the largest error that is allowed is
+# $\eps=\tfrac1{4q}$. At this accuracy all rows of the table hold. Bits are counted for values $\pm1$, widths for values in $[-1,1]$.
 #
 # | Architecture | What is counted | Size | Where it comes from |
 # | --- | --- | --- | --- |
@@ -57,13 +58,13 @@
 # p=\Big\lceil\log_2\!\big(\tfrac q\eps\ln N\big)\Big\rceil+3\quad(q\ge2),\qquad p=4\quad(q=1),
 # ```
 #
-# which is what [Theorem 2's page](thm-2-fixed-precision.py) measured. This row is a construction that was *tested*, there and at the
-# smaller crossings below, and is extrapolated to larger $N$; the others are proved.
+# which is what [Theorem 2's page](thm-2-fixed-precision.py) measured. The first row is thus a construction that was *tested*, there and at the
+# smaller crossings below, and is extrapolated to larger $N$; the other rows are proved.
 #
 # ## The idea
 #
 # A curve $(4q\ln N+1)(\log_2\ln N+\dots)$ against a straight line: the line is lower at first, because the logarithm is multiplied by $4q$
-# and by the precision $p$. From some $N$ on it is higher for good, and {numref}`fig-crossover` shows from which.
+# and by the precision $p$. From some $N$ on the line is higher for good, and {numref}`fig-crossover` shows from which.
 #
 # ## Parameters
 
@@ -244,7 +245,8 @@ display(bits.style.format("{:,}").format_index("{:,}", axis=1, level=1))
 #
 # The curve of attention rests on a measured rule. So we build units at the very $N$ where they overtake the single recurrent layer, with
 # $k$ and $\eps$ of this page, and search for the fewest bits that keep the exact worst error ({prf:ref}`lem-worst-error`) within $\eps$ on random
-# and on adversarial subsets.
+# and on adversarial subsets. The *certificate* of a
+# subset is the direction of a query that singles it out, as on [Theorem 2's page](thm-2-fixed-precision.py).
 
 # %% tags=["hide-input"]
 standing = {q: crossings[q, RECURRENT][1] for q in sparsity_grid}
@@ -362,7 +364,7 @@ observed("crossover.proved-precision", float(later["factor"].max()), "<=", 6.0,
 # %% [markdown]
 # ## What this does not show
 #
-# * *That attention is better below its curve's end.* The comparison is of one task, at its own accuracy, in worst cases.
+# * *That attention is better in general from its crossing on.* The comparison is of one task, at its own accuracy, in worst cases.
 # * *That the attention curve is optimal.* Between the built unit and the dotted bound lies a factor that grows like the precision: see
 #   [Theorem 4](thm-4-embedding-dimension.py).
 # * *A proof at $k=\lceil4\,q\ln N\rceil$.* Certificates for all subsets are proved to exist at a larger constant only; at this one they were found
@@ -396,7 +398,7 @@ observed("crossover.proved-precision", float(later["factor"].max()), "<=", 6.0,
 #
 # At $\eps=\tfrac14$ a stored value takes 2 bits, and no fewer: $-1,-\tfrac13,\tfrac13,1$ are more than $2\eps$ apart. So the state has $2(N-1)$ bits,
 # and $4\,(\lceil4\ln N\rceil+1)$ is below that from $N=32$ on. One of 16 evenly spaced numbers is within $\tfrac1{16}$ of the value, which leaves
-# $\tfrac3{16}$ of $\eps$ for the weights: a little less than the page grants its queries, so that $p=4$ has to be tried again at this accuracy.
+# $\eps-\tfrac1{16}=\tfrac3{16}$ for the weights. This is a little less than the page grants its queries, so that $p=4$ has to be tried again.
 # :::
 #
 # ## Reference

@@ -13,8 +13,8 @@
 # they be made, at which depth, and for which $M$?
 #
 # **In one paragraph.** It depends on $M$. If $M$ is about $N$, then $2\log_2N+2$ layers of fixed width are enough: the tokens multiply two polynomials by a fast Fourier transform, whose
-# butterflies pair tokens. For *any* $M$ two layers of width about $N^{2/3}$ are enough, five of width about $\sqrt N$, and about $N^{1/3}$ layers need a width of only $N^{1/3}$, up to logarithms. What is left for the conjecture is a wedge
-# ({numref}`fig-depth-wedge`).
+# butterflies pair tokens. For *any* $M$ two layers of width about $N^{2/3}$ are enough, or five of width about $\sqrt N$, or about $N^{1/3}$ layers
+# of width about $N^{1/3}$, up to logarithms. What is left for the conjecture is the shaded wedge of {numref}`fig-depth-wedge`.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-depth-wedge", "caption": "Exponents: M = N^μ against a size N^γ, up to logarithms. Dashed: what one layer must have (Theorem 7). Solid: what the layers of this page have. Shaded: what the conjecture is about."}, "image": {"alt": "Lines over log M / log N from 1 to 3. A dashed line at height 1: one layer. Two layers rise from 1/2 to 2/3 and stay there. Five layers lie at 1/2. Logarithmically many layers rise from 0 at M = N to 1/2. The lowest line rises from 0 to 1/3, and the area below it is shaded."}}
 import matplotlib.pyplot as plt
@@ -65,15 +65,22 @@ plt.show()
 # * **Read with $M\ge N^{1+c}$ it is open**, and its exponent is at most $\frac13$, by {prf:ref}`thm-depth-trade`: a bound $N^\gamma$ for all large $N$ can only hold with $\gamma\le\frac13$.
 #
 # *Who found what.* That $M=N+1$ needs no $N^{\Omega(1)}$ follows from Theorem 3.1 of {cite}`sanford2024parallel`, by the same authors, and a constant-round Fourier transform: that theorem turns rounds of parallel
-# computation into layers, so that for every $\eps>0$ constantly many layers of size $N^\eps$ are enough. The polylogarithmic construction and the exact layers, widths and bits below are ours, as far as we found. For every $M$ it
-# says less: it turns processors with memory $N^\delta$ into layers of size about $N^{4\delta}$, so that it is silent from $\delta=\frac14$ on, where cubes need $\frac23$ and five layers $\frac12$; and sorted blocks, done in about $N^{1-2\delta}$ rounds, give through it at best
-# about $N^{2/3}$ for depth and size, where {prf:ref}`thm-depth-trade` has $N^{1/3}$. A later simulation may cover all of these up to $N^\eps$ (arXiv 2405.18512, which we could not read), and then what is new are two and five layers, $m=2$, and no $N^\eps$. A simulation for another kind of attention is in arXiv 2509.09001, of which we know the abstract. The parts are known:
+# computation into layers, so that for every $\eps>0$ constantly many layers of size $N^\eps$ are enough. The polylogarithmic construction and the exact
+# layers, widths and bits below are ours, as far as we found. For larger $M$ that theorem says less. It turns processors with memory $N^\delta$ into layers of
+# size about $N^{4\delta}$, so that it is silent from $\delta=\frac14$ on; the memory of cubes has $\delta=\frac23$, that of five layers $\delta=\frac12$.
+# Sorted blocks, done in about $N^{1-2\delta}$ rounds, give through it at best about $N^{2/3}$ for depth and size, where {prf:ref}`thm-depth-trade` has
+# $N^{1/3}$. A later simulation may cover all of these up to $N^\eps$ (arXiv 2405.18512, which we could not read). If it does, the two and the five layers,
+# $m=2$, and sizes without a factor $N^\eps$ are what is new here. A simulation for another kind of attention is in arXiv 2509.09001, of which we know the
+# abstract. The parts are known:
 # the butterfly {cite}`cooley1965algorithm`, blocks for all triples {cite}`afrati2010optimizing,dolev2012tri`, sorted blocks {cite}`gronlund2014threesomes`, merge sort in a network {cite}`batcher1968sorting`, and parallel algorithms for 3SUM and
 # Fourier transforms in few rounds {cite}`hajiaghayi2019mapreduce`.
 #
-# **Conventions.** Token $i<N$ starts with its residue $x_i$ and knows $i$, as the maps between the layers may be arbitrary ({prf:ref}`def-transformer`). A token keeps what it had, a residual connection; without one, each layer takes one head more, by which a
-# token looks at itself. All heads fetch by address: queries and keys have $m=2$. The *width* $d'$ counts the value coordinates of a layer, all heads together, and $p$ bits hold each entry of queries, keys and values exactly. What is read is rounded to the
-# nearest multiple of its unit. In general, $\mathrm{Match}_s(x)_i=1$ if $x_i$ and $s-1$ tokens, chosen freely, add up to a multiple of $M$.
+# **Conventions.** Token $i<N$ starts with its residue $x_i$ and knows $i$, as the maps between the layers may be arbitrary ({prf:ref}`def-transformer`). A
+# token keeps what it had (a residual connection); without one, each layer needs one more head, with which a token looks at itself. All heads fetch by
+# address, with queries and keys of $m=2$: each token publishes a number, its address, and a head that asks for the address 5 reads the mean of the values at
+# the address nearest to 5. The *width* $d'$ counts the value coordinates of a layer, all heads together, and $p$ bits hold each entry of queries, keys and
+# values exactly. What is read is rounded to the nearest multiple of its unit, which is 1 for a residue. In general, $\mathrm{Match}_s(x)_i=1$ if $x_i$ and
+# the residues of $s-1$ tokens add up to a multiple of $M$, where a token may be chosen several times.
 #
 # :::{prf:theorem} (logarithmic depth; ours as far as we found)
 # :label: thm-depth-log
@@ -129,8 +136,11 @@ plt.show()
 #
 # ## The idea
 #
-# **Only the set of residues matters**, as indices are unrestricted. Write $A$ for the set that occurs, and $a$ for its indicator on $[0,M)$. Label $i$ asks whether $-x_i$ is a sum of $s-1$ members modulo $M$, which a convolution tells. The trick is to convolve
+# **Only the set of residues matters**, as a token may be chosen several times. Write $A$ for the set that occurs, and $a$ for its indicator on $[0,M)$. Label
+# $i$ asks whether $-x_i$ is a sum of $s-1$ members modulo $M$, which a convolution tells. The trick is to convolve
 # with the set *repeated*: $b_e=1$ if $e<(s-1)M$ and $e\bmod M\in A$. Then the plain product of polynomials already counts modulo $M$, at one place for each $i$; nothing is folded, and one last fetch reads the label.
+# For example, let $s=3$, $M=6$ and $A=\{1,2\}$: $a$ is 1 at 1 and 2, and $b$ at 1, 2, 7 and 8. A token with the residue 2 needs $-2\equiv4$, and looks at
+# entry $6+4=10$ of the product. It is 1, from $10=2+8$: indeed $2+2+2=6$. A token with the residue 1 needs $-1\equiv5$, and entry $6+5=11$ is 0.
 #
 # :::{prf:proof}
 # :class: dropdown
@@ -154,7 +164,10 @@ plt.show()
 # *Sizes.* If $T<L$, then $T>N/2$ and $L<2(s-1)M$, hence $W<4(s-1)M/N$. Tokens $k\ge T$ ask what token 0 asks, and have an address of their own that nobody asks for. Both scales are $O(s\log NM)$, keys are at most $\max\{M^2,T^2,4\}$, and values below $P$. $\blacksquare$
 # :::
 #
-# **Cubes and sums.** In two layers the tokens split the work, a token $\tau$ a part, and each token then asks all that worked for it. *Cubes:* positions lie in $B$ blocks of $w$, and $\tau$ compares three blocks. *Sums:* residues lie in $U$ blocks of $w$, and $\tau$ adds two.
+# **Cubes and sums.** Two layers split the work. In the first each token $\tau$ does a part of it, in the second each token asks all those that worked for it.
+# *Cubes:* the positions are cut into $B$ blocks of $w$, and $\tau$ looks for completions of the members of one block by members of two others. With $N=6$
+# there are $B=2$ blocks of $w=3$; as the order of the two others does not matter, there are $2\cdot3=6$ triples of blocks, one for each token. *Sums:* the
+# residues are cut into $U$ blocks of $w$, and $\tau$ finds the sums of two blocks.
 #
 # :::{prf:proof}
 # :class: dropdown
@@ -181,6 +194,8 @@ plt.show()
 # :::
 #
 # **Sorted blocks.** For every $M$, sorting helps: of the block triples along a *diagonal* only one has to be tried.
+# Let the residues be $1,2\mid4,7\mid8,9$ in three blocks, $M=10$. The triples $(0;0,1)$ and $(1;1,2)$ lie on a diagonal. The first has sums from $1+1+4=6$ to
+# $2+2+7=11$, the second from $4+4+8=16$ to $7+7+9=23$: so the sum 10 has to be looked for in the first only, and the sum 20 in the second only.
 #
 # :::{prf:lemma} (one box a diagonal; compare algorithms for 3SUM)
 # :label: lem-depth-diagonal
@@ -195,7 +210,9 @@ plt.show()
 # Let $b$ and $c$ be the last blocks that have $y$ and $z$ as members. Then $\lambda_a+\lambda_b+\lambda_c\le x+y+z=K$. The next box on the diagonal, if there is one, has $\lambda_{a+1}\ge x$, $\lambda_{b+1}>y$ and $\lambda_{c+1}>z$, so that its sum is above $K$; and the $L_t$ do not fall along a diagonal. $\blacksquare$
 # :::
 #
-# Let $u\le v$, as order does not matter there. Each box lies on one diagonal, which starts with $s=0$ or $u=0$: there are $\frac12B(B+1)+(B-1)B=\frac12(3B^2-B)$ of them. Three residues that are not all 0 add up to $K=M$ or $2M$, if to a multiple of $M$, and a residue 0 completes itself. So there are $3B^2-B$ *jobs*, a diagonal and a $K$ each.
+# Let $u\le v$, as order does not matter there. Each box lies on one diagonal, which starts with $s=0$ or $u=0$: there are
+# $\frac12B(B+1)+(B-1)B=\frac12(3B^2-B)$ of them. If three residues that are not all 0 add up to a multiple of $M$, this multiple is $K=M$ or $K=2M$; and a
+# residue 0 completes itself. So there are $3B^2-B$ *jobs*, a diagonal and a $K$ each.
 #
 # :::{prf:proof}
 # :class: dropdown
@@ -262,8 +279,11 @@ plt.show()
 # $(N-1)^2$ and queries $2c(N-1)$. $\blacksquare$
 # :::
 #
-# This has two consequences. For $M\le N\operatorname{polylog}N$ sorting and a Fourier transform make a circuit of $N\operatorname{polylog}N$ gates and polylogarithmic depth, and so at $M=N+1$ polylogarithmic sizes are enough once more. And for $M\ge N^{1+c}$, a proof that no polylogarithmic depth, width, heads and bits are enough would show that $\mathrm{Match3}$ has no circuits of
-# $N\operatorname{polylog}N$ gates and polylogarithmic depth: more than a linear number of gates, for an explicit function. For circuits of logarithmic depth even that is a famous open problem. {prf:ref}`prop-depth-3sum` says why the conjecture is plausible, {prf:ref}`prop-depth-circuits` why it is hard.
+# This has two consequences. First, for $M\le N\operatorname{polylog}N$ sorting and a Fourier transform make a circuit of $N\operatorname{polylog}N$ gates and
+# polylogarithmic depth. So at $M=N+1$ polylogarithmic sizes are enough once more. Second, let $M\ge N^{1+c}$. A proof that no polylogarithmic depth, width,
+# heads and bits are enough would show that $\mathrm{Match3}$ has no circuits of $N\operatorname{polylog}N$ gates and polylogarithmic depth. It would be a
+# bound of more than linearly many gates for an explicit function, and to prove such a bound, even for circuits of logarithmic depth alone, is a famous open
+# problem. {prf:ref}`prop-depth-3sum` says why the conjecture is plausible, {prf:ref}`prop-depth-circuits` why it is hard.
 #
 # ## Parameters
 
@@ -395,8 +415,10 @@ figures.table(pd.DataFrame(small, index=["inputs", "wrong labels", "excess of si
 # %% [markdown]
 # ### A triple in every triple of blocks
 #
-# At these sizes there are few blocks. And on longer random inputs a lost block goes unnoticed: with many solutions a token has another one, with few of them most block triples hold none. So we plant a solution in *every* block triple, an input each: of positions for cubes, of residues for sums and
-# the transform, of ranks and both sums $K$ for the sorted ones. Then we take one of them away.
+# At these sizes there are few blocks. And on longer random inputs a lost block goes unnoticed: with many solutions a token has another one, with few of them
+# most block triples hold none. So we plant a solution in *every* block triple, an input each. The blocks are of positions for cubes, of residues for sums and
+# the transform, and of ranks, with both sums $K$, for the sorted ones. Then we take one part of the work (a triple, a pair or a job) away from the
+# construction.
 
 # %% tags=["hide-input"]
 wide = 64 * planted_tokens**3  # M, so large that there is hardly a solution but the planted one
@@ -452,7 +474,8 @@ figures.table(planted, {"wrong, one part lost": "{:.0f}", "M": "{:,}", "labels 1
 # %% [markdown]
 # ### Long inputs
 #
-# Residues from a sum-free interval with a few planted ones, so that labels of both kinds occur ({prf:ref}`thm-depth-log` and sums at $M=N+1$), and uniform residues at the modulus that balances the labels.
+# The transform and sums run at $M=N+1$, on residues from an interval in which no three add up to a multiple of $M$ and a few planted ones, so that labels of
+# both kinds occur. The others run on uniform residues, at the modulus that balances the labels.
 
 # %% tags=["hide-input"]
 half, quarter = long_tokens // 2, long_tokens // 4
@@ -523,8 +546,9 @@ plt.show()
 # %% [markdown]
 # ### Less than any one layer needs
 #
-# A layer of heads brings a token, for each head, a normaliser and its value coordinates: $(d'+H)\,p$ bits, if each is told with $p$ bits, which is enough here, as what is read is rounded to one of at most $2^p$ multiples of its unit. [Theorem 7's page](thm-7-match3.py) counts exactly what *any* one layer must bring
-# ({prf:ref}`prop-match3-rows`). The table says from where on each layer of a construction brings less than that.
+# For each head a layer brings a token a normaliser and the head's value coordinates. That makes $(d'+H)\,p$ bits, if each number is told with $p$ bits. Here
+# $p$ bits are enough, as what is read is rounded to one of at most $2^p$ multiples of its unit. [Theorem 7's page](thm-7-match3.py) counts exactly what *any*
+# one layer must bring ({prf:ref}`prop-match3-rows`). The table says at which $N$ each layer of a construction first brings less than that.
 
 # %% tags=["hide-input"]
 PLANS = {
@@ -616,7 +640,7 @@ plt.show()
 # %% [markdown]
 # ### What breaks
 #
-# A transform with a wrong root of unity, and one whose first layer is too flat to tell neighbouring residues apart.
+# We break the transform twice: with a wrong root of unity, and with a first layer that is too flat to tell neighbouring residues apart.
 
 # %% tags=["hide-input"]
 tight = TransformPlan(4, 5)
@@ -697,11 +721,10 @@ observed("depth.breaks", min(wrong_when_broken.values()), ">=", 100,
 # %% [markdown]
 # ## What this does not show
 #
-# * *That the conjecture is settled.* For $M\ge N^{1+c}$ nothing is known to us below the exponent $\min\{\frac13,c\}$, and no lower bound for two or more layers. {prf:ref}`thm-depth-cubes` and {prf:ref}`thm-depth-five` only say that bounds for two and for five layers can't exceed $N^{2/3}$ and $N^{1/2}$, up to logarithms.
-# * *That the paper says otherwise for $M=N+1$.* Its formal statement may carry a condition on $M$ that our sources leave out.
+# * *That the conjecture is settled.* For $M\ge N^{1+c}$ we know no construction below the exponent $\min\{\frac13,c\}$, and no lower bound for two or more layers. {prf:ref}`thm-depth-cubes` and {prf:ref}`thm-depth-five` only say that bounds for two and for five layers can't exceed $N^{2/3}$ and $N^{1/2}$, up to logarithms.
 # * *That these layers are the first of their kind.* We found no direct construction for $\mathrm{Match3}$ in several layers, and absence from our sources is all that this says.
 # * *That training finds them.* These weights are made by hand, and [trained pairwise models](conjecture.py) find no triples.
-# * *That the maps between layers are simple.* Definition 3 allows any. Those of the transform, for radix 2 and fixed $s$, take $O(W\log2W)$ operations modulo $P$, those of cubes and of sorted blocks about $w^2\log w$.
+# * *That the maps between layers are simple.* {prf:ref}`def-transformer` allows any. Those of the transform, for radix 2 and fixed $s$, take $O(W\log2W)$ operations modulo $P$, those of cubes and of sorted blocks about $w^2\log w$.
 # * *Anything about causal masks.* With one, early tokens see too little. An unconditional bound for several layers with a causal mask is known, for another task {cite}`chen2024theoretical`; it says nothing about $\mathrm{Match3}$.
 #
 # ## Exercises

@@ -13,8 +13,9 @@
 # each number, stand in for a head?
 #
 # **In one paragraph.** Take four bits, and ask whether the number $c$ of ones among them is even. Then the output must be positive at $c=0,2,4$ and negative at $c=1,3$: it crosses zero four times. What can one head add to it? A head is a quotient, a weighted sum of values over the sum of the
-# weights, and over $c$ that is a hyperbola: it rises or it falls, nothing else. **A sum of four hyperbolas can cross zero four times** ({numref}`fig-heads-hyperbolas`), and a sum of three can't: brought to one denominator it is a polynomial of degree 3, with three zeros at most. More dimensions
-# or more bits change the numbers in a hyperbola, but make no two of one. So they can't stand in for a head.
+# weights, and over $c$ that is a hyperbola: it rises or it falls, nothing else. **A sum of four hyperbolas can cross zero four times**
+# ({numref}`fig-heads-hyperbolas`), and a sum of three can't: brought to one denominator it has a numerator of degree at most 3, with three zeros at most.
+# More dimensions or more bits change the numbers in a hyperbola, but do not turn one hyperbola into two. So they can't stand in for a head.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-heads-hyperbolas", "caption": "Parity of four bits. Top: four heads, each a hyperbola in the number c of ones. Bottom: their sum, which is positive for even c and negative for odd ones. The scales differ: the heads almost cancel."}, "image": {"alt": "Two panels over the number of ones, from 0 to 4. Above four smooth curves, each rising throughout or falling throughout. Below one curve that crosses zero four times; markers at the integers lie above zero at 0, 2 and 4, labelled even, and below zero at 1 and 3, labelled odd."}}
 import matplotlib.pyplot as plt
@@ -75,6 +76,9 @@ plt.show()
 #
 # with weights $r$, the exponentials of scores, and numbers $u$. The heads *compute* $f$ if $F(x)>0$ where $f(x)=0$, and $F(x)<0$ where $f(x)=1$. Let $H(f)$ be the least $k$ that does.
 #
+# One head computes "both" of two bits, for instance: with all weights 1, $u_{1,i}=-1$, $u_{0,i}=0$ and $u_?=\frac32$ the output is
+# $F=\frac13(\frac32-x_1-x_2)$, negative for two ones only.
+#
 # The read-out matters. {prf:ref}`def-transformer` allows any map behind the layer, and then one head is enough for everything: equal weights and values $2^{i}x_i$ make an output that tells all $2^n$ inputs apart, given enough bits. The bounds on $mpH$ of [Theorem 7](thm-7-match3.py) hold against such maps; there, bits can
 # replace heads. Here they can't.
 #
@@ -119,6 +123,8 @@ plt.show()
 # :::
 #
 # The upper bound is a case of {prf:ref}`prop-head-symmetric`. The *sign degree* (or threshold degree) $\deg_\pm f$ is the least degree of a polynomial that is positive where $f=0$ and negative where $f=1$.
+# For the exclusive or of two bits it is 2: with $c=x_1+x_2$ the polynomial $(\frac12-c)(\frac32-c)$ has the right signs, and degree 1 is too little by the
+# proof above.
 #
 # :::{prf:proposition} (heads and sign degree; public, *xorformer*, Theorem 6)
 # :label: prop-head-sign-degree
@@ -131,6 +137,9 @@ plt.show()
 #
 # $P$ of {eq}`eq-head-cleared` is such a polynomial, of degree at most $k$. $\blacksquare$
 # :::
+#
+# For functions of the number $c=\abs x$ of ones alone, heads that see no more than $c$ are enough: hyperbolas $\theta+R/\abs{c-p}$, with a *pole* $p$ outside
+# of $[0,n]$.
 #
 # :::{prf:proposition} (symmetric functions; public, *xorformer*, Theorem 12)
 # :label: prop-head-symmetric
@@ -148,7 +157,9 @@ plt.show()
 # $d\ge t$. Then use {prf:ref}`prop-head-sign-degree`. $\blacksquare$
 # :::
 #
-# Public proofs for symmetric functions and for up to four bits exist in a narrower model, where all slopes of a denominator have one sign {cite}`xorformer2026,karthikviswanathn2026heads`. Their heads are heads here too. There a constant costs no head, as it has a threshold; here a layer has at least one head.
+# Public proofs for symmetric functions and for up to four bits exist in a narrower model, where all slopes of a denominator have one sign
+# {cite}`xorformer2026,karthikviswanathn2026heads`. Their heads are heads here too. There a constant costs no head, as that model has a threshold; here a
+# layer has at least one head.
 #
 # :::{prf:proposition} (at most four bits; the counts are public, *how-many-attention-heads-xor*, Lemma 183; the certificates below are ours)
 # :label: prop-head-four-bits
@@ -156,7 +167,9 @@ plt.show()
 # $H(f)=\max(1,\deg_\pm f)$ for *every* function of at most four bits {cite}`karthikviswanathn2026heads`.
 # :::
 #
-# *How it is decided.* $\deg_\pm f>d$ if and only if some $\nu\ge0$, not all 0, has $\sum_x\nu_x(-1)^{f(x)}x^S=0$ for all $\abs S\le d$: this is Gordan's theorem, and such a $\nu$ is checked in integers. Heads with given denominators compute $f$ if and only if a system of strict linear inequalities in their numerators has a solution, and that is
+# *How it is decided.* $\deg_\pm f>d$ if and only if some $\nu\ge0$, not all 0, has $\sum_x\nu_x(-1)^{f(x)}x^S=0$ for all monomials $x^S=\prod_{i\in S}x_i$
+# with $\abs S\le d$. This is Gordan's theorem, and such a $\nu$ is checked in integers. Heads with given denominators compute $f$ if and only if a system of
+# strict linear inequalities in their numerators has a solution, and that is
 # checked in rationals. Permuting places, negating bits and negating the output leave $H$ and $\deg_\pm$ as they are, as each bit at each place has its own weight: one function of each class is enough. Two pairs of denominators, one triple, the constant 1 and the poles of parity turn out to serve all classes.
 #
 # :::{prf:proposition} (where the two part; public, *xorformer*, Theorem 13)
@@ -177,7 +190,8 @@ plt.show()
 # rank 5. $\blacksquare$
 # :::
 #
-# The proof does not use the signs of the slopes, so it holds in the wider model of this page. An example of eight bits, $d_H(x,y)\ge2$ for $x,y\in\{0,1\}^4$, is public too {cite}`karthikviswanathn2026heads`; its proof does use them, and we have not carried it over.
+# The proof does not use the signs of the slopes, so it holds in the wider model of this page. An example of eight bits, whether $x,y\in\{0,1\}^4$ differ at
+# two places or more, is public too {cite}`karthikviswanathn2026heads`; its proof does use them, and we have not carried it over.
 #
 # :::{prf:proposition} (counting; the method is Rajaraman, Sundaram and Tesfaye's, Theorem 7; the numbers are ours)
 # :label: prop-head-counting
@@ -348,7 +362,9 @@ parity_terms = min(
 # %% [markdown]
 # ## All functions of few bits
 #
-# Each class of functions gets two certificates. Below: multipliers $\nu$ that exclude a smaller sign degree. Above: denominators and numerators in rational numbers, whose signs are then checked on all inputs. As an example, equality of two pairs of bits.
+# Each class of functions gets two certificates. For the lower bound there are multipliers $\nu$ that exclude a smaller sign degree. For the upper bound there
+# are denominators and numerators in rational numbers, and the signs of the output are then checked on all inputs. As an example, equality of two pairs of
+# bits.
 
 # %% tags=["hide-input"]
 counted, bad_certificates = [], 0
@@ -427,7 +443,7 @@ figures.prose(
 # ## What it costs in numbers
 #
 # Precision does not replace heads, but heads need precision: they almost cancel. Let all values lie in $[-1,1]$, and ask how far from 0 the output of $k$ heads on $k$ bits can stay. For given poles that is a linear program; we try poles on geometric grids on both sides of $[0,k]$, and compute the margin
-# of what is found exactly. It exists; a larger one may exist too.
+# of what is found exactly. A larger one may exist.
 #
 # The poles decide whether float64 is enough. The same exact heads, run as a real softmax layer in float64 (`attention_layer`, $m=1$, scores $\ln r$), on all inputs: with far poles $-(k+3),-(k+5),\dots$, with the poles $-1,\dots,-k$ of the cited construction, and with the poles that were found.
 
@@ -581,11 +597,11 @@ claim("heads.broken-head", different_broken, "==", class_bits + 1,
 # %% [markdown]
 # ## What this does not show
 #
-# * *Anything about transformers with a network behind the layer.* The read-out is linear. For a rational read-out of degree $p$ there is a bound on $kp$: it must grow as $n$ {cite}`hsu2026lower`, which we know from its abstract; that fixed networks don't help for parity is in {cite}`kozachinskiy2026parity`. An unbounded map helps at once, as we saw.
+# * *Anything about transformers with a network behind the layer.* The read-out is linear. For a rational read-out of degree $p$ there is a bound on $kp$: it must grow as $n$ {cite}`hsu2026lower`, which we know from its abstract; that fixed networks don't help for parity is in {cite}`kozachinskiy2026parity`. An arbitrary map helps at once, as we saw.
 # * *That sign degree is the answer.* It is up to four bits, and not at ten. In between we know of public work in the narrower model: the two agree at five bits except perhaps at sign degree 3, and part at eight {cite}`karthikviswanathn2026heads`. We have checked neither.
 # * *The number of heads of the ten-bit function.* More than two; we don't know how many.
-# * *An explicit function that needs many heads.* Counting says that there are some; sign degree never gives more than $n$.
-# * *The best margin.* What is found exists. How fast the best one falls with $k$, we don't know.
+# * *An explicit function that needs many heads.* Counting says that there are some, and names none.
+# * *The best margin.* How fast it falls with $k$, we don't know.
 # * *That such heads are learned.* All weights are made by hand, or by linear programs.
 #
 # ## Exercises

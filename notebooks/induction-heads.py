@@ -60,7 +60,8 @@ plt.show()
 # %% [markdown]
 # **Prerequisites and time.** Softmax; {prf:ref}`lem-fetch` for the two layers. A quarter of a minute on one core.
 #
-# **On this page.** What one message needs, to the last row: {prf:ref}`prop-induction-rows`, {prf:ref}`prop-induction-last`; so one layer: {prf:ref}`prop-induction-one-layer`. Why two symbols are too few for such a bound:
+# **On this page.** What one message needs, counted exactly: {prf:ref}`prop-induction-rows`, {prf:ref}`prop-induction-last`. What one layer therefore needs:
+# {prf:ref}`prop-induction-one-layer`. Why two symbols are too few for such a bound:
 # {prf:ref}`prop-induction-two-symbols`. Two layers: {prf:ref}`prop-induction-two-layers`.
 #
 # ## The statement
@@ -87,6 +88,11 @@ plt.show()
 # :::
 #
 # We know this theorem at second hand; two independent sources agree. Its lower bound is said to come from INDEX: Alice has $n$ bits, Bob a place among them, and one message is to tell him that bit. We count the rows of the task itself.
+#
+# Take $N=3$, three symbols, and the last token `a`, known to both. Alice holds the second token, Bob the first. If Alice has `a`, the answer is `a`, whatever
+# Bob has. If she has `b`, it is `b` if Bob has `a`, and "none" otherwise; likewise for `c`. These are three different rows of answers, which Alice's message
+# must tell apart. At $N=5$, where she holds two tokens, some strings share a row: the answer is `a` for `aa`, `ba` and `ca`, whatever Bob has. Of 9 strings 7
+# rows remain.
 #
 # :::{prf:proposition} (rows; ours as far as we found)
 # :label: prop-induction-rows
@@ -174,7 +180,10 @@ plt.show()
 #
 # ## The idea: note down what came before
 #
-# A symbol $s$ gets a block of addresses, and places count up inside of it: token $j$ publishes $Ks+j$ for the symbol $s$ that it *noted down*, with $K=2N$. Who looks for $s$ asks at $Ks+N$, just above all of them, and finds the largest. The next block is too far away to interfere.
+# A symbol $s$ gets a block of addresses, and places count up inside of it: token $j$ publishes the address $Ks+j$ for the symbol $s$ that it *noted down*,
+# with $K=2N$. A last token that looks for $s$ asks at $Ks+N$, the end of the block, and finds the largest address in it. The next block is too far away to
+# interfere. In the example $K=24$. With the symbol 0 for `a` and 1 for `b` the notes `a` are at the addresses 3 and 7, and the notes `b` at 26, 29, 32 and
+# 34: the last token, an `a`, asks at 12, and 7 is nearest.
 #
 # :::{prf:lemma} (last place; ours as far as we found)
 # :label: lem-last-place
@@ -321,7 +330,7 @@ figures.table(
 )
 
 # %% [markdown]
-# For two symbols the number does not grow: the formulas are for $S\ge3$, and {prf:ref}`prop-induction-two-symbols` says why.
+# The formulas are for $S\ge3$. For two symbols the number does not grow, and {prf:ref}`prop-induction-two-symbols` says why.
 #
 # ## The two layers
 #
@@ -466,7 +475,8 @@ figures.prose(
 # %% [markdown]
 # ### What breaks
 #
-# Blocks of addresses that are too short ($K=N/2$ in place of $2N$), a scale that is too small, every token's answer without the mask, and the layer for two symbols without its one large value, all on the same kinds of strings.
+# Four things that should go wrong: blocks of addresses that are too short ($K=N/2$ in place of $2N$), a scale that is too small, every token's answer without
+# the mask, and the layer for two symbols without its one large value. The checks count the wrong answers.
 
 # %% tags=["hide-input"]
 small = InductionHeads(6, 3)
@@ -543,8 +553,8 @@ observed("induction.large-value-needed", plain_wrong, ">=", 1,
 #
 # * *A new theorem for one layer.* That one layer needs $\Omega(N)$ is cited; the exact rows sharpen the constant, from the $n$ bits of INDEX to $n+1$ over three symbols. A layer of heads may need more than a message does.
 # * *Anything about unlimited precision.* {prf:ref}`prop-induction-one-layer` needs an output map that tolerates an error. Without that, one real number may carry the whole string.
-# * *That these weights are learned.* Trained models have heads that look at the token before and heads that look for it; whether they resemble ours in more than this we don't measure.
-# * *What two layers need at least.* Ours are $O(\log NS)$ bits, and we know no lower bound for them.
+# * *That these weights are learned.* Trained models have heads that look at the token before, and heads that look for what these found. Whether they resemble ours in more than this we don't measure.
+# * *What two layers need at least.* Ours use $O(\log NS)$ bits, and we know no lower bound for them.
 #
 # ## Exercises
 #
@@ -557,7 +567,8 @@ observed("induction.large-value-needed", plain_wrong, ">=", 1,
 # :::{solution} ex-induction-digits
 # :class: dropdown
 #
-# Token $j$ has the value $N\,3^{j-1}X_j$; the mean is the number whose digits in base 3 are the string. It has $N\log_23$ bits, so that again $Hmp$ is of order $N$: heads, dimensions and bits can be traded for each other, but not all be small.
+# Token $j$ has the value $N\,3^{j-1}X_j$; the mean is the number whose digits in base 3 are the string. The largest value has about $N\log_23$ bits, so that
+# again $Hmp$ is of order $N$: heads, dimensions and bits can be traded for each other, but they can't all be small.
 # :::
 #
 # :::{exercise}

@@ -65,8 +65,10 @@ plt.show()
 # For every $k$ and every alphabet of at most $N$ symbols there is a transformer with a causal mask, one head, $m=O(1)$ and depth $\lfloor\log_2k\rfloor+2$ that solves $k$-hop {cite}`sanford2024parallel`.
 # :::
 #
-# Its precision is $O(\log N)$, and its mask lets token $i$ see $j\le i$. The same paper shows that depth $\Omega(\log k)$ is needed if $mH=O(k^{1-\epsilon})$, *provided that* a conjecture on parallel computation holds (its Corollary 4.3, for $k=\Theta(N^\xi)$, $\xi\le\frac12$, $k$ even), and that a recurrent network needs depth $k$ or width $\Omega(N/k^6)$ (its Corollary 5.2).
-# We build three versions, with weights and bits, and count.
+# This transformer has a precision of $O(\log N)$, and its mask lets token $i$ see $j\le i$. The same paper shows that depth $\Omega(\log k)$ is needed if
+# $mH=O(k^{1-\epsilon})$, *provided that* a conjecture on parallel computation holds (its Corollary 4.3, for $k=\Theta(N^\xi)$, $\xi\le\frac12$, $k$ even). It
+# also shows that a recurrent network needs depth $k$ or width $\Omega(N/k^6)$ (its Corollary 5.2). We build three versions, with all weights, and count their
+# bits.
 #
 # :::{prf:proposition} (the strict mask; weights ours as far as we found)
 # :label: prop-hop-strict
@@ -93,7 +95,9 @@ plt.show()
 # Let token $i$ see the tokens $j\le i$. With one head in every layer, $m=2$ and values of at most three coordinates, depth $\lceil\log_2k\rceil+2$ is enough; depth $L$ reaches all $k\le2^{L-2}$. In {eq}`eq-hop-bits` only $A^2$ becomes $\max\{A,2N-1\}^2$.
 # :::
 #
-# For powers of two this is the depth of the theorem, for other $k$ one layer more. Why not find the first pointer in layer 1 under this mask too, with one head? Because a token sees its own key, which is a key of its own symbol. To score it lower than all others is expensive:
+# For powers of two this is the depth of the theorem, for other $k$ one layer more. Why not find the first pointer in layer 1 under this mask too, with one
+# head? Because a token sees its own key, which is a key of its own symbol, and the latest one: it would find itself. To score it lower than all other keys of
+# the symbol is expensive:
 #
 # :::{prf:proposition} (the own key; ours as far as we found)
 # :label: prop-own-key
@@ -106,9 +110,14 @@ plt.show()
 # ```
 # :::
 #
-# So $mp=\Omega(N)$ for all $m$ and $p$, while $m=2$ and $p=O(\log N)$ are enough under the strict mask. This is right up to a constant: $u_i=(2i-1,-2)$ and $k_j=4^j(1,j)$ do it with $m=2$ and $p=2N+O(\log N)$.
+# So $mp=\Omega(N)$ for all $m$ and $p$, while $m=2$ and $p=O(\log N)$ are enough under the strict mask. The bound is right up to a constant: $u_i=(2i-1,-2)$
+# and $k_j=4^j(1,j)$ do it with $m=2$ and $p=2N+O(\log N)$.
 #
 # ## The idea: pointers one layer ahead of symbols
+#
+# Let $k=5=1+4$, under the strict mask. After layer 1 each token has its pointer, one hop on, and its own symbol. In layer 2 it fetches from there the symbol
+# one hop on, and a pointer two hops on. In layer 3 it fetches a pointer four hops on, and keeps its symbol. In layer 4 it fetches the symbol that the token
+# four hops on has by then, which is one hop further on: five hops in all.
 #
 # :::{prf:lemma} (doubling)
 # :label: lem-hop-doubling
@@ -346,7 +355,10 @@ plt.show()
 # %% [markdown]
 # ### Depth
 #
-# The depths of the constructions as they are built, for each $k$, and those of one hop a layer. What layers reach is what the paper's experiments are about, too: it reports that trained models of 4, 5 and 6 layers do well up to $k=4$, 8 and 16 (16 is the largest $k$ there). That is $2^{L-2}$, as for one head under $j\le i$ here, while the paper itself puts the threshold at $L=\lfloor\log_2k\rfloor+2$; but what is learned and what weights can do are two questions.
+# {numref}`fig-hop-depth` has the depths of the constructions as they are built, for each $k$, and those of one hop a layer. The paper's experiments are about
+# depth, too: it reports that trained models of 4, 5 and 6 layers do well up to $k=4$, 8 and 16 (16 is the largest $k$ there). That is $2^{L-2}$, as for one
+# head under $j\le i$ here, while the paper itself puts the threshold at $L=\lfloor\log_2k\rfloor+2$; but what is learned and what weights can do are two
+# questions.
 
 # %% tags=["hide-input"]
 hop_range = range(1, depth_hops + 1)
@@ -376,8 +388,11 @@ plt.show()
 # %% [markdown]
 # ### Hard inputs
 #
-# Which strings test the layers? In a uniform string a hop leads about $S$ places back. With many symbols few tokens find anything after $k$ hops, and "none" is right whatever one does. With few symbols a wrong answer is right by chance, one time in $S$. A chain has many symbols and short hops. (A token with $X_{i-1}=X_i$ stands still, one in $S$ of a uniform string; no other ever does,
-# as a hop from $i$ leads to a token that differs from the one before it, or to $i$.) We leave out the last layer and count who notices.
+# Which strings test the layers? In a uniform string, whose symbols are drawn at random, a hop leads about $S$ places back. With many symbols few tokens find
+# anything after $k$ hops, and "none" is right whatever one does. With few symbols a wrong number of hops gives the right answer by chance, about one time in
+# $S$. A chain has many symbols and short hops. (A token with $X_{i-1}=X_i$ stands still, and in a uniform string that is one in $S$. No other token ever
+# stands still, as its hops lead to tokens that differ from the ones before them.) We leave out the last layer and count the tokens whose answer is then
+# wrong.
 
 # %% tags=["hide-input"]
 half = chain_tokens // 2 + 1
@@ -416,7 +431,8 @@ noticed = dict(zip(["two", "four", "many", "moving", "chain"], compared.iloc[:, 
 # %% [markdown]
 # ### The own key
 #
-# Heads as integers: the parabola of the strict mask, which is confused by its own key, and the exponential head, which is not. For the second we compute the determinants of the proof as fractions.
+# Two heads, in integers: the parabola of the strict mask, which is confused by its own key, and the exponential head of the example above, which is not. For
+# the second we compute the determinants of the proof as fractions.
 
 # %% tags=["hide-input"]
 own_grid = np.unique(np.geomspace(2, own_tokens, 12).astype(int)).tolist()

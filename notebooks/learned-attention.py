@@ -12,8 +12,10 @@
 # **The question.** [Theorem 2](thm-2-fixed-precision.py) says that one self-attention unit *can* average the tokens that it is
 # pointed to. Does gradient descent find such a unit, and what does its attention look like?
 #
-# **In one paragraph.** Of seven tokens the fourth asks for the mean of the values of tokens 3, 4 and 7. A fresh unit looks somewhere else, most at token 6. Values are independent: where they pass unchanged, each weight that differs from the average's, $\frac13$ for a token asked for and 0 for another, adds
-# the square of its difference to the error, and no other mistake makes up for it. So the way down leads to uniform weight on what is asked for, and after a few hundred steps the weights are there ({numref}`fig-one-token`). At 20 tokens it takes longer, and looks the same.
+# **In one paragraph.** Of seven tokens the fourth asks for the mean of the values of tokens 3, 4 and 7. An untrained unit looks somewhere else, most at token 6.
+# The average needs the weight $\frac13$ on each token asked for and 0 on the others. Values are independent. So, where they pass unchanged, each weight
+# that is off adds its squared deviation to the error, and no other mistake makes up for it. The way down leads to uniform weight on what is asked for, and
+# after a few hundred steps the weights are there ({numref}`fig-one-token`). With 20 tokens it takes longer, and the result looks the same.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-one-token", "caption": "Where token 4 of seven looks: its attention weights before, during and after the training of a small unit, done here. It asks for the tokens with an orange frame."}, "image": {"alt": "Three rows of seven squares, a square each token, shaded by its weight and with the weight in it. Squares 3, 4 and 7 have an orange frame. In the first row the largest weight lies on square 6, outside the frames; in the last row the weights in the frames are each about one third and the others nearly 0."}}
 import matplotlib.pyplot as plt
@@ -68,7 +70,8 @@ plt.show()
 # settings are not known to us. All of the settings below are ours, and so are the numbers.
 #
 # What we expect to see can be stated exactly. Let $p_i$ be row $i$ of the attention matrix and $y_i$ the set that token $i$ asks for.
-# The *attention mass* is the mean over tokens of $\sum_{j\in y_i}p_{ij}$: it is 1 when no weight is wasted. The *error* is relative,
+# A token that puts the weight 0.3 on each of the three tokens it asks for has the mass 0.9; the remaining tenth is wasted. The *attention mass* is the
+# mean over tokens of $\sum_{j\in y_i}p_{ij}$: it is 1 when no weight is wasted. The *error* is relative,
 #
 # ```{math}
 # :label: eq-relative-error
@@ -99,7 +102,7 @@ plt.show()
 #
 # The model is the one of the theorem with its parts left free. A token-wise network maps the token $(z_i;y_i;i)$, with $y_i$ as $N$ zeros and
 # ones and $i$ as a unit vector, to $\R^m$; then comes one unit of {prf:ref}`def-unit` with matrices $Q$, $K$ and $V$. Nothing tells the model that
-# positions should make keys and pointers queries. If it learns the average, row $i$ of its attention must find the set $y_i$.
+# keys should come from positions and queries from pointers. If it learns the average, row $i$ of its attention must find the set $y_i$.
 #
 # ## Parameters
 
@@ -264,7 +267,7 @@ plt.show()
 
 # %% [markdown]
 # For comparison we give the test samples to the unit that Theorem 2 builds, and to attention that is uniform. The last column is the
-# largest error of any single output, in the Euclidean norm: the theorem is about this one, training about the mean.
+# largest error of any single output, in the Euclidean norm. It is the one that the theorem bounds; training lowers the mean.
 
 # %% tags=["hide-input"]
 target = problem.target(test_inputs)
@@ -348,9 +351,9 @@ if len(replays.table):
 # %% [markdown]
 # ## What this does not show
 #
-# * *That training always finds the unit.* This is one size, one budget and one schedule. With a constant learning rate of $10^{-3}$ the
-#   same error takes far more steps.
-# * *An $\eps$-approximation.* The theorem bounds the largest error over **all** inputs. Training bounds a mean over random ones; the table
+# * *That training always finds the unit.* This is one size, one budget and one schedule. Others may need more
+#   steps, or fail.
+# * *An $\eps$-approximation.* The theorem bounds the largest error over **all** inputs. Training lowers a mean over random ones; the table
 #   above shows how far apart the two are, and nothing here rules out an input on which a trained unit fails.
 # * *How it compares with other architectures.* An error says little without one beside it at the same size.
 # * *That the learned keys resemble the theorem's.* We looked at the weights of the attention, not at the geometry behind them.

@@ -9,10 +9,11 @@
 # %% [markdown]
 # # Learning to match: pairs, triples, and the frequencies that decide
 #
-# **The question.** The theorems on this book's limits say which weights exist. Does training find them? We train one pairwise layer, two pairwise layers and one third-order layer, of equal size, on pairs and on triples, and ask what it depends on.
+# **The question.** The theorems on this book's limits say which weights exist. Does training find them? We train one pairwise layer, two pairwise layers and one third-order layer, of equal size, on pairs and on triples, and ask what success depends on.
 #
 # **In one paragraph.** Do 50, 60 and 86 add up to a multiple of 196? They do; 50, 60 and 87 don't, and the two must be told apart. A model sees a residue as cosines and sines at a few frequencies. A third-order score can be the mean of the cosines of a *sum* of three residues ({numref}`fig-match-profile`): 1 where the sum is 0 modulo $M$, and less elsewhere. How much less is the *gap* of the frequencies. With the lowest frequencies the neighbours of 0
-# come close to the top, and a score that tells them apart must be huge; with spread ones a small score is enough. Where a small one is enough, training finds the triples in some hundred steps; where it must be huge, it does not. Pairwise layers of the same size learn what pairs can tell, or less.
+# come close to the top, and a score that tells them apart must be huge; with spread ones a small score is enough. Where a small one is enough, training finds the triples
+# within a thousand steps; where it must be huge, it does not. Pairwise layers of the same size learn what pairs can tell, or less.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-match-profile", "caption": "Mean of cos 2πks/M over five frequencies k, for all sums s modulo M = 196, the modulus for N = 16. Above: the lowest frequencies. Below: of 20 random draws the one with the largest gap. Dashed: the largest value beside s = 0. The gap is its distance from 1, and c the scale of the scores that it asks for."}, "image": {"alt": "Two curves over the sums from minus 98 to 98. Above, a broad smooth peak at 0 whose neighbours almost reach 1, the dashed line at the top. Below, a jagged curve with a single point at 1 at the sum 0, all else below a dashed line clearly under it."}}
 import matplotlib.pyplot as plt
@@ -50,12 +51,14 @@ panels[-1].set_xlabel("sum $s$")
 plt.show()
 
 # %% [markdown]
-# **Prerequisites and time.** The statements of Theorems 6 and 7, and the [third-order unit](third-order.py) with several frequencies. The results are recorded with this book, or kept in a store; training them took about a core hour. Reading them takes seconds.
+# **Prerequisites and time.** The statements of Theorems 6 and 7, and the [third-order unit](third-order.py) with several frequencies. The results are recorded with this book, or kept in a store, and reading them takes
+# seconds; the core hours of training them are given below.
 #
 # **On this page.** These are experiments: their results are ours, [N].
 #
 # * All architectures learn pairs. Third order learns triples too, at every length that was tried ({numref}`fig-match-accuracy`).
-# * No pairwise model, the best of a search included, does better on triples than the rule of pairs ({numref}`fig-match-search`).
+# * No pairwise model, the best of a search included, does better on triples than the *rule of pairs*, which sees only those made of two tokens, one of
+#   them taken twice ({numref}`fig-match-search`).
 # * The gap of the frequencies predicts whether third order learns ({numref}`fig-match-gap`), and a few other parts of the recipe can't be left out either ({numref}`fig-match-variants`).
 #
 # ## The statement
@@ -66,7 +69,7 @@ plt.show()
 # * *Triples.* [One third-order unit](third-order.py) with $m=4$ is enough. One pairwise layer needs $mpH$ nearly linear in $N$ ([Theorem 7](thm-7-match3.py)), which at the lengths
 #   of this page is no obstacle for the models trained. For several layers no lower bound is known; see [the conjecture](conjecture.py).
 # * *The scale of the scores.* Let $\delta$ be the gap of $F$ frequencies, {eq}`eq-frequency-gap`. By {prf:ref}`thm-third-order` with several frequencies a unit with the score
-#   $c\sum_f\cos\frac{2\pi}Mk_f(x_i+x_j+x_k)$ is right on *every* input, by one nat on either side, if
+#   $c\sum_f\cos\frac{2\pi}Mk_f(x_i+x_j+x_k)$ is right on *every* input, by one nat on either side (log-odds of at least 1 for a match, and of at most $-1$ otherwise), if
 #
 # ```{math}
 # :label: eq-match-scale
@@ -78,15 +81,20 @@ plt.show()
 # So the weights for pairs exist in all three architectures, and those for triples in the third one. Whether they are *found* is another matter.
 # All settings are ours; the paper reports no such experiment that was available to us.
 #
-# **Balanced labels.** For uniform residues the labels are about half ones if $M\approx N/\ln2$ for pairs and $M\approx N^2/(2\ln2)$ for triples. A constant answer is then right on half of the labels, and that
-# is one level to compare with. The other one is the [rule of pairs](conjecture.py): the triples in which two tokens suffice. One pairwise layer can compute it.
+# **Balanced labels.** For uniform residues the labels are about half ones if $M\approx\frac N{\ln2}$ for pairs and $M\approx\frac{N(N+1)}{2\ln2}$ for triples. A constant
+# answer is then right on half of the labels, and that is one level to compare with. The other one is the [rule of pairs](conjecture.py): it answers 1 where
+# two tokens suffice, that is, $x_i+2x_j\equiv0$ or $2x_i+x_j\equiv0$ for some $j$, and 0 elsewhere. One pairwise layer can compute it.
 #
 # ## The idea
 #
 # Pairs come first, as a control: if a model can't learn these, its failure on triples says nothing. {numref}`fig-match-accuracy` puts the two side by side.
 #
-# **The recipe.** $F=5$ frequencies: of 20 random draws for each seed the one with the largest gap; labels play no part in this. A token is $\sqrt{w/F}$ times its cosines and sines, then zeros: no read-in is learned. A blank token is there for all to look at. Query, two keys and two values are $w\times w$ matrices; those of the query and the keys start so small that scores start with the
-# standard deviation $\frac14$. What attention finds is added to the stream, then what a network with $2w$ rectified linear units makes of it, and a linear map gives the logit. Adam, 100 steps of warm-up, then half a cosine down to 0. A part of the steps shows *short sequences*, 8 tokens modulo the same $M$, before those of $N$ tokens: there a query has few pairs to choose from.
+# **The recipe.** Residues are shown through $F=5$ frequencies: of 20 random draws for each seed we take the one with the largest gap; labels play no part in
+# this. A token is $\sqrt{w/F}$ times the cosines and sines of its residue, filled up with zeros to the width $w$, so that no map into the model, or *read-in*, is
+# learned. A blank token is there for all to look at. The query, the two keys and the two values have $w\times w$ matrices; those of the query and the keys start
+# so small that scores start with the standard deviation $\frac14$. What attention finds is added to the token's vector, and then what a network with $2w$
+# rectified linear units makes of the sum; a linear map gives the logit. We train with Adam, 100 steps of warm-up and then half a cosine down to 0. The first part
+# of the steps shows *short sequences*, 8 tokens modulo the same $M$, in which a query has few pairs to choose from. Those of $N$ tokens come after them.
 #
 # The pairwise models are the same with two heads of pairwise attention in each layer ({prf:ref}`def-unit`), and a width that gives as many parameters.
 #
@@ -262,8 +270,8 @@ figures.prose(
 )
 
 # %% [markdown]
-# *95 % interval* is the t-interval of the mean accuracy over seeds; with few seeds it is wide, and may leave $[0,1]$. *constant* is the accuracy of the better constant answer. *seconds* are those of
-# training one model on one thread.
+# *95 % interval* is the t-interval of the mean accuracy over seeds; with few seeds it is wide, and may leave $[0,1]$. *constant* is the accuracy of the better
+# constant answer. *seconds* is the time that training one model took on one thread.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-match-accuracy", "caption": "Accuracy on new sequences against length: mean of the seeds, with their whole range as bars, and a marker a seed. Diamonds: the best pairwise model of the search below, of any setting and length of training. Dashed: the better constant answer. Dotted: the rule of pairs. Above: pairs. Below: triples."}, "image": {"alt": "Two panels of accuracy against length. Above, pairs: all architectures are close to 1. Below, triples: third order is at 1 at all lengths; the pairwise ones lie near the dotted line of the rule of pairs at the shortest length, and near the dashed line of one half at longer ones."}}
 fig, panels = plt.subplots(2, 1, figsize=(7.2, 6.8), sharex=True, sharey=True)
@@ -340,7 +348,8 @@ figures.prose(
 # %% [markdown]
 # ## What the frequencies ask for
 #
-# By {eq}`eq-match-scale` frequencies with a small gap need large scores. With the lowest ones $\delta\approx\frac{\pi^2}{3M^2}(F+1)(2F+1)$, so that $c$ grows as $M^2\ln N$, and $M$ as $N^2$. No choice of a fixed number $F$ escapes a growth as $M^{2/F}$, and with $F$ of order $\ln M$ well-chosen ones have a constant gap ({prf:ref}`prop-frequency-gap`). This is computed from the frequencies alone, nothing is trained:
+# By {eq}`eq-match-scale` frequencies with a small gap need large scores. With the lowest ones $\delta\approx\frac{\pi^2}{3M^2}(F+1)(2F+1)$, so that $c$ grows as $M^2\ln N$, and $M$ as $N^2$. No choice of a fixed number $F$ escapes a growth as $M^{2/F}$, and with $F$ of order $\ln M$ well-chosen
+# ones have a constant gap ({prf:ref}`prop-frequency-gap`). The next table is computed from the frequencies alone; nothing is trained:
 
 # %% tags=["hide-input"]
 asked = []
@@ -427,7 +436,7 @@ figures.prose(
 # %% [markdown]
 # ## What else the recipe needs
 #
-# One thing is changed at a time, all else stays.
+# We change one thing at a time, and all else stays.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-match-variants", "caption": "Third order on triples with one thing in the recipe changed: accuracy on new sequences, a marker a seed, and a bar at their mean. Dotted: the rule of pairs. Dashed: the better constant answer."}, "image": {"alt": "A dot plot, a row for each variant. Most rows have all their dots at 1. The lowest frequencies, a network as read-in, scores that start at 8, half the width and a third of the rate lie far to the left."}}
 variants = series["variants"]
@@ -460,7 +469,7 @@ figures.prose(
 # ## A search among pairwise layers
 #
 # Third order got more tuning than the pairwise layers, so these get a search of their own. For each depth and length we train all combinations of three read-ins (*fixed*, the features as they are; *linear*, a learned map; *network*, one with a hidden layer), the numbers of spread frequencies and three learning rates a factor 3 apart, with one seed. Half of the steps show
-# short sequences. (At $N=8$ these are no shorter, but there are twice as many labels.) The best setting of each kind is trained again by several seeds, ten times as long. Widths are those of the recipe, so that a learned read-in comes on top of the parameters.
+# short sequences. (At $N=8$ these are no shorter, but there are twice as many labels.) The best setting of each kind is trained again by several seeds, ten times as long. Widths are those of the recipe, so that the parameters of a learned read-in come on top.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-match-search", "caption": "Pairwise layers on triples: accuracy on new sequences. Dots: a setting of the search each, by read-in and number of frequencies. Diamonds: the best setting of one and of two layers, ten times as many steps, a seed each. Dotted: the rule of pairs. Dashed: the better constant answer."}, "image": {"alt": "Two panels, one above the other, one for each length, with columns for read-ins and numbers of frequencies. At the shorter length the dots lie below the dotted line, and the diamonds near it. At the longer length all lie between the dashed and the dotted line, nearer to the dashed one."}}
 search, longer = series["search"], series["longer"]
@@ -595,7 +604,7 @@ if len(replays.table):
 # %% [markdown]
 # ## What this does not show
 #
-# * *That pairwise layers can't detect triples.* At these lengths no theorem rules it out, and a small accuracy after training is no proof. The search covers what is listed above: one width, two depths, two lengths, one seed for each setting; at longer lengths nothing was searched. The longer trainings keep the rate that was best for the short ones; with so many steps a lower one may do better.
+# * *That pairwise layers can't detect triples.* At these lengths no theorem rules out that they can, and a low accuracy after training is no proof that they can't. The search covers what is listed above: one width, two depths, two lengths, one seed for each setting; at longer lengths nothing was searched. The longer trainings keep the rate that was best for the short ones; with so many steps a lower one may do better.
 # * *That pairwise layers are at their limit.* At $N\ge16$ they stay below the [rule of pairs](conjecture.py), which one layer can compute: they are undertrained, or trained by a recipe that is not theirs.
 # * *That the recipe is found without looking.* It was chosen over about 30 trainings, mostly at $N=16$ with seed 0, and third order got more of them than pairwise layers did. $N=24$ and $32$ were given more steps than $N=16$ after they had failed with as many. Without short sequences $N=24$ was not learned in 1,000 steps.
 #   These trials are not part of this page.

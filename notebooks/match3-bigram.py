@@ -14,8 +14,9 @@
 #
 # **In one paragraph.** Count modulo 10, so that only last digits matter, and let the tokens be $3,1,6,8,0,2$. The token 3 looks for two neighbours with the sum 7, and $1,6$ are such. In a first layer
 # every token looks at the one after it and notes the sum of both: $4,7,4,8,2$. With that **a triple has become a pair**: in a second layer the 3 asks for a noted 7, as a token asks for its partner in [Theorem 6](thm-6-match2.py)
-# ({numref}`fig-noted-sums`). The last token has no neighbour after it, and serves as the blank that takes all questions in vain. In one layer nobody has noted a sum when the 3 asks. What reaches it from
-# the tokens at even places is one mean, in which it doesn't show who stood beside whom: so they must all be told, as in [Theorem 7](thm-7-match3.py), a bit for each.
+# ({numref}`fig-noted-sums`). The last token has no neighbour after it, and serves as the blank, to which questions go that find nothing.
+# In one layer nobody has noted a sum when the 3 asks. What reaches it from the tokens at even places is one mean, which does not show who stood beside
+# whom. So these tokens must all be told to it, as in [Theorem 7](thm-7-match3.py), with a bit for each.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-noted-sums", "caption": "Six tokens, modulo 10. Layer 1 (orange): each notes the last digit of the sum of itself and the next one; the last token is the blank. Layer 2: the 3 asks for a 7 and finds it noted at the second token (blue). The 0 asks for a 0, which nobody noted, and falls back on the blank (grey). Arrows end where the attention of this page's second layer is largest."}, "image": {"alt": "Six squares with the digits 3, 1, 6, 8, 0, 2. Below, in orange and joined to two neighbours each, the sums 4, 7, 4, 8, 2, and the word blank under the last. A blue arrow, asks for 7, leads from the 3 to the second square, whose 7 is circled, and a grey one, asks for 0, from the 0 to the last square."}}
 import matplotlib.pyplot as plt
@@ -108,7 +109,7 @@ plt.show()
 # * *What about a token's own $x_i$?* {prf:ref}`def-layer` has no residual connection: whatever token $i$ needs later must pass
 #   through the attention. We use **parity slots**: token $i$ looks half-way between $i$ and $i+1$, gives both the weight
 #   $\tfrac12$, and residues sit in one slot at even positions and in another at odd ones. So $x_i$ and $x_{i+1}$ arrive
-#   side by side. A third value, $i\bmod4$, tells which slot is the own one.
+#   side by side. A third value, $i\bmod4$, tells which slot is token $i$'s own.
 # * *What about the last token?* It has no successor and no bigram, and becomes the **blank**: a key that every query can fall
 #   back on when nothing matches.
 #
@@ -138,7 +139,9 @@ plt.show()
 # :::
 #
 # **One layer.** In one layer, token 1 sees Alice's tokens and Bob's tokens as two separate sums; nobody has brought neighbours together. If the two share out the tokens alternately,
-# {prf:ref}`prop-disjointness` applies.
+# {prf:ref}`prop-disjointness` applies. In the smallest case, modulo 4, the first token is a 1, and Alice and Bob each hold one bit and write one token.
+# If both bits are 1, the tokens are $1,0,3$,
+# and the bigram $0,3$ completes the 1 to 4. If only Alice's bit is 1, they are $1,0,1$, and no bigram has the sum 3.
 #
 # :::{prf:lemma} (disjointness inside bigrams)
 # :label: lem-bigram-reduction
@@ -216,7 +219,7 @@ ranges(
 #
 # `match3_bigram_transformer` is {prf:ref}`def-transformer` with two layers and three token-wise maps, with $g=2$. The scales $c$ are the
 # powers of two next above what the proof asks for. Scores that matter are then a power of two times an integer below $2^{24}$,
-# which float32 computes *exactly*; sizes for which they are not are refused when the module is called.
+# which float32 computes *exactly*; sizes at which they would not be are refused when the module is called.
 
 # %% tags=["hide-input"]
 import math
@@ -343,7 +346,7 @@ figures.table(
 # ### Large inputs, and a broken transformer
 #
 # Random inputs, and inputs on which almost everything is a near miss: tokens $a$ and $1-a$, so that many bigrams sum to 1, met by a few
-# queries for 1 and 2. Then the same with the blank's score set to 0 whatever is asked, as the checks should notice.
+# queries for 1 and 2. Then a small transformer whose blank has the score 0 whatever is asked, on all inputs: the checks should notice.
 
 
 # %% tags=["hide-input"]
@@ -379,11 +382,14 @@ for size in ((1, 2), (30, 9), (5000, 5000)):
 # %% [markdown]
 # ### One layer: the reduction and the channel
 #
-# {prf:ref}`lem-bigram-reduction` on all pairs of strings, and how many of Alice's strings give different rows of first labels: all of them must, and Alice's message must tell
-# them apart. Then the protocol of the proof itself: a layer is given by its scores and values for the first token's query, Alice's message goes through a channel that
+# We run {prf:ref}`lem-bigram-reduction` on all pairs of strings. A string of Alice's has a *row*: the first labels, one for each string of Bob's. All
+# of her strings must have
+# different rows, and her message must tell them apart. Then we run the protocol of the proof itself. A layer is given by its scores and values for the
+# first token's query, Alice's message goes through a channel that
 # counts every bit, and Bob sees nothing else of her tokens.
 #
-# **What one layer can do with $m=N$.** Let token $j$ have the value $(x_j+1)\,e_j$, a slot for each position, the key $e_j$ and the query $\ln(M+1)\,e_i$. Token $i$ receives, up to
+# **What one layer can do with $m=N$.** Let token $j$ have the value $(x_j+1)\,e_j$, a slot for each position, the key $e_j$ and the query
+# $\ln(M+1)\,e_j$. Token $i$ receives, up to
 # the known factor $N+M$, the number $x_j+1\le M$ in each slot $j\ne i$ and $(M+1)(x_i+1)>M$ in its own: it knows all of $x$ and its place, and
 # its output map does the rest. For the first token uniform attention is enough; this is the layer that we send through the channel, beside random ones.
 

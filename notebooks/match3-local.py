@@ -13,8 +13,10 @@
 # within $K$ positions? How large must one unit be, and does its size depend on the length of the sequence?
 #
 # **In one paragraph.** Let $K=2$: a token has to learn the residues of five tokens, itself and two on either side, and then it can try all triples. One unit gives it an average, in which residues
-# get mixed. So token $j$ writes its residue into a *slot* of its own, one of eight coordinates, the one with the number $j\bmod8$ ({numref}`fig-slots`). The five never share a slot, but tokens eight places before and after share one with each of them.
-# These must not count: so let the weights fall like a bell around the token that asks. **A tangent makes such a bell**: put the keys on a parabola; the height of a key above the tangent at the query is the square of the
+# get mixed. So token $j$ writes its residue into one of eight coordinates, the *slot* with the number $j\bmod8$ ({numref}`fig-slots`). The five never
+# share a slot, but each of them shares its own with the tokens eight places before and after it.
+# Those must not count. So let the weights fall like a bell around the token that asks. **A tangent makes such a bell**: put the keys on a parabola; the
+# height of a key above the tangent at the query is the square of the
 # distance, and the score falls with it. The token knows the bell; it divides each slot by its weight, rounds, and has the five residues. All this depends on the window alone, whatever the length of the sequence. With more slots the bell may be flatter, which saves bits.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-slots", "caption": "A window of five, K = 2, and eight slots, in the unit of this page. Bars: the attention of the middle token. Squares: the residues, coloured by slot where the window's five tokens and those that share a slot with one of them lie. Below: what the token reads in the eight slots after dividing by the bell and rounding."}, "image": {"alt": "Seventeen squares with digits in a row. Bell-shaped bars stand on them, highest in the middle. The five middle squares have five colours, and squares eight places to the left or right repeat the colour of one of them, under tiny bars. Below, eight slots: five in these colours hold the digits of the middle squares, the three others hold a dot."}}
@@ -105,10 +107,11 @@ plt.show()
 # different coordinates; others share them, but lie at least $P$ further on.
 #
 # **What does the output map need?** Which slots are the window's depends on $i$, and {prf:ref}`def-unit` does not hand on a token's own data. We use a **residual connection** for the
-# position. {prf:ref}`lem-local-position` below does without: one value coordinate more.
+# position. {prf:ref}`lem-local-position` below does without it, for one value coordinate more.
 #
-# **Few slots cost bits.** With $P=2K+1$ the bell must be steep, as slot-mates come as close as $K+1$, and then the window's edges have little weight and
-# must be read very precisely. More slots allow a flatter bell.
+# **Few slots cost bits.** A *slot-mate* is a token outside the window that shares a slot with one inside. With $P=2K+1$ slot-mates come as close as
+# $K+1$. So the bell must be steep,
+# and then the window's edges have little weight and must be read very precisely. More slots allow a flatter bell.
 #
 # :::{prf:proof}
 # :class: dropdown
@@ -169,9 +172,9 @@ ranges(num_inputs=4, largest_inputs=(100, 10**5))
 # %% [markdown]
 # ## The construction
 #
-# `match3_local_unit` takes $P=4K$ unless told otherwise. Its $c$ is rounded up to five significant binary digits: scores of
-# centred positions are then exact in floats. Floats need far fewer bits than fixed point here, as they read small averages with the same *relative*
-# precision as large ones; where a float type is too small for $N$, $M$ or the steepness of the bell, the unit refuses when it is called.
+# `match3_local_unit` takes $P=4K$ unless told otherwise. Its $c$ is rounded up to five significant binary digits: with positions counted from the middle
+# of the sequence, scores are then exact in floats. Floats need far fewer bits than fixed point here, as they read small averages with the same *relative*
+# precision as large ones. Where a float type is too small for $N$, $M$ or the steepness of the bell, the unit refuses when it is called.
 
 # %% tags=["hide-input"]
 import math

@@ -13,7 +13,8 @@
 # compute the same, how long do they take, and how near do they come to what the machine can do?
 #
 # **In one paragraph.** Attention on triples gives each of $N$ tokens a score for every pair of tokens. At $N=512$ these are $512^3$, over a hundred million, and the usual ways write them all down, half a gigabyte, and read them again for the softmax, for the sums and for the gradients. But a token's output needs only two running sums over its pairs. So this package takes a
-# tile of pairs at a time, adds it to the sums and forgets it; and where both slots hold the same keys it takes each pair once instead of twice. The memory of a call then no longer depends on $N$, and nearly half of the time of a forward pass goes into arithmetic that no such way can avoid ({numref}`fig-performance-cost`).
+# tile of pairs at a time, adds it to the sums and forgets it; and where both places of a pair, its *slots*, hold the same keys it takes each pair once instead
+# of twice. The memory of a call then no longer depends on $N$, and nearly half of the time of a forward pass goes into arithmetic that no such way can avoid ({numref}`fig-performance-cost`).
 
 # %% tags=["parameters", "hide-input"]
 benchmarks: str = "records/benchmarks.json"  # from `make bench`; without it a few are timed
@@ -155,7 +156,8 @@ plt.show()
 # **On this page.** All of it is ours, [N].
 #
 # * All ways to compute attention, labels and checks agree, and a way that deviates by 0.1 % is refused.
-# * The streamed form takes a few megabytes where the plain one holds all $N^3$ scores. One known way is about as fast while its $N^2$ products fit: *Khatri–Rao, fused*.
+# * The streamed form takes a few megabytes where the plain one holds all $N^3$ scores. One known way is about as fast while its $N^2$ products of keys fit
+#   into memory: *Khatri–Rao, fused*.
 # * A floor for any third-order attention that computes all scores: {prf:ref}`prop-third-floor`. How near each way comes to it stands in the section on the machine.
 # * Two hundred thousand tokens are labelled without a mistake, by the oracle and by the unit.
 #
@@ -186,7 +188,7 @@ plt.show()
 # so the sums take $2N^3d$. There are $N^3$ exponentials, and nothing overlaps. $\blacksquare$
 # :::
 #
-# With the same keys and values in both slots the pairs $(j,k)$ and $(k,j)$ have equal scores, and half of it is enough.
+# With the same keys and values in both slots the pairs $(j,k)$ and $(k,j)$ have equal scores, and half of this time is enough.
 #
 # ## The idea
 #
@@ -340,7 +342,8 @@ else:
 # ### Growth
 #
 # The exponent $a$ of *time* $\sim N^a$, by least squares on the logarithms of the medians, with its 95 % interval. A few sizes give wide intervals, and at small $N$ the cost of a call that does not depend on $N$ pulls the exponent
-# down; forms that hold all scores go above 3 where these leave the caches. For labels and evaluation $M$ grows with $N$: about $N$ for pairs and $N^2/(2\ln2)$ for triples, so that half of the labels are 1. For the unit $BN$ is fixed, so that work of order $BN^2$ has the exponent 1.
+# down; forms that hold all scores go above 3 where these leave the caches. For labels and
+# evaluation $M$ grows with $N$: it is about $N/\ln2$ for pairs and $N^2/(2\ln2)$ for triples, so that half of the labels are 1. For the unit $BN$ is fixed, so that work of order $BN^2$ has the exponent 1.
 
 
 # %% tags=["hide-input"]
@@ -395,7 +398,8 @@ figures.table(roof, formats | {"share": "{:.0%}"}, index=False)
 # %% [markdown]
 # ### Memory
 #
-# By how many MB ($10^6$ bytes) one call raises the peak of a fresh process's resident memory, at $m=5$, $d=1$, where freed blocks go back to the system at once. The plain form holds $N^3$ scores and their softmax; the fused one $2N^2\max(m,d)$ numbers; the
+# The table shows by how many MB ($10^6$ bytes) one call raises the peak of a fresh process's resident memory, at $m=5$, $d=1$. Freed blocks go back to the system
+# at once. The plain form holds $N^3$ scores and their softmax; the fused one $2N^2\max(m,d)$ numbers; the
 # streamed one a tile, whatever $N$ is. The calls that the claims below are about were measured here.
 
 # %% tags=["hide-input"]
@@ -414,7 +418,7 @@ if path.exists():
 # %% [markdown]
 # ### The unit against torch's
 #
-# Milliseconds, and how many times faster than this package's unit; $BN$ is about 1024. The unit is written to return its attention matrix, which the others need not keep.
+# The first table has milliseconds, the second how many times faster than this package's unit each way is; $BN$ is about 1024. The unit is written to return its attention matrix, which the others need not keep.
 
 # %% tags=["hide-input"]
 unit_times = report.about("attention unit")
@@ -424,7 +428,7 @@ figures.table(wide_timing_table(unit_times, "times faster"), index=False)
 # %% [markdown]
 # ### Ensembles
 #
-# Eight models of $m$ dimensions at batch size $B$, with $q=3$ and $d'=4$: how many times faster than one by one. Most of a small step is overhead, which an ensemble pays once; on large steps there is nothing to gain.
+# The table shows how many times faster eight models train in ensembles than one by one, at dimension $m$ and batch size $B$, with $q=3$ and $d'=4$. Most of a small step is overhead, which an ensemble pays once; on large steps there is nothing to gain.
 
 # %% tags=["hide-input"]
 ensembles = report.about("training of 8 models")
@@ -468,8 +472,10 @@ figures.prose(
 # the score is a product of *two* vectors. So $N^3$ scores remain, and they decide both time and memory.
 #
 # Fused kernels, `scaled_dot_product_attention` and `flex_attention`, keep no scores. Both take pairs of a query and a key. Triples become pairs once the $N^2$ products of keys and of values are written out, which is the form
-# *Khatri–Rao, fused*. The tables show where it comes near the streamed form: on many sizes it does or is ahead, and where $N^2(m+d)$ numbers fit, keys differ and no mask is needed, it is the simplest fast way. At the largest $N$ it falls behind in the forward pass. It cannot do without
-# the $N^2$ products, and it cannot use that $(j,k)$ and $(k,j)$ have the same score where both slots hold the same, which saves about half. The streamed form does both, and takes a mask on triples as a view that costs no memory.
+# *Khatri–Rao, fused*. The tables show that it comes near the streamed form at many sizes, and is ahead at some. Where $2N^2\max(m,d)$ numbers fit into memory, the
+# two slots hold different keys and no mask is needed, it is the simplest fast way. At the largest $N$ it falls behind in the forward pass. It cannot do without
+# the $N^2$ products, and it cannot use that $(j,k)$ and $(k,j)$ have the same score where both slots hold the same, which saves about half. The streamed form does without them and uses the symmetry, and it takes a mask on triples as a view
+# that costs no memory.
 #
 # On a CUDA device `tensor_attention` takes a kernel in Triton, where that is installed (`pip install -e '.[triton]'`), for float32 and at most 128 dimensions: it keeps its tiles on the chip. The tests compare its outputs and all
 # gradients with the definition in Triton's interpreter, and on the device where there is one; `benchmarks/bench_gpu_attention.py` times it against torch's own ways. No time on a GPU is reported here: none was measured.

@@ -12,8 +12,10 @@
 # **The question.** [Learned attention](learned-attention.py) finds the average at one sparsity $q$ and one embedding dimension $m$. For which other
 # pairs does training find it, where does it stop, and is that where the theorems say that small units end?
 #
-# **In one paragraph.** Of 32 tokens each asks for the mean of a few, say $q=4$. To say *which* four takes about $2q=8$ numbers, so keys and queries of about eight dimensions are enough; and training finds such addresses, at nearly every $q$. Give the unit all three jobs, values, queries and keys in one hidden vector, and it must also keep
-# them apart. Weights that do so exist with little more room. Training needs more, here up to over twice as much, and the less of it the more steps it is given ({numref}`fig-phase-idea`).
+# **In one paragraph.** Of 32 tokens, with values of four coordinates, each asks for the mean of a few, say $q=4$. To say *which* four takes
+# about $2q=8$ numbers, so keys and queries of about eight dimensions are enough; and training finds such addresses, at nearly every $q$. Now one hidden
+# vector does all three jobs: it holds the value, the query and the key, and must keep them apart. Weights that do so exist from $4+8+8=20$ dimensions on.
+# Training needs more, here up to over twice as much, but less when it is given more steps ({numref}`fig-phase-idea`).
 
 # %% tags=["parameters", "hide-input"]
 num_tokens: int = 32  # N, tokens
@@ -171,7 +173,7 @@ plt.show()
 
 # %% [markdown]
 # **Prerequisites and time.** [Learned attention](learned-attention.py), [the tight dimension](tight-dimension.py), least squares. Seconds where the results are recorded; the core
-# hours of training them are told below.
+# hours of training them are given below.
 #
 # **On this page.** Two maps of the error over $q$ and $m$. This is an experiment: its results are ours, [N].
 #
@@ -209,17 +211,19 @@ plt.show()
 # Part 1. $\blacksquare$
 # :::
 #
-# [Theorem 2](thm-2-fixed-precision.py) is about the same unit with few bits: order $q\log N$ dimensions are then enough. So three lines cross our maps: $m=q$, $m=2q$ (where $2q>N-1$, it is $N-1$) and $m=q\ln N$
+# [Theorem 2](thm-2-fixed-precision.py) is about the same unit with few bits: order $q\log N$ dimensions are then enough. So three lines cross our maps: $m=q$ (by
+# [Theorem 4](thm-4-embedding-dimension.py) $m$ must grow like $q$ if the bits are fixed), $m=2q$ (where $2q>N-1$, it is $N-1$) and $m=q\ln N$
 # (order $q\log N$ without its constant). We ask where the *learned* transition lies beside them, and with which power of $q$ it grows.
 #
 # ## The idea
 #
-# The first map is the whole model, and in it $m$ does two jobs. The $m$ coordinates of a hidden vector carry the value, $d'$ numbers, and the *address*: who looks at whom. The second map gives the values away,
-# $f(X)_i=\sum_j p_{ij}z_j$, and learns $p$ alone. There $m$ is the dimension of the address and of nothing else.
+# The first map is the whole model. The $m$ coordinates of its hidden vector carry the value, $d'$ numbers, and the *address*: the query and the key, which
+# decide who looks at whom. The second map is given the values, $f(X)_i=\sum_j p_{ij}z_j$, and learns $p$ alone. There $m$ is the dimension of the address and of nothing else.
 #
 # Errors at different $q$ are not comparable as they are, because uniform attention, which knows nothing, has the relative error
-# $1-q/N$ ({prf:ref}`prop-baselines`). We divide by it. The *share* is 1 for uniform attention and 0 for the exact average. Training *has learned* a pair $(q,m)$ where the share is below a fixed level, and the *transition*
-# $m^*(q)$ is the smallest $m$ where it is ({numref}`fig-phase-attention`, {numref}`fig-phase-address`).
+# $1-q/N$ ({prf:ref}`prop-baselines`). We divide by it, and call the quotient
+# the *share*: it is 1 for uniform attention and 0 for the exact average. A pair $(q,m)$ *is learned* if its share is below a fixed level, and the
+# *transition* $m^*(q)$ is the smallest $m$ with which $q$ is learned ({numref}`fig-phase-attention`, {numref}`fig-phase-address`).
 #
 # %% [markdown]
 # ## The experiment
@@ -247,8 +251,8 @@ figures.prose(
 # %% [markdown]
 # ### Where the transition is
 #
-# For every $q$ and seed we read off where the share first crosses the level as $m$ grows, between two values of $m$ and on a scale that is logarithmic in
-# both. The grid brackets $m^*$; the interpolation is a convention. A seed that never crosses has $m^*=\infty$, and one that is
+# For every $q$ and seed we read off where the share first crosses the level as $m$ grows. This is between two values of $m$ that were trained; there we
+# interpolate, with the logarithms of $m$ and of the share. The grid brackets $m^*$; the interpolation is a convention. A seed that never crosses has $m^*=\infty$, and one that is
 # learned at the smallest $m$ already has $m^*=0$: the median over seeds then still says on which side of the map the transition
 # lies. Such a $q$ is left out of the fit, and marked in the figures by a triangle.
 
@@ -333,8 +337,6 @@ def share_table(name):
 
 # %% [markdown]
 # ### The first map: attention
-#
-# In this map $m$ is everything: value, query and key share the $m$ coordinates of the hidden vector.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-phase-attention", "caption": "Attention: median over seeds of the share of uniform attention's error, above with the smaller budget, below with the larger. Circles: where the share crosses the level. A triangle at the upper edge: not inside the map. White lines, for comparison: q, min(2q, N − 1), q ln N and d' + 2 min(2q, N − 1). Orange in the colour bar: the level."}, "image": {"alt": "Two heat maps with q across and m upwards, both on logarithmic scales. Errors are low in the upper left, where m is large and q small, and near one in the lower right. The transition rises with q and lies above the comparison lines; with the larger budget it lies lower."}}
 both_budgets("attention")
@@ -487,10 +489,10 @@ figures.prose(
 )
 
 # %% [markdown]
-# What weights exist does not depend on a budget. So far as a transition moves with it, the transition shows how fast training is, not what the model can represent. In the first map that is a large part: the cells
+# What weights exist does not depend on a budget. So far as a transition moves with the budget, it shows how fast training is, not what the model can represent. In the first map that is a large part: the cells
 # between the line of {prf:ref}`prop-phase-sizes` and the transition have weights that training did not reach in time, and width buys speed. In the second map the
-# transition moves less, and it lies near the dimension that exact addresses need. It may lie below it, because a small *mean* error does not need every subset to be singled out, and
-# because of the interpolation at the smallest $q$, where the grid says no more than between which two $m$ it lies.
+# transition moves less, and it lies near the dimension that exact addresses need. It may lie below that dimension, because a small *mean* error does not need
+# every subset to be singled out. At the smallest $q$ it may also do so by the interpolation alone: the grid only says between which two $m$ it lies.
 
 # %% [markdown]
 # ### What was trained again
@@ -557,7 +559,7 @@ if len(replays.table):
 # %% [markdown]
 # ## What this does not show
 #
-# * *That training needs more than weights need, for ever.* The budgets are small, and the first map moves with them. A cell that is not learned here may be learned
+# * *That training will always need more than the weights do.* The budgets are small, and the first map moves with them. A cell that is not learned here may be learned
 #   with more steps, another rate, or a score scaled by $1/\sqrt m$, which the unit of {prf:ref}`def-unit` does not have.
 # * *An asymptotic exponent.* Each law is fitted to a handful of $q$ at one $N$, and near $q=N/2$ the line $\min(2q,N-1)$ bends by itself.
 #   How $m^*$ depends on $N$ is not asked at all.

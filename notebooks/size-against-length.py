@@ -12,7 +12,7 @@
 # **The question.** The theorems say how large an architecture must be to average $q$ of $N$ tokens *in the worst case*, with the best weights
 # there are. How large must it be for gradient descent to get there, within a fixed number of steps and on random inputs?
 #
-# **In one paragraph.** Of eight tokens each asks for one value of one coordinate. Attention learns that with a handful of dimensions, an LSTM with about ten units a direction, and a fully-connected network with about a thousand, although 64 are enough once the right weights are known. All pairs of tokens share attention's one rule, and
+# **In one paragraph.** Each of eight tokens asks for the value of one token, a single number. Attention learns that with a handful of dimensions, an LSTM with about ten units a direction, and a fully-connected network with about a thousand, although 64 are enough once the right weights are known. All pairs of tokens share attention's one rule, and
 # a few more dimensions tell many more positions apart. An LSTM has a cell to find for every value, and a fully-connected network a gate for every pair. So the needs part quickly as the sequence grows ({numref}`fig-needed-size`).
 
 # %% tags=["parameters", "hide-input"]
@@ -165,11 +165,12 @@ plt.show()
 
 # %% [markdown]
 # **Prerequisites and time.** Stochastic gradient descent, the logistic scale, linear regression; entropy for one proof. Seconds where the results are
-# recorded; the core hours of training them are told below.
+# recorded; the core hours of training them are given below.
 #
 # **On this page.** An experiment and two propositions; all of it is ours, [N].
 #
-# * With the same number of steps the size that attention needs grows most slowly with $N$, the fully-connected network's fastest, beyond any size tried at $N=10$ ({numref}`fig-size-length`, {numref}`fig-exponents`).
+# * With the same number of steps the size that attention needs grows most slowly with $N$, the fully-connected network's fastest: from
+#   $N=10$ on it is beyond any size tried ({numref}`fig-size-length`, {numref}`fig-exponents`).
 # * A first layer narrower than $Nd'$ forces a mean error, whatever is trained: {prf:ref}`prop-mean-width`.
 # * Sizes that are enough, if only the weights are found: {prf:ref}`prop-gates`. What is missing is not size.
 #
@@ -233,20 +234,21 @@ plt.show()
 # that also stays shut at position $k$ itself, and gives those with $k>i$. The readout adds them up. Saturated gates come as close to 0 and 1 as we like. $\blacksquare$
 # :::
 #
-# A *one-directional* LSTM is not on this page. Its output $i$ does not know the later values, for which it can only answer 0: on average over tokens a share of $\frac{N-1}{2N}$ of the values
-# that are asked for, and that is its relative error at every size.
+# A *one-directional* LSTM is not on this page. Its output $i$ does not know the later values, and can do no better than to answer 0 for them. On average over
+# tokens they are a share of $\frac{N-1}{2N}$ of the values that are asked for, and its relative error is at least this share, at every size ({prf:ref}`prop-in-step`).
 #
 # ## The idea
 #
 # **Bisection with trained models.** The largest size comes first. If it fails, the search ends there: the size that is needed, if there is one, lies above the cap, and we say
-# that the search is *censored*. If it reaches the error, we go on in the middle (of the logarithms) between a size that failed and one that reached it, until they are neighbours on a ladder of powers of $\sqrt2$. What is left is a
+# that the search is *censored*. If it reaches the error, we go on in the middle (of the logarithms) between a size that failed and one that reached it, until they are
+# neighbours on a ladder of powers of $\sqrt2$, rounded. With the cap 64, for example, 8 comes next, and if 8 reaches the error too, 3. What is left is a
 # *bracket*: the largest size that failed and the smallest that reached the error, both of them trained. {numref}`fig-search` shows some of the searches.
 #
 # %% [markdown]
 # ## The experiment
 #
-# The task is the easiest one on which the architectures differ, so that they can learn it at all in the time that a page may take: by default each token asks for a single value of one
-# coordinate. Every model trains for the same number of steps, on fresh samples, with Adam and the schedule of
+# The task is a small one, so that the architectures can learn it at all in the time that a page may take: by default each token asks for a single value of
+# one coordinate. Every model trains for the same number of steps, on fresh samples, with Adam and the schedule of
 # [learned attention](learned-attention.py). Each architecture has a learning rate of its own: one value for attention, the best of a few that we tried at $N=8$ for the other two, then kept for all $N$ and sizes. The lengths and caps
 # of the three architectures are chosen by what they cost, and they differ.
 #
@@ -398,7 +400,8 @@ figures.table(
 # %% [markdown]
 # ### The exponents beside those of the bounds
 #
-# The sizes that theory names are no powers of $N$ either. We fit them the same line, by least squares over the same $N$, to have one number beside one number.
+# Not all sizes that theory names are powers of $N$. We fit the same line to them, by least squares over the same $N$, so that
+# exponents can be compared.
 
 # %% tags=["hide-input"]
 rows = []
@@ -461,7 +464,8 @@ figures.prose("\n".join(f"* {line}" for line in lines))
 
 # %% [markdown]
 # A censored search could go on in two ways, to larger sizes or to more steps. Single probes with seed 0, which are not among the records, say how far that leads. Larger: at $N=12$ a network of width 8,192 ends at an
-# error of 0.13, at $N=32$ an LSTM of 128 units at 0.29. Three times as many steps bring the sizes at the caps to 0.09 and 0.16. So size alone helps little at this budget, and a day's patience would have to go into steps.
+# error of 0.13, at $N=32$ an LSTM of 128 units at 0.29. At the caps, three times as many steps bring the errors to 0.09 and 0.16. So at this budget more size
+# alone helps little, and more steps help more.
 
 # %% [markdown]
 # ### The sizes that are enough

@@ -54,14 +54,15 @@ panels[1, 1].plot(shown - query - matches, matches, "o", markeredgewidth=0.5, **
 plt.show()
 
 # %% [markdown]
-# **Prerequisites and time.** Softmax, products of matrices; [Theorem 7's page](thm-7-match3.py) for why pairs of tokens are not enough. Some ten seconds on one core. Nothing is trained here: all weights are written down, and whether training finds such weights is another question.
+# **Prerequisites and time.** Softmax, products of matrices; [Theorem 7's page](thm-7-match3.py) for why pairs of tokens are not enough. Some ten seconds on
+# one core.
 #
 # **On this page.**
 #
 # * One layer with two heads and $m=4$ computes Match3. The result is known; vectors and constants are ours. [P~] {prf:ref}`prop-strassen-match3`
 # * One head can't do it in this way. [N] {prf:ref}`prop-strassen-one-head`
 # * The middle table of *any* such head ranges over about $gM^2/4$, where $g$ is the gap between matches and the next sums. [N] {prf:ref}`prop-strassen-range`
-# * So matrix products of exponentials are for small scores: the nats that a number format must span grow like $M^2$. [N] {prf:ref}`cor-strassen-products`, {numref}`fig-strassen-range`
+# * So matrix products of exponentials are for small scores: the nats (factors of $e$) that a number format must span grow like $M^2$. [N] {prf:ref}`cor-strassen-products`, {numref}`fig-strassen-range`
 #
 # ## The statement
 #
@@ -137,7 +138,9 @@ plt.show()
 #
 # No blank token is needed. Without a residual connection a third head would have to tell $x_i$. Compare $mpH$: it is of order $\log M$ here, while a layer of pairwise attention needs $mpH$ of order $N/\log\log N$ ([Theorem 7](thm-7-match3.py)).
 #
-# *Three numbers for three vectors are too few.* With one coordinate in place of the plane, $f,g,h$ would contribute $ab\,q_iq_j+bc\,q_jq_k+ca\,q_kq_i$, and $ab$, $bc$, $ca$ can't all be negative: their product is a square. This does not show that $m=4$ is least.
+# *Three numbers for three vectors are too few.* With one coordinate in place of the plane, say $\kappa q$, $\lambda q$ and $\mu q$ in $f$, $g$ and $h$, these
+# would contribute $\kappa\lambda\,q_iq_j+\lambda\mu\,q_jq_k+\mu\kappa\,q_kq_i$. But $\kappa\lambda$, $\lambda\mu$ and $\mu\kappa$ can't all be negative, as
+# their product is a square. This does not show that $m=4$ is least.
 #
 # ### One head is too few, and the middle table is large
 #
@@ -162,7 +165,12 @@ plt.show()
 # Sum the scores of the query $x$ over the $M$ pairs with $y+z\equiv r$. As $y$ runs through all residues, so does $z$, and the sum is $A_x+B_r+C_x$ with $A_x=\sum_y\alpha(x,y)$, $C_x=\sum_z\gamma(z,x)$ and $B_r=\sum_{y+z\equiv r}\beta(y,z)$. If matches score above the others, then $B_{-x}>B_r$ for all $r\ne-x$. For two queries: $B_{-x}>B_{-x'}$ and $B_{-x'}>B_{-x}$. $\blacksquare$
 # :::
 #
-# In {prf:ref}`prop-strassen-match3` this does not happen, because $x+y+z=M$ is an equation between integers: for each query other pairs are left over. Other designs with one head, in which the best pairs are not always the matches, are not excluded.
+# In {prf:ref}`prop-strassen-match3` this does not happen, because $x+y+z=M$ is an equation between integers: which residues $y$ and $z$ occur in its
+# solutions depends on the query, so that the sums of the proof no longer agree.
+#
+# How far must the middle table $\beta$ range? Take $M=4$ and the query $x=3$. The pairs $(1,0)$ and $(0,1)$ have the sum 4 with it; $(0,0)$ has the sum 3 and
+# $(1,1)$ the sum 5. In the scores of the former two minus those of the latter two $\alpha(3,0)$, $\alpha(3,1)$, $\gamma(0,3)$ and $\gamma(1,3)$ occur once
+# with each sign, and cancel. So $\beta$ alone has to make the difference.
 #
 # :::{prf:proposition} (the middle table is large, ours)
 # :label: prop-strassen-range
@@ -188,7 +196,9 @@ plt.show()
 # *The range.* The left side is a sum of two differences, so at most twice the range of $\beta$ on the corners. Take $y_0=z_0=0$ and $a=\lfloor\frac M2\rfloor$, $b=\lceil\frac M2\rceil$. On pairs that match: $y_0+z_0=1$ and $a+b=M-2$, for $M\ge4$; the corners have sums from 1 to $M-1$. A function of $y$ alone, or of $z$ alone, has mixed difference 0, and tables with the same sum have the same gap. $\blacksquare$
 # :::
 #
-# Equality holds in {eq}`eq-strassen-mixed` for the score $-g(x+y+z-M)^2$. The tables of {prf:ref}`prop-strassen-match3` have the gap $\frac c2$ below and $\frac{3c}2$ above, hence $g=\frac c2$, and the mixed difference $2c\,ab$, twice the bound.
+# The left side of {eq}`eq-strassen-mixed` is called the *mixed difference*. Equality holds for the score $-g(x+y+z-M)^2$. The tables of
+# {prf:ref}`prop-strassen-match3` have the gap $\frac c2$ below and $\frac{3c}2$ above, hence $g=\frac c2$, and the mixed difference $2c\,ab$, twice the
+# bound.
 #
 # :::{prf:corollary} (exponentials, ours)
 # :label: cor-strassen-products
@@ -208,11 +218,12 @@ plt.show()
 #
 # ## The idea
 #
-# **A square has only pairs**, and $(q_i+q_j+q_k)^2$ is all that is needed, once the equation is between integers. Third-order attention takes a cosine, which is a product of three, and so can turn around the circle as often as it likes; its scores stay small with
+# **A square has only pairs**, and $(q_i+q_j+q_k)^2$ is all that is needed, once the equation is between integers. Third-order attention takes a cosine of the
+# sum, which expands into products of three, and so can turn around the circle as often as it likes; its scores stay small with
 # [several frequencies](third-order.py), even in bfloat16.
 #
 # **What cancels in a sum does not cancel in exponentials.** Moving functions of one index from table to table changes nothing in the mixed difference, so this can't be
-# scaled away. With logarithms in place of numbers one would add before exponentiating, for each of $N^3$ triples: then the gain is gone.
+# scaled away. One could keep the logarithms, and add before exponentiating. But that is to be done for each of $N^3$ triples, and then the gain is gone.
 #
 # ## Parameters
 
@@ -253,7 +264,8 @@ require(max(range_grid) >= 6, f"range_grid needs an M of at least 6, got {range_
 # %% [markdown]
 # ## The construction
 #
-# `match3_strassen_layer(problem)` is {prf:ref}`prop-strassen-match3`'s layer. It is given a form of attention: `over_pairs`, which is {eq}`eq-strassen` as it stands, a query after the other, or `by_products`, which is {eq}`eq-strassen-products`. All is in float64.
+# `match3_strassen_layer(problem)` is {prf:ref}`prop-strassen-match3`'s layer. It is given a form of attention: `over_pairs`, which is {eq}`eq-strassen` as it
+# stands, one query after the other, or `by_products`, which is {eq}`eq-strassen-products`. All is in float64.
 
 # %% tags=["hide-input"]
 from dataclasses import replace
@@ -341,7 +353,8 @@ figures.table(
 # %% [markdown]
 # ### Random inputs, and what can go wrong
 #
-# At growing lengths, with the $M$ that makes about half of the labels 1. Next to it, three ways to break the layer on all inputs with $N=3$, $M=9$: only one of the heads; the quarter left out, so that $T-1$ and $T+1$ tie; a scale that is too small.
+# We draw inputs of growing lengths, with the $M$ that makes about half of the labels 1. Then come three ways to break the layer on all inputs with $N=3$,
+# $M=9$: only one of the heads; the quarter left out, so that $T-1$ and $T+1$ tie; a scale that is too small.
 
 # %% tags=["hide-input"]
 random_inputs = []
@@ -403,7 +416,9 @@ figures.prose(
 # %% [markdown]
 # ### Three ways to compute the same
 #
-# Small random scores, $m=16$ and $d=2$. Third-order attention computes {eq}`eq-strassen` too: a sum of three products of two is a sum of products of three, $(f,1,f)$, $(g,g,1)$ and $(1,h,h)$ with $3m$ coordinates. `make bench` times the three ways against each other up to $N=512$, once they agree. What can be counted is the number of
+# Small random scores, $m=16$ and $d=2$. Third-order attention computes {eq}`eq-strassen` too: with ones filled in, a sum of products of two is one of
+# products of three, of the $3m$ entries of $(f,1,f)$, $(g,g,1)$ and $(1,h,h)$. `make bench` times the three ways against each other up to $N=512$, once they
+# agree. What can be counted is the number of
 # exponentials: $3N^2$ instead of $N^3$. Multiplications are of order $N^3$ in both, as torch multiplies matrices in the usual way; only a fast matrix multiplication makes them fewer.
 
 # %% tags=["hide-input"]
@@ -426,7 +441,8 @@ figures.table(
 # %% [markdown]
 # ### One head, two queries
 #
-# {prf:ref}`prop-strassen-one-head` twice: a linear program finds the largest gap of one head for given queries, among all tables with entries in $[-1,1]$; and the sum over two queries that would have to be positive is 0 in integers, for random tables.
+# We check {prf:ref}`prop-strassen-one-head` in two ways: a linear program finds the largest gap of one head for given queries, among all tables with entries
+# in $[-1,1]$; and the sum over two queries that would have to be positive is 0 in integers, for random tables.
 
 # %% tags=["hide-input"]
 single, pairs_of_queries = [], []
@@ -445,7 +461,9 @@ figures.prose(
 # %% [markdown]
 # ### Heads with a gap
 #
-# Random heads in integers: the tables of $-(4(x+y+z-M)+1)^2$, times a random factor, with random integers added to every entry of every table, and functions of $y$ and of $z$ moved. Those that pass the gap test of {prf:ref}`prop-strassen-range` are kept; for each of them {eq}`eq-strassen-mixed` is checked on *every* rectangle.
+# Random heads in integers: the tables of $-(4(x+y+z-M)+1)^2$, times a random factor, with random integers added to every entry of every table, and functions
+# of $y$ and of $z$ moved between tables. Those that pass the gap test of {prf:ref}`prop-strassen-range` are kept; for each of them {eq}`eq-strassen-mixed` is
+# checked on *every* rectangle.
 
 
 # %% tags=["hide-input"]
@@ -691,8 +709,8 @@ observed("strassen.parts-needed", min(broken.values()), ">=", 1,
 # * *That two heads or $m=4$ are least.* {prf:ref}`prop-strassen-one-head` excludes one head whose best pairs are the matches; other ways to use one head are open. No lower bound on $m$ is given.
 # * *That Strassen attention can't be computed fast with few bits.* {prf:ref}`cor-strassen-products` is about $e^\alpha,e^\beta,e^\gamma$ as numbers of one format. Matrices of numbers with an exponent of their own, or with more bits, hold larger tables: $M$ grows like the square root of the number of nats.
 # * *That it fails in practice.* Small scores are what {eq}`eq-strassen-products` is for, and those of a trained model may well be small. The bound is about exact triples, at a gap that tells one match from $N^2$ other pairs.
-# * *Anything about training.* Nothing is trained on this page.
-# * *That it is faster.* The exponent $\omega$ is that of fast matrix multiplication, which torch does not use; it saves exponentials. Times are left to `make bench`.
+# * *Anything about training.* All weights are written down, and whether training finds such weights is another question.
+# * *That it is faster.* The exponent $\omega$ is that of fast matrix multiplication, which torch does not use; here only exponentials are saved.
 #
 # ## Exercises
 #

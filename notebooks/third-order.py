@@ -78,7 +78,7 @@ plt.show()
 # In *third-order attention* token $i$ has a query $q_i\in\R^m$, and each token two keys $k_j,k'_j\in\R^m$ and two values.
 # The score of $i$ with the pair $(j,k)$ is $\sum_rq_{ir}k_{jr}k'_{kr}$, the softmax runs over all pairs, and the value of
 # a pair is the entrywise product of two values; *order* $s$ has $s-1$ keys likewise. Order 2 is {prf:ref}`def-unit`.
-# The paper {cite}`sanford2023representational` defines it, as do {cite}`alman2024how` as tensor attention.
+# The paper {cite}`sanford2023representational` defines it, and so do {cite}`alman2024how`, who call it tensor attention.
 #
 # The problem is the paper's: tokens are residues modulo $M$, and $\operatorname{Match3}(x)_i=1$ if
 # $x_i+x_j+x_k\equiv0\pmod M$ for some $j$ and $k$, which may be equal to each other and to $i$. At order $s$ we ask for
@@ -139,7 +139,7 @@ plt.show()
 # :::
 #
 # The addition theorem would do as well: it writes $\cos(a+b+c)$ with four products, hence $m=5$, and $2^{s-1}+1$ at
-# order $s$. Rotations need $s$ terms, and fewer do not exist:
+# order $s$. Rotations need $s$ terms, and it can't be done with fewer:
 #
 # :::{prf:proposition} (s terms are least, ours)
 # :label: thm-least-terms
@@ -164,7 +164,7 @@ plt.show()
 # is $\cos(a_1+\dots+a_{s-1}+\phi')$. By induction $R-1\ge s-1$. $\blacksquare$
 # :::
 #
-# It is about *this* score, and it counts the products of tokens only: that the blank needs a coordinate of its own is not
+# The proposition is about *this* score, and it counts the products of tokens only: that the blank needs a coordinate of its own is not
 # shown. With outputs that are compared with $\frac12$, as above, it is open as far as we know whether
 # $\operatorname{Match3}$ can be computed with $m<4$. Some restriction of this kind is necessary: uniform attention can
 # put the counts of all residues into *one* number of many bits, and an arbitrary output map that also sees $x_i$ reads them.
@@ -313,7 +313,9 @@ plt.show()
 # %% [markdown]
 # ### Every small input
 #
-# All inputs with $M\le8$ and $N\le4$, through both forms, at $g=1$ and the module's own $g$.
+# All inputs with $M\le8$ and $N\le4$, with the score by rotations and by the addition theorem, at $g=1$ and at the module's own $g=1+\ln N$. The *right
+# side* of a label has the output
+# as its probability where the label is 1, and 1 minus the output where it is 0; the table shows the least such probability minus $\sigma(g)$.
 
 # %% tags=["hide-input"]
 forms = {"rotations": rotation_form(3), "addition theorem": expansion_form(3)}
@@ -441,9 +443,9 @@ figures.prose(
 # \delta=\min_{r\not\equiv0}\;\frac1F\sum_{f=1}^F2\sin^2\frac{\pi w_fr}M .
 # ```
 #
-# {prf:ref}`thm-third-order` holds with this $\delta>0$, by the same proof. Take the histogram of the given frequencies and
-# the real parts of its Fourier coefficients: $1-\delta$ is the largest of them but the first, divided by $F$. Enumeration
-# or one FFT certifies it.
+# {prf:ref}`thm-third-order` holds with this $\delta$ if it is positive, by the same proof. Take the histogram of the given frequencies and
+# the real parts of its Fourier coefficients. Leave out the first: $1-\delta$ is the largest of the others, divided by $F$. So enumeration
+# or one FFT certifies the gap.
 #
 # :::{prf:proposition} (how large the gap can be, ours)
 # :label: prop-frequency-gap
@@ -468,8 +470,9 @@ figures.prose(
 # all $r$. (A frequency 0 would only lower the gap, and may be replaced.) $\blacksquare$
 # :::
 #
-# With $F=\Theta(\log M)$ frequencies, well chosen, the gap is at least a constant, and $c=O(\log N)$ for $g=O(\log N)$. A
-# *format* is that of queries, keys and values; formats of 16 bits are multiplied and summed in float32, as matrix units do.
+# With $F=\Theta(\log M)$ frequencies, well chosen, the gap is at least a constant, and $c=O(\log N)$ for $g=O(\log N)$.
+#
+# By a *format* we mean that of queries, keys and values; numbers of 16 bits are multiplied and summed in float32, as matrix units do.
 # Rounding moves the log-odds by a multiple of $c$ that the unit bounds when it is called. It refuses a format that could
 # lose more than half of $g$. So, for *every* input, the right side keeps $\sigma(g/2)$, before the output itself is rounded.
 
@@ -577,9 +580,9 @@ plt.show()
 # (third-million)=
 # ### A million tokens
 #
-# The weight of a pair depends on $x_j+x_k$ modulo $M$ only. So count the pairs by their sums, a cyclic self-convolution of
-# the residues' histogram, and correlate these counts with $e^{-c(1-\cos\theta r)}$, which is negligible beyond a few
-# residues: $O(N+M\log M)$ steps give the unit's output, **the same function** as the direct evaluation, mixed
+# The weight of a pair depends on $x_j+x_k$ modulo $M$ only. So count the pairs by their sums: this is a cyclic self-convolution of
+# the residues' histogram. Then correlate these counts with $e^{-c(1-\cos\theta r)}$, which is negligible beyond a few
+# residues. $O(N+M\log M)$ steps give the unit's output, **the same function** as the direct evaluation, mixed
 # pairs included. Residues $r$ with $N^2e^{-c(1-\cos\theta r)}\le10^{-15}e^{-g}$ are left out: the pairs that fall on them
 # weigh at most $10^{-15}$ of the blanks' $e^{c-g}$ together, which changes the output by no more than $10^{-15}$. Relative
 # to $e^c$ everything is of moderate size, so $c$ itself never enters a difference. The counts are integers, exact after
@@ -611,8 +614,9 @@ figures.prose(
 # %% [markdown]
 # ### Triangles
 #
-# The method is not tied to residues. Let each token be a directed edge $(u_i,v_i)$, $u_i\ne v_i$, of a graph, its vertices numbered from 0, and ask
-# whether edge $i$ lies on a directed triangle.
+# The method is not tied to residues. Three edges $(0,1)$, $(1,2)$, $(2,0)$ of a graph form a directed triangle: each begins where another one ends. In
+# general let each token be
+# a directed edge $(u_i,v_i)$, $u_i\ne v_i$, of a graph, its vertices numbered from 0, and ask whether edge $i$ lies on a directed triangle.
 #
 # :::{prf:proposition} (directed triangles through each edge, ours)
 # :label: prop-triangles
@@ -637,7 +641,7 @@ figures.prose(
 # :::
 #
 # **Disjointness inside triangles.** Let the first edge be $(0,1)$. For each $t\le n$ Alice adds the edge $(1,1+t)$ if
-# $a_t=1$, Bob adds $(1+t,0)$ if $b_t=1$, and both add another $(0,1)$ if not. The first edge lies on a triangle exactly
+# $a_t=1$, Bob adds $(1+t,0)$ if $b_t=1$, and each adds another $(0,1)$ if not. The first edge lies on a triangle exactly
 # if $a_tb_t=1$ for some $t$. So a layer of *pairwise* attention that answers for the first edge gives a protocol for
 # disjointness, which needs $n$ bits ({prf:ref}`prop-disjointness`): Bob knows the first edge's query, and needs of Alice's
 # tokens, for each head, only the sum of their exponentials and the weighted mean of their values. If $B$ bits a head are enough to
@@ -784,7 +788,7 @@ claim("third.triangles-disjointness", reduction_wrong, "==", 0,
 # :::{exercise}
 # :label: ex-third-blank
 #
-# Without a blank, and with all values 1, each output is 1. Which values would allow to do without a blank, if the output
+# Without a blank, and with all values 1, each output is 1. Which values make a blank unnecessary, if the output
 # map may also see $x_i$?
 # :::
 #

@@ -62,9 +62,9 @@ plt.show()
 # **On this page.**
 #
 # * The paper's theorem: the first layer has a width of at least $Nd'/2$. [P] {prf:ref}`thm-feedforward`
-# * The exact width is $Nd'$, for every error below $\frac1{2q-1}$; one unit fewer is off by that much, and there it is enough. [N] {prf:ref}`thm-feedforward-rank`
+# * The exact width is $Nd'$, for every error below $\frac1{2q-1}$; with one unit fewer the best network is off by just that much. [N] {prf:ref}`thm-feedforward-rank`
 # * Pointers that are known in advance ask for the rank $Nd'$ too, if they are chosen well. [N] {prf:ref}`prop-fixed-pointers`
-# * Trained networks have such a pair of inputs as well, read off their weights exactly ({numref}`fig-trained`). [N]
+# * Trained networks have a pair of inputs that they cannot tell apart, read off their weights exactly ({numref}`fig-trained`). [N]
 #
 # ## The statement
 #
@@ -80,7 +80,7 @@ plt.show()
 # :::
 #
 # The self-attention unit of [Theorem 2](thm-2-fixed-precision.py) grows with $q\log N$ instead. How accurate the approximation
-# must be for the paper's bound is not known to us. Our own bound says it, doubles the width, and can't be improved:
+# must be for the paper's bound is not known to us. Our own bound names the accuracy, doubles the width, and can't be improved:
 #
 # :::{prf:proposition} (the exact width, ours)
 # :label: thm-feedforward-rank
@@ -183,9 +183,9 @@ ranges(
 # ### A collision
 #
 # `find_collision` takes the matrix $W_z$ and returns the two inputs, or refuses when the rank is $Nd'$. For integers and fractions the kernel
-# vector is computed exactly. For floats it is the last right singular vector, and "the same" means: the pre-activations of
+# vector is computed exactly. For floats it is the last right singular vector, and "the same" means: the *pre-activations* $Wx+b$ of
 # the two inputs differ by no more than rounding may move two sums of $n=Nd'$ terms in float64, $2\gamma\norm w\norm z$ on a unit with the
-# row $w$, where $\gamma=nu/(1-nu)$ and $u=2^{-53}$. Subsets are compared exactly in both cases.
+# row $w$, where $\gamma=nu/(1-nu)$ and $u=2^{-53}$. The subset is chosen in exact arithmetic in both cases.
 
 # %% tags=["hide-input"]
 import itertools
@@ -258,9 +258,10 @@ plt.show()
 # %% [markdown]
 # ### How much is forced
 #
-# Random first layers force more than $\frac1{2q-1}$, and one missing unit is enough for that. (Of a kernel of many dimensions we take
-# one vector, not the best.) The layer that is hardest for us, and the best of its width for whoever builds the network, has the rows $e_{1,1}+(2q-1)\,e_{j,1}$ for $j\ge2$ and
-# units of their own for all other coordinates. Its kernel is spanned by the $v$ of part 3, and it forces $\frac1{2q-1}$ exactly.
+# For $q\ge2$ random first layers force more than $\frac1{2q-1}$, and one missing unit is enough for that. (Of a kernel of many dimensions we take
+# one vector, not the best.) One layer is the hardest for us, and the best of its width for whoever builds the network. Write $e_{j,a}$ for the row that
+# reads coordinate $a$ of token $j$. The layer has the rows $e_{1,1}+(2q-1)\,e_{j,1}$ for $j\ge2$ and units of their own for all other
+# coordinates. Its kernel is spanned by the $v$ of part 3, and it forces $\frac1{2q-1}$ exactly.
 
 # %% tags=["hide-input"]
 random_rows, widths = [], sorted({max(1, math.ceil(size / 2) - 1), size - 1})
@@ -301,7 +302,7 @@ axes.legend()
 plt.show()
 
 # %% [markdown]
-# Is there a layer that forces less? Part 1 of the theorem says no. A linear program says the same without our proof: over all $z$ with
+# Is there a layer that forces less? Part 1 of {prf:ref}`thm-feedforward-rank` says no. A linear program says the same without our proof: over all $z$ with
 # $\max_j\abs{z_j}=1$, it minimises the largest $\tfrac1q\abs{\sum_{j\in y}z_j}$ over **all** subsets $y$. We
 # turn its primal and its dual solution into fractions and compute from them, exactly, an upper and a lower bound; they
 # meet at $\frac1{2q-1}$. The lower bound for $d'=1$ carries over to every $d'$, since the proof needs the numbers $c_j$ only.
@@ -316,8 +317,8 @@ met = sum(low == high == Fraction(1, 2 * ones - 1) for (_, ones), (low, high) in
 
 # %% [markdown]
 # At the smallest sizes every first layer with entries $-1$, $0$ and $1$ can be tried, of every width up to $N$. A layer of full
-# rank must be refused, all others must have a collision. The determinant, computed by itself, tells which is which. The
-# order and the signs of a layer's rows do nothing to its kernel, so that one layer is run for all that differ in them.
+# rank must be refused, all others must have a collision. The determinant, computed separately, tells which is which. The
+# order and the signs of a layer's rows do not change its kernel, so that one layer is run for all that differ in nothing else.
 
 # %% tags=["hide-input"]
 integer_rows = []
@@ -391,7 +392,10 @@ figures.prose(
 #
 # Must the pointers be chosen after $W$? Let token $i$ always point to the same set $y_i$, and let $A$ be the 0/1 matrix with the rows $y_i$. Then
 # $\qSA$ is linear in the values, $\frac1qA$ on each coordinate, and the width $d'\operatorname{rank}A$ is enough: factor $A=BR$, let $R$ be
-# the first layer and $\frac1qB$ the second. How large can the rank be, and what does a kernel vector force?
+# the first layer and $\frac1qB$ the second. How large can the rank be, and what does a kernel vector force? For $N=4$ and $q=2$ let each
+# token point to itself and the next one, the last to itself and token 1. The values $1,-1,1,-1$ then have the mean 0 everywhere, and the rank is 3.
+# If instead each of tokens 1, 2 and 3 points to the other two of them, and token 4 to itself and token 1, all means are 0 only if all
+# values are 0: the rank is 4.
 #
 # :::{prf:proposition} (fixed pointers, ours)
 # :label: prop-fixed-pointers
@@ -429,8 +433,8 @@ figures.prose(
 # :::
 #
 # So the rank $Nd'$ is forced by pointers that never change, for every $q<N$. If $q+1$ divides $N$, fixed pointers even force the
-# full $\frac1{2q-1}$. Consecutive pointers lose rank when $N$ and $q$ have a common divisor; elsewhere, for $q\ge2$, what they force
-# was seen to fall towards 0 as $N$ grows. Which pointers force most when $q+1$ does not divide $N$, we do not know: blocks are not always best, for $N=5$ and $q=3$
+# full $\frac1{2q-1}$. Consecutive pointers lose rank when $N$ and $q$ have a common divisor above 1; elsewhere, for $q\ge2$, what they force
+# falls towards 0 as $N$ grows, at the $q$ of {numref}`fig-ranks`. Which pointers force most when $q+1$ does not divide $N$, we do not know: blocks are not always best, for $N=5$ and $q=3$
 # consecutive pointers force more.
 
 # %% tags=["hide-input"]
@@ -565,14 +569,16 @@ axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.2), ncols=2)
 plt.show()
 
 # %% [markdown]
-# The networks are trained here, since their weights are wanted; their test errors are recorded, and are compared with what this run has trained.
+# These networks are trained here, because their weights are needed. The test errors of the table are recorded ones, and are
+# compared with those of the networks trained here.
 
 # %% tags=["hide-input"]
 replays = replayed(sweep, trained_here)
 
 # %% [markdown]
-# The network may answer anything between the lines, or outside them, but only once. On random inputs its errors are no sign of
-# the pair: answering the mean of all values has the relative error $1-q/N$, answering 0 has 1.
+# In {numref}`fig-trained` the network may answer anything between the lines, or outside them, but it has one answer for both inputs. Its
+# errors on random inputs do not give the pair away. For comparison, answering the mean of all values has the relative error $1-q/N$ there,
+# and answering 0 has 1.
 #
 # A layer of full rank is refused: there, nothing is forced.
 

@@ -15,8 +15,9 @@
 # **In one paragraph.** Five signs have been read, and three tokens are still to come. Each of these will ask for one of the five signs, but
 # which one, nobody knows yet ({numref}`fig-cut`). Suppose that a machine is in the same state after $+\,+\,-\,+\,-$ and after $+\,+\,-\,+\,+$. From here on it
 # does the same after both; now let token 8 ask for the fifth sign, and one of the two answers is wrong. So each of the $2^5$ strings of signs needs a state of its own, that is 5 bits, and
-# before the last of $N$ tokens $N-1$ bits: **what may be asked for must be kept**. Attention keeps nothing, as it can look back. With a second layer a machine may first carry the
-# question back and then the answer forth. That helps while few ask; but half of the tokens may ask for the other half, and then $\lfloor N/2\rfloor$ bits must cross the middle all the same.
+# before the last of $N$ tokens $N-1$ bits: **what may be asked for must be kept**. Attention keeps nothing, as it can look back.
+# With two layers that run in both directions a machine may first carry the question back and then the answer forth. That helps while
+# few ask. But half of the tokens may ask for the other half, and then $\lfloor N/2\rfloor$ bits must cross the middle all the same.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-cut", "caption": "A cut after five of eight tokens, q = 1. The tokens to the right will ask for values on the left, but which ones is not known yet when the state crosses the cut: it must be ready for each of them."}, "image": {"alt": "Eight boxes in a row, the values z1 to z8. A dashed vertical line separates the first five from the last three. A thick arrow labelled state crosses the line from left to right below the boxes. From each box on the right a thin curved arrow leads back to a different box on the left."}}
 import matplotlib.pyplot as plt
@@ -52,7 +53,7 @@ plt.show()
 # * The paper's theorem: at least $\frac{N-1}2$ bits. [P] {prf:ref}`thm-recurrent`
 # * Four models of a recurrent network, each counted: exactly $N-1$ bits in one bidirectional layer, $\Theta(N\log N)$ if all is read before anything is written, at least $\lfloor N/2\rfloor$ in all layers of a stack. [N] {prf:ref}`thm-recurrent-models`
 # * Machines that toss coins and err need nearly as much. [N] {prf:ref}`prop-recurrent-coins`
-# * No memory helps a machine that answers in step when pointers look ahead: its error has an exact floor. [N] {prf:ref}`prop-in-step`
+# * When pointers look ahead, no memory helps a machine that answers each token as it reads it: its error has an exact floor. [N] {prf:ref}`prop-in-step`
 #
 # ## The statement
 #
@@ -72,7 +73,7 @@ plt.show()
 # 1. **One bidirectional layer.** A forward state $f_c=F_c(f_{c-1},x_c)$, a backward state $b_c=B_c(b_{c+1},x_c)$, and the
 #    output $G_i(f_{i-1},x_i,b_{i+1})$. The forward state at a cut serves the outputs after it.
 # 2. **Read all, then write all.** One state reads tokens $1,\dots,N$; only then are the $N$ outputs written, from that state
-#    alone.
+#    alone, as an encoder hands its last state on to a decoder.
 # 3. **One direction, in step.** Output $i$ is $G_i(f_{i-1},x_i)$, written when token $i$ is read.
 # 4. **A stack of $L$ bidirectional layers.** The tokens of a layer are the outputs of the one below, of any size; each state,
 #    forward or backward, has $s$ bits.
@@ -113,9 +114,9 @@ plt.show()
 # * a stack has $L\cdot s\ge(1-h(\delta))\lfloor N/2\rfloor$, if $q\le\lceil N/2\rceil$.
 # :::
 #
-# Since $\lfloor N/2\rfloor\ge(N-1)/2$, the paper's number follows in each of these models, with all layers' states counted
-# together; only pointers strictly back with $q=N-1$ escape it. Asking for *everything* is another matter: for $q=N$ the sum of the prefix is all that counts, and $c+1$ states
-# do.
+# For machines that are right on every input the paper's number follows in each of the four models, since
+# $\lfloor N/2\rfloor\ge(N-1)/2$, with all layers' states counted together; only pointers strictly back with $q=N-1$ escape it.
+# Asking for *everything* is another matter: for $q=N$ the sum of the prefix is all that counts, and $c+1$ states are enough.
 #
 # ## The idea
 #
@@ -162,7 +163,8 @@ plt.show()
 # $\delta_j$ are equal, $q$ of them sum to 0, hence $\delta=0$. $\blacksquare$
 # :::
 #
-# Errors need another argument, from entropy. One of many values is asked for, and nobody knows which one at the cut.
+# {prf:ref}`prop-recurrent-coins` needs another argument, from entropy. One of many values will be asked for, and at the cut nobody
+# knows yet which one.
 #
 # :::{prf:proof}
 # :class: dropdown
@@ -247,8 +249,9 @@ from attention_limits.runtime import progress
 # %% [markdown]
 # ## The count
 #
-# We count residual functions **over all inputs** first: every sign and every pointer set of every token, as the definition
-# says, with rows compared byte for byte. That is quick up to $N=4$. Further on a reduction helps, which we prove.
+# First we count residual functions **over all inputs**: every sign and every pointer set of every token, as the definition
+# says. Each function is written out as a table, and the tables are compared byte for byte. That is quick up to $N=4$. For larger
+# $N$ a reduction helps, which we prove.
 #
 # :::{prf:lemma} (reduction, ours)
 # :label: lem-residual-reduction
@@ -303,7 +306,7 @@ figures.table(
 )
 
 # %% [markdown]
-# Model 3 has two rows here, pointers that may include the token itself and pointers that may not. For pointers in both
+# Model 3 has two rows here, for pointers that may include the token itself and for pointers that may not. For pointers in both
 # directions there is nothing to count:
 #
 # :::{prf:proof}
@@ -365,7 +368,8 @@ figures.prose(
 # %% [markdown]
 # ### Read all, then write all
 #
-# Now the prefix's own pointers must be remembered too, with everything that they point to behind the cut.
+# Now the prefix's own outputs are still to be written as well. So the state must also remember, for each token of the prefix, which
+# tokens it points to after the cut, and the sum of the values that it points to before the cut.
 #
 # :::{prf:proof}
 # :class: dropdown
@@ -457,7 +461,7 @@ plt.show()
 #
 # Once there are two layers, the suffix can tell the prefix what it needs: the backward state of the first layer carries the
 # question, the forward state of the second one the answer. A cut near the end then proves little, since few questions come
-# from there. The half cut survives, because as many tokens ask as there are values.
+# from there. The *half cut* $c=\lfloor N/2\rfloor$ survives, because after it as many tokens ask as there are values before it.
 #
 # :::{prf:proof}
 # :class: dropdown
@@ -510,8 +514,10 @@ figures.table(stacks, caption="Stacks of bidirectional layers, q = 1")
 # %% [markdown]
 # ### With errors
 #
-# How good is $(1-h(\delta))\,n$? Over the means of all signs and questions, coins are no help, and the state stands for a string: its best guess of all $n$ signs. So the least mean error of $B$ bits is the mean distance of a string to the nearest of
-# $2^B$ strings, over $n$. Small cases can be searched through. With coins that all see, which turn signs and exchange places at random, this mean is also the error on *each* input and question.
+# How good is the bound $(1-h(\delta))\,n$? As long as the error is averaged over all signs and questions, coins are no help, and each state
+# stands for one string: its best guess of all $n$ signs. So the least mean error of $B$ bits is the mean distance of a string to the nearest of
+# $2^B$ strings, divided by $n$, where the distance is the number of places that differ. Small cases can be searched through. With coins that all
+# maps see, which turn signs and exchange places at random, this mean is also the error on *each* input and question.
 
 # %% tags=["hide-input"]
 codes = []
@@ -528,7 +534,7 @@ figures.table(
 # %% [markdown]
 # ### Memory against N
 #
-# The models side by side. For *read all, then write all*, {eq}`eq-deferred` is evaluated exactly at every cut and the largest
+# Here the models stand side by side. For *read all, then write all*, {eq}`eq-deferred` is evaluated exactly at every cut and the largest
 # number is drawn.
 
 # %% tags=["hide-input"]

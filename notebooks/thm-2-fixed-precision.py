@@ -17,13 +17,13 @@
 # an inner product of about 1 with the sum, and an outsider only noise, of size $\sqrt{3/k}$. Softmax with a large
 # factor turns that difference into equal weights on the three and next to nothing elsewhere. What can go wrong is that
 # *some* outsider's noise comes near to 1. With $N$ outsiders the largest noise is about $\sqrt{2\ln N}$ times the usual one,
-# since the tails of a normal variable fall like $e^{-z^2/2}$, and $N$ draws reach as far out as where they are $1/N$. So
+# since the tails of a normal variable fall like $e^{-z^2/2}$, and the largest of $N$ draws lies about where they have fallen to $1/N$. So
 # $\sqrt{q/k}\cdot\sqrt{2\ln N}$ must stay below a constant, and $k$ must be a few times $q\log N$: outsiders cost only their logarithm.
 #
 # ```{explorer} averaging
-# One token asks for $q$ others, the diamonds. Its query $\alpha w_y$ is scored against every key $u_j\in\{\pm1\}^k$, and
-# $w_y$ is chosen so that the tokens asked for score 1 and no other vector that does so is shorter. What is left between
-# them and the best of the others is the *margin* $\gamma$. The softmax turns it into weights: an outsider gets at most
+# One token asks for $q$ others, the diamonds. Its query $\alpha w_y$ is scored against every key $u_j\in\{\pm1\}^k$. Here
+# $w_y$ is the shortest vector that has the inner product 1 with each key asked for. The gap from there down to the best
+# outsider is the *margin* $\gamma$. The softmax turns it into weights: an outsider gets at most
 # $e^{-\alpha\gamma}$ of what a token asked for gets. More coordinates $k$ of the keys widen the margin; the proof
 # asks for $\tfrac12$.
 # ```
@@ -33,9 +33,9 @@
 # **On this page.**
 #
 # * The paper's theorem: $m$ of about $d'+q\log N$ and $p$ of about $\log(\frac q\eps\log N)$ are enough. [P] {prf:ref}`thm-fixed-precision`
-# * The worst error over all values is a distance of two rows, so that it can be measured exactly. [N] {prf:ref}`lem-worst-error`
+# * The worst error over all values is the distance between two rows of weights, so that it can be measured exactly. [N] {prf:ref}`lem-worst-error`
 # * With exact constants, and with rounding: how long a query must be, and how many bits are enough. [N] {prf:ref}`lem-error-bound`
-# * The least $k$ follows the prediction $q(1+4z^2)$, for random subsets; subsets chosen by an adversary need a better query. [N] {numref}`fig-key-dimensions`, {numref}`fig-adversarial`
+# * For random subsets the least $k$ follows the prediction $q(1+4z^2)$, with $z$ a normal quantile; subsets chosen by an adversary need a better query. [N] {numref}`fig-key-dimensions`, {numref}`fig-adversarial`
 # * Each halving of $\eps$ costs one bit. [N] {numref}`fig-bits`
 #
 # ## The statement
@@ -53,8 +53,10 @@
 # ## The idea
 #
 # **Attention is made for averaging.** An output of a unit is a convex combination of value vectors, and so is the answer,
-# with weight $1/q$ on each token that is asked for. If the values are passed on unchanged, all that can go wrong is the
-# weights, and what they do wrong can be computed *exactly*, without a search over values:
+# with weight $1/q$ on each token that is asked for. If the values are passed on unchanged, only the weights can be wrong.
+# Say a token asks for the first two of three tokens, and its weights are $0.45$, $0.45$ and $0.1$ where $\tfrac12$, $\tfrac12$
+# and $0$ would be right. With $z_1=z_2=-e_1$ and $z_3=e_1$ its output is off by $0.05+0.05+0.1=0.2$, and no values do worse.
+# In this way the worst error is computed *exactly*, without a search over values:
 #
 # :::{prf:lemma} (the worst error, ours)
 # :label: lem-worst-error
@@ -80,8 +82,9 @@
 # ```
 #
 # with a *margin* $\gamma>0$. The query $\alpha w_y$ then gives every token of $y$ the same weight, and every other token at
-# most $e^{-\alpha\gamma}$ of it. Compressed sensing {cite}`candes2005decoding` says that $k=\Theta(q\log N)$ random signs
-# are enough for certificates of *every* $q$-subset; {numref}`fig-inner-products` shows one.
+# most $e^{-\alpha\gamma}$ of it. Compressed sensing, the theory of recovering sparse vectors from few measurements
+# {cite}`candes2005decoding`, says that $k=\Theta(q\log N)$ random signs are enough for certificates of *every* $q$-subset;
+# {numref}`fig-inner-products` shows one.
 #
 # ## Parameters
 
@@ -153,9 +156,9 @@ for least in (accuracy, *accuracy_grid):
 # ## The construction
 #
 # `fixed_precision_unit` stores in token $i$ its value, its position's key and its query,
-# $x_i=(z_i;\,u_i;\,\alpha w_{y_i})\in\R^{d'+2k}$. The matrices $Q$, $K$ and $V$ each select one block, so that
-# {prf:ref}`def-unit` reads $\softmax\big(\inner{\alpha w_{y_i}}{u_j}\big)_j\,z$. Its bilinear form $QK^\top$ has rank $k$;
-# this $k$ is what we count as the embedding dimension of the unit, and $d'+2k$ as what a token stores.
+# $x_i=(z_i;\,u_i;\,\alpha w_{y_i})\in\R^{d'+2k}$. The matrices $Q$, $K$ and $V$ each select one block, so that the output of
+# {prf:ref}`def-unit` at token $i$ is $\sum_jp_jz_j$ with $p=\softmax\big(\inner{\alpha w_{y_i}}{u_j}\big)_j$. The bilinear form
+# $QK^\top$ has rank $k$; this $k$ is what we count as the embedding dimension of the unit, and $d'+2k$ as what a token stores.
 
 # %% tags=["hide-input"]
 import math
@@ -221,10 +224,10 @@ figures.prose(
 # ### Keys, certificate and margin
 #
 # A certificate comes from one of two sources. *Minimum norm*, $w=U_y^\top(U_yU_y^\top)^{-1}\mathbf 1$ with the keys of $y$
-# as the rows of $U_y$, is a $q\times q$ linear system; the proof of Theorem 2 asks a certificate for the margin $\tfrac12$. Where this one misses
-# it, the *maximum-margin* direction takes its place: the shortest $w$ of margin 1, which geometry turns into one
+# as the rows of $U_y$, takes a $q\times q$ linear system. The proof of Theorem 2 asks for the margin $\tfrac12$. Where minimum norm
+# falls short of it, the *maximum-margin* direction takes its place: the shortest $w$ of margin 1, which is found by one
 # non-negative least-squares problem. Either way we scale the certificate to margin 1, and check {eq}`eq-certificate` when it is
-# built: a subset without a certificate is an error, never a wrong answer.
+# built: a subset without a certificate raises an error and never gets a wrong answer.
 
 # %%
 subset = inputs.pointers[0, 0]
@@ -361,8 +364,8 @@ display(
 # %% [markdown]
 # ### How many key dimensions
 #
-# For one random subset, an outsider's inner product with the minimum-norm $w_y$ is close to a normal variable of variance
-# $q/(k-q)$. All $N-q$ of them stay below $\tfrac12$, except once in a thousand subsets, when
+# For a random subset, an outsider's inner product with the minimum-norm $w_y$ is close to a normal variable of variance
+# $q/(k-q)$. For all but one subset in a thousand, all $N-q$ outsiders stay below $\tfrac12$ when
 #
 # ```{math}
 # :label: eq-predicted-k
@@ -415,10 +418,10 @@ figures.table(by_size["ratio"], "{:.2f}", "Measured over predicted")
 #
 # The theorem speaks of *every* subset, and random subsets hide the hard ones. For an outsider $j$ take the $q$ keys that
 # correlate most with $u_j$: minimum norm pulls $j$ up with them. At $k=\lceil13\,q\ln N\rceil$ almost all random subsets
-# are fine, while most of these *adversarial* subsets fail; to serve them all minimum norm was seen to need dimensions in proportion to $q^2\log N$. The
-# maximum-margin certificate does with fewer: in every case below it exists for all subsets at $k=\lceil4\,q\ln N\rceil$, and it is
-# short, $\norm{w}\le4.1\sqrt q$ in units where keys have length 1. At the smallest $N$ it takes a little luck: two keys that are equal leave
-# subsets without any certificate.
+# are fine, while most of these *adversarial* subsets fail. The
+# maximum-margin certificate serves them too: in every case below it exists for all subsets at $k=\lceil4\,q\ln N\rceil$, and it is
+# short, $\norm{w}\le4.1\sqrt q$ in units where keys have length 1. At the smallest $N$ two keys may happen to be equal, and then
+# some subsets have no certificate at all.
 
 # %% tags=["hide-input"]
 wide = random_sign_keys(num_tokens, unit.embed_dim, generator=generator).to(device)
@@ -555,14 +558,14 @@ display(
 
 # %% [markdown]
 # For $q=1$ there is no equality among the tokens of $y$ to keep: a score that is off by $\delta$ costs nothing in the first
-# part of {eq}`eq-error-bound`, and a longer query outweighs it in the second. That is why a few bits do, whatever $\eps$.
+# part of {eq}`eq-error-bound`, and in the second a longer query makes up for it. That is why a few bits are enough, whatever $\eps$.
 # For $q=2$ minimum norm keeps the equality by symmetry: its two coefficients are the same, every coordinate of $w_y$ is $0$ or
-# $\pm2a$, and rounding multiplies them all by one factor. Those pairs need few bits too, unless one of the 60 subsets falls back on maximum margin.
+# $\pm2a$, and rounding multiplies them all by one factor. There few bits are enough too, unless one of the 60 subsets falls back on maximum margin.
 # Everywhere else each halving of $\eps$ costs one bit.
 #
 # ### Number formats side by side
 #
-# The same unit in float64, float32 and bfloat16. The score error $\delta$ is measured against float64, and the worst
+# Here the same unit runs in float64, float32 and bfloat16. The score error $\delta$ is measured against float64, and the worst
 # error is compared with both forms of the bound: $2\tau_0$, which ignores rounding, and {eq}`eq-error-bound`, which counts it.
 
 # %% tags=["hide-input"]
@@ -671,8 +674,8 @@ claim("thm-2.rounding-bound", (formats["worst error"] - formats["with δ"]).max(
 # * *That $q\log N$ dimensions are needed.* Nothing here is a lower bound; with unlimited precision fewer dimensions do.
 # * *That training finds this unit.* [Learned attention](learned-attention.py) is another page.
 # * *Certificates for all subsets at large $N$.* There we check random and adversarial subsets. We know of no
-#   cheap certificate for all of them at $k\approx q\log N$; the coherence of the keys gives one at about
-#   $21$ to $28\,q^2\ln N$.
+#   cheap proof that all subsets have one at $k\approx q\log N$; the coherence of the keys, the largest inner product in size of
+#   two of them, gives such a proof, but only from an order of $q^2\log N$ dimensions on.
 # * *The cost of the token-wise map.* Finding $w_{y}$ is a linear system or a least-squares problem for each token; the
 #   theorem counts dimensions and bits of the attention, not that work.
 #

@@ -16,7 +16,8 @@
 # all others on one side, however many there are: the direction across the tangent is a query with its largest score
 # at this key alone. So two dimensions do for $q=1$ and any $N$. For $q$ tokens let the scores be a *polynomial*
 # that touches zero from below at each of the $q$ keys that are asked for ({numref}`fig-curves`). Each touching point is a double root, and
-# double roots can be put anywhere: a polynomial of degree $2q$ has $q$ of them, and its $2q$ coefficients are the query. But where $N$ keys crowd on one circle
+# double roots can be put anywhere: a polynomial of degree $2q$ has room for $q$ of them, and its $2q$ coefficients are the query.
+# But where $N$ keys crowd on one circle
 # the next key is only just below the tangent, and a query must be long to tell them apart: $N$ has gone into the digits.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-curves", "caption": "Touching one key, and two, of twelve on a circle. Left, q = 1: the tangent at a key (diamond) has all other keys on one side; the query (arrow) points across it. Right, q = 2: the scores of all keys, now in four dimensions, up to a constant. They are values of a polynomial that touches zero from below at the two nodes asked for."}, "image": {"alt": "Left: twelve points on a circle with the tangent at one of them and an arrow across it; all other points lie on the other side. Right: a curve over the angle that stays below zero except at two nodes, where it touches zero."}}
@@ -63,7 +64,7 @@ plt.show()
 #
 # * The paper's theorem: with real numbers $m$ of about $d'+q$ is enough, whatever $N$. [P] {prf:ref}`thm-infinite-precision`
 # * Queries are coefficients of polynomials, on the moment curve or the circle: $2q$ key dimensions, checked on every subset in integers. [P~] {prf:ref}`lem-curve-queries`
-# * The least margin and the longest query have closed forms. [N] {prf:ref}`lem-curve-margins`
+# * The least margin has a closed form, and so has a bound on the entries of every query. [N] {prf:ref}`lem-curve-margins`
 # * About $2q\log_2\frac{eN}q$ bits a number are enough. [N] {prf:ref}`prop-curve-bits`
 # * In float64 the hardest subset fails long before random ones do ({numref}`fig-float-limits`); the unit refuses rather than answer wrongly. [N]
 #
@@ -81,15 +82,16 @@ plt.show()
 # ## The idea
 #
 # A query singles out $y$ if its inner product with the keys is largest exactly on $y$, with the same value there. In the language of
-# geometry some hyperplane touches the convex hull of the keys in $\{u_j: j\in y\}$ and nowhere else. Can *every* $q$-subset of
+# geometry some hyperplane touches the convex hull of the keys: those of $y$ lie on it, all others strictly on one side. Can *every* $q$-subset of
 # *arbitrarily many* points be touched that way, in a space of fixed dimension? In the plane the answer for $q=1$ is yes: take points on a circle or on
 # a parabola, and draw the tangent ({numref}`fig-curves`, {numref}`fig-parabola`). In $2q$ dimensions the answer is yes for every $q$: a **cyclic polytope**, the
 # hull of points on the *moment curve* $t\mapsto(t,t^2,\dots,t^{2q})$, has each $q$ of its vertices on a face of
 # their own {cite}`gale1963neighborly,ziegler1995lectures`.
 #
 # There is a reason in one line. A hyperplane cuts the moment curve where a polynomial of degree $2q$ at most vanishes, and $-\prod_{i\in y}(t-t_i)^2$
-# touches zero at the nodes of $y$ and is negative everywhere else. **Its coefficients are the query**; its constant is the same
-# for all keys, and softmax ignores it.
+# touches zero at the *nodes* of $y$, the parameters $t_i$ of its keys, and is negative everywhere else. **Its coefficients are the
+# query**; its constant is the same for all keys, and softmax ignores it. For $q=1$ and the node $t_i=2$ the polynomial is
+# $-(t-2)^2=-t^2+4t-4$. The query $(4,-1)$ gives the key $(t,t^2)$ the score $4t-t^2=4-(t-2)^2$, which is largest at $t=2$ alone.
 #
 # :::{prf:lemma} (queries from polynomials, ours in this form)
 # :label: lem-curve-queries
@@ -114,9 +116,9 @@ plt.show()
 # A factor $1-\cos(\theta_j-\theta_i)$ vanishes for $j=i$ only, as the angles differ modulo $2\pi$. $\blacksquare$
 # :::
 #
-# With {prf:ref}`lem-error-bound` this proves the theorem: the query $\alpha w_y/\gamma_y$ with $\alpha=\max\big(0,\ln((\tfrac2\eps-1)\tfrac{N-q}q)\big)$ has the
-# error $\eps$ at most, and a token that stores value, key and query has $d'+4q$ coordinates. For $q=N$ the zero query is exact. That fewer than
-# $\min(2q,N-1)$ key dimensions do not do is the subject of [the next page](tight-dimension.py).
+# With {prf:ref}`lem-error-bound` this proves the theorem: the query $\alpha w_y/\gamma_y$ with $\alpha=\max\big(0,\ln((\tfrac2\eps-1)\tfrac{N-q}q)\big)$ has an
+# error of at most $\eps$, and a token that stores value, key and query has $d'+4q$ coordinates. For $q=N$ the zero query is exact. That fewer than
+# $\min(2q,N-1)$ key dimensions are not enough is the subject of [the next page](tight-dimension.py).
 #
 # ## Parameters
 
@@ -230,7 +232,7 @@ plt.show()
 
 # %% [markdown]
 # `infinite_precision_unit` uses the trigonometric curve with the angles $\theta_j=2\pi j/N$; with `curve="moment"` it takes the moment curve at $N$
-# equispaced nodes from $-1$ to $1$. On the angles the query needs no expansion of a product: for
+# equispaced nodes from $-1$ to $1$. At these angles the query needs no expansion of a product: for
 # $N>2q+1$ the keys' coordinates are orthogonal functions on the nodes, and
 #
 # ```{math}
@@ -238,11 +240,11 @@ plt.show()
 # w_y=-\frac2N\sum_{j=1}^N P_y(\theta_j)\,u_j,\qquad P_y(\theta)=\prod_{i\in y}\big(1-\cos(\theta-\theta_i)\big).
 # ```
 #
-# The values $P_y(\theta_j)$, computed as products of $2\sin^2\tfrac{\theta_j-\theta_i}2$, have all their digits and one sign, so that
+# The values $P_y(\theta_j)$, computed as products of $2\sin^2\tfrac{\theta_j-\theta_i}2$, are right to the last digits and have one sign, so that
 # rounding moves the sum by little more than the last digit of its largest entry.
 # (For $N\le2q+1$ the keys are, up to repeated coordinates, the vertices of a simplex. The same sum then gives any scores we like,
-# and we ask for 0 on $y$ and $-1$ off it.) The query is scaled to margin 1 with the margin of its own $y$, and multiplied with the $\alpha$ of the Theorem 2 page,
-# which leaves half of $\eps$ for rounding.
+# and we ask for 0 on $y$ and $-1$ off it.) The query is divided by the margin $\gamma_y$ of its own $y$, so that its margin is 1, and
+# multiplied by the $\alpha$ of the Theorem 2 page, which leaves half of $\eps$ for rounding.
 
 # %%
 problem = SparseAveraging(num_tokens, sparsity, value_dim)
@@ -261,15 +263,15 @@ figures.prose(
 # %% [markdown]
 # ### Every subset, without rounding
 #
-# Are the products right? Both curves can be checked with integers only. On the moment curve with the nodes $1,\dots,N$ keys and queries are
-# integers. On the circle, with $\zeta=e^{2\pi\mathrm i/N}$ and $X=e^{\mathrm i\theta}$,
+# Are the products of {prf:ref}`lem-curve-queries` right? On both curves the zeros on $y$ can be checked with integers only. On the moment curve with the
+# nodes $1,\dots,N$ keys and queries are integers. On the circle, with $\zeta=e^{2\pi\mathrm i/N}$ and $X=e^{\mathrm i\theta}$,
 #
 # ```{math}
 # 2^qP_y(\theta)=\prod_{i\in y}\big(2-\zeta^{-i}X-\zeta^{i}X^{-1}\big),
 # ```
 #
 # and the coefficients of its powers of $X$ are integer combinations of $1,\zeta,\dots,\zeta^{N-1}$: we multiply out, put $X=\zeta^j$, and see an
-# exact zero as $N$ integers 0. Values off $y$ are evaluated in floats with a proved bound on their rounding.
+# exact zero as $N$ integers 0. The values off $y$ on the circle are evaluated in floats with a proved bound on their rounding.
 
 # %% tags=["hide-input"]
 exact = []
@@ -315,7 +317,8 @@ figures.table(
 )
 
 # %% [markdown]
-# The least margins follow formulas.
+# The least margins follow formulas. Ask for the nodes 1, 3 and 4 on the moment curve. Node 2, in the hole of this block, has the
+# product $1^2\cdot1^2\cdot2^2=4$, and no choice of three nodes leaves a smaller product to an outsider.
 #
 # :::{prf:lemma} (margins and the size of queries, ours)
 # :label: lem-curve-margins
@@ -352,7 +355,8 @@ figures.table(
 #
 # ### Every subset, in floats
 #
-# The unit itself computes in floats. Small units in float64, with keys on either curve, answer every subset of every size, also for the values that are worst for its attention row.
+# The unit itself computes in floats. Here small units in float64, with keys on either curve, answer every subset of every size, each
+# with the values that are worst for its attention row.
 
 # %% tags=["hide-input"]
 float_rows = []
@@ -375,9 +379,10 @@ figures.prose(
 # ### Where $N$ went: the size of a query
 #
 # A query of unit margin has entries up to about $(eN/q)^{2q}$, while the scores on $y$ must agree to within $\eps$. Such a query needs all the digits between: about
-# $2q\log_2(N/q)$ bits for each number. The same number, with a minus sign, is the margin in bits of a query whose entries are at most 1. We compute the largest
-# entry over all subsets, and find it in blocks with one hole; at large $N$ we search these only. The moment curve needs more bits than the circle. Chebyshev nodes, good for interpolation, make it worse: they crowd at
-# the ends, and a subset there has a tiny margin.
+# $2q\log_2(N/q)$ bits for each number. Scaling the query down to entries of at most 1 does not help: its margin is then one over
+# the former largest entry, and the same bits stand after the point. At small $N$ we compute the largest entry over all subsets, and find it in
+# blocks with one hole; at large $N$ we search only these. The moment curve needs more bits than the circle. Chebyshev nodes, good for
+# interpolation, make it worse: they crowd at the ends, and a subset there has a tiny margin.
 
 # %% tags=["hide-input"]
 bits = []
@@ -502,9 +507,10 @@ display(digits_rows.style.format("{:.1f}", subset=["α"]).format_index("{:g}", a
 # %% [markdown]
 # ### Where floats end
 #
-# What is enough need not be necessary, so we measure. The hardest subset, a block with one hole, is put at up to 64 places of the circle; beside it,
-# random subsets. On the moment curve the blocks are those that do not wrap round. Keys, queries and scores are in the float type, and $\alpha$ is the unit's. While digits last the error falls with $N$: $\alpha$ allows for $N-q$ tokens just
-# below the margin, and only a few lie there.
+# What is enough need not be necessary, so we measure. We put the hardest subset, a block with one hole, at up to 64 places of the circle, and
+# take random subsets beside it. On the moment curve the blocks are those that do not wrap round. Keys, queries and scores are in the
+# float type, and $\alpha$ is the unit's. While digits last the error falls with $N$: $\alpha$ allows for all $N-q$ outsiders at a distance
+# of exactly the margin, and only a few come so close.
 
 # %% tags=["hide-input"]
 limits = []
@@ -578,7 +584,7 @@ display(
 # %% [markdown]
 # A unit must not answer wrongly when its digits run out. The attention does not depend on the values, and by {prf:ref}`lem-worst-error` its rows tell the worst error exactly. So
 # the unit looks at the rows that it has just computed, adds the rounding of the final sum, and refuses the call when some row is not
-# within $\eps$. In float32, on random subsets and on the hardest one at eight places:
+# within $\eps$. We try this in float32, on random subsets and on the hardest one at eight places:
 
 # %% tags=["hide-input"]
 verdicts = {"answered": 0, "refused": 0, "wrong": 0}
@@ -606,8 +612,9 @@ figures.prose(
 # %% [markdown]
 # ### Dimension against digits
 #
-# What a query costs in bits, dimension times precision, with proved formats on both sides: Theorem 2 at $k=\lceil13\,q\ln N\rceil$ (where its keys fail about one random subset in a
-# thousand) pays for dimensions and little for digits, Theorem 3 the other way round: $2q\cdot2q\log_2(N/q)$ and lower terms. That grows with $q^2$ instead of $q$.
+# What does a query cost in bits, dimension times precision? We take proved formats on both sides. Theorem 2 at $k=\lceil13\,q\ln N\rceil$
+# (where its keys fail about one random subset in a thousand) pays for dimensions and little for digits. Theorem 3 does the opposite: it
+# pays $2q\cdot2q\log_2(N/q)$ and lower terms, which grows with $q^2$ instead of $q$.
 
 # %% tags=["hide-input"]
 costs = {}
@@ -697,7 +704,7 @@ observed("thm-3.refused", verdicts["refused"], ">=", 1,
 #   dimension](tight-dimension.py) proves $m\ge\min(2q,N-1)$ ({prf:ref}`thm-tight-dimension`), and shows what each hypothesis is for.
 # * *That infinite precision is harmless.* A real number can hold anything. With an arbitrary map after the unit and real numbers, even one key dimension is
 #   enough on a finite alphabet, as its output can encode the whole input ({prf:ref}`prop-one-dimension`); a limit on the dimension is meaningful only when that is excluded.
-# * *That training would find it.* Queries of size $(N/q)^{2q}$ are not what gradient descent likes.
+# * *That training would find it.* No unit is trained here, and its queries of size about $(N/q)^{2q}$ are far from any usual start.
 #
 # ## Exercises
 #

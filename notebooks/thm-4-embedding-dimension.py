@@ -19,7 +19,7 @@
 # apart. So each choice needs bits of its own, here 7 of them, and in general
 # $\log_2\binom Nq\ge q\log_2\frac Nq$. The paper tells this as a game ({numref}`fig-reduction`): what a token asks for
 # is Alice's secret, the values are Bob's, and the average tells Bob whether their secrets meet. A layer that needed few
-# bits would let them find out by saying less than is possible.
+# bits would let them finish the game with fewer bits than it takes.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-reduction", "caption": "Two secrets, one average, q = 4. Alice's token 2q + 1 asks for one slot of each pair, the right one where her bit is 1. Bob writes + into the right slot where his bit is 1, and − into all others. The average is above −1 exactly if some arrow ends at a +, that is, if both have a 1 in one place. Only what token 2q + 1 asks for crosses from Alice to Bob."}, "image": {"alt": "Four pairs of squares in a row. A circle above them, Alice's token, has one arrow to a square of each pair, according to her bits 1 0 1 0. Squares are marked minus, except the right ones of the second and third pair, as Bob's bits are 0 1 1 0. One arrow ends at a plus, in the third pair. The average of the four is minus one half."}}
 import matplotlib.pyplot as plt
@@ -78,8 +78,8 @@ plt.show()
 # {prf:ref}`def-sparse-averaging`) {cite}`sanford2023representational`.
 # :::
 #
-# Here $m$ is the embedding dimension and $p$ the bits of a number. The paper proves it through *disjointness*, a
-# problem about two parties who must talk to each other. Plain counting proves more with less.
+# Here $m$ is the embedding dimension and $p$ the bits of a number. The paper proves the theorem through *disjointness*, a
+# problem about two parties who must talk to each other. Plain counting is simpler, and it proves more.
 #
 # :::{prf:proposition} (counting, ours)
 # :label: thm-counting
@@ -135,9 +135,9 @@ plt.show()
 #
 # ## The idea
 #
-# **Two parties.** Alice holds a string $a\in\{0,1\}^q$, Bob holds $b\in\{0,1\}^q$. *Disjointness* asks whether they
-# have a one in common: $\operatorname{DISJ}(a,b)=\max_ia_ib_i$, which is 0 if the sets $a$ and $b$ are disjoint. Alice
-# and Bob see nothing of each other but the bits that they send.
+# **Two parties.** Alice holds a string $a\in\{0,1\}^q$, Bob holds $b\in\{0,1\}^q$. *Disjointness* asks whether both have a
+# one in the same place, as $1010$ and $0110$ do in the third. We write $\operatorname{DISJ}(a,b)=\max_ia_ib_i$, which is 0 if
+# the strings, read as sets of places, are disjoint. Alice and Bob see nothing of each other but the bits that they send.
 #
 # :::{prf:proposition} (disjointness is hard)
 # :label: prop-disjointness
@@ -161,9 +161,9 @@ plt.show()
 # moment from what was said whether there is more to come. Therefore one has at least $n$ bits. $\blacksquare$
 # :::
 #
-# **Disjointness inside sparse averaging.** Two slots stand for each element $i$. Alice lets one token point at slot "1"
-# if $a_i=1$, and at slot "0" if not. Bob writes $+e_1$ into slot "1" if $b_i=1$, and $-e_1$ into all the others
-# ({numref}`fig-reduction`).
+# **Disjointness inside sparse averaging.** Two tokens stand for each element $i$, its slots "0" and "1". Alice has one more
+# token, which points at one slot of each element: at slot "1" if $a_i=1$, and at slot "0" if not. Bob writes the value $+e_1$
+# into slot "1" if $b_i=1$, and $-e_1$ into all other slots ({numref}`fig-reduction`).
 #
 # :::{prf:lemma} (the paper's reduction)
 # :label: lem-reduction
@@ -265,9 +265,9 @@ require(
 #
 # ### The channel, and who knows what
 #
-# `run_protocol` lets two generators talk. A party can only send strings of bits of a width that the other awaits, so
-# that neither the length of a message nor silence tells anything; a number that does not fit into its width is an
-# error, and so is a bit beyond the channel's capacity. The layer is the unit of Theorem 2, whose token stores
+# `run_protocol` lets two Python generators talk, one for each party. A party can only send strings of bits of a width that
+# the other awaits, so that neither the length of a message nor silence tells anything. A number that does not fit into its
+# width is an error, and so is a bit beyond the channel's capacity. The layer is the unit of Theorem 2, whose token stores
 # $(z_i;\,u_i;\,\alpha w_{y_i})$.
 #
 # | | knows |
@@ -342,9 +342,9 @@ def proved_unit(task, target, embed_dim):
 #
 # What {prf:ref}`prop-disjointness` says, we also compute: the number of different rows of the table of
 # $\operatorname{DISJ}$; the rank of $1-\operatorname{DISJ}$ over the rationals, by exact elimination; and that the
-# pairs $(a,\bar a)$ are a *fooling set*, as the proof needs it. For protocols that go back and forth the rank is a
-# second proof: a transcript's inputs form a rectangle, a matrix of rank 1, so a right protocol has at least as many
-# transcripts as the rank.
+# pairs $(a,\bar a)$ are a *fooling set*: when any two of them exchange Bob's strings, one of the new pairs is not disjoint, as
+# the proof needs it. For protocols that go back and forth the rank is a second proof: a transcript's inputs form a rectangle, a
+# matrix of rank 1, so a right protocol has at least as many transcripts as the rank.
 
 # %%
 facts = pd.DataFrame({"n": range(1, matrix_bits + 1)})
@@ -382,8 +382,8 @@ bottom.legend(loc="lower left")
 plt.show()
 
 # %% [markdown]
-# The second protocol talks back and forth: Alice sends two bits at a time, and Bob stops her when they meet. It saves
-# on some inputs, and its worst input costs more than $n$ bits. No protocol does better than $n$.
+# The second protocol of {numref}`fig-matrix` talks back and forth: Alice sends two bits at a time, and Bob stops her when they
+# meet. It saves on some inputs, but its worst input costs more than $n$ bits. On its worst input no protocol does better than $n$.
 
 # %% tags=["hide-input"]
 talks = []
@@ -414,7 +414,7 @@ figures.table(
 #
 # Alice's query is written in $p$-bit fixed point, with $p$ the bits that are proved to be enough for $\eps$. Each of
 # her $2^q$ messages is made from $a$ alone, crosses the channel, and is read again by Bob, who answers for each of his
-# $2^q$ strings from the message alone.
+# $2^q$ strings from that string and the message alone.
 
 # %%
 reduction = DisjointnessReduction(sparsity, num_tokens, value_dim)
@@ -648,8 +648,8 @@ display(random_runs.style.format(precision=2, thousands=","))
 # %% [markdown]
 # ### Coarser accuracy
 #
-# For $\eps\ge\tfrac1q$ nearby subsets may share a message, and {eq}`eq-packing` counts subsets that are far apart. It
-# keeps most of the bound at constant accuracy. At small sizes we also build packings, greedily: most are larger than
+# For $\eps\ge\tfrac1q$ nearby subsets may share a message, and {eq}`eq-packing` counts subsets that are far apart. At constant
+# accuracy a good part of the bound is left. At small sizes we also build packings, greedily: most are larger than
 # {eq}`eq-packing` guarantees.
 
 # %% tags=["hide-input"]
@@ -688,9 +688,9 @@ display(
 # %% [markdown]
 # ### Sabotage
 #
-# A check that nothing can fail shows nothing. Here are protocols that must fail. *One bit fewer*: Alice keeps her last
-# bit to herself. *A flipped bit*: the channel inverts one of the bits of her message. *A broken message*: the channel
-# inverts all signs of her query.
+# A check that cannot fail shows nothing. Here are protocols that must fail. *One bit fewer*, in the table of protocols above:
+# Alice keeps her last bit to herself. *A flipped bit*: the channel inverts one of the bits of her message. *A broken
+# message*: the channel inverts all signs of her query.
 
 # %% tags=["hide-input"]
 few = min(3, sparsity)

@@ -12,8 +12,10 @@
 # **The question.** Which tokens of a sequence have a partner, one that completes them to a multiple of $M$? How small can an
 # attention unit be that answers this for all tokens at once, and how many bits do its numbers need?
 #
-# **In one paragraph.** Take $M=12$, the hours of a clock. A 2 and a 10 are partners, since $2+10=12$; and 10 o'clock is the **mirror image** of 2 o'clock. So let the token 2 ask for the point of 10, its query, while each token shows its own point, its key: the inner
-# product is largest exactly for a partner ({numref}`fig-mirror`). A token that asks in vain must be able to say so, but a softmax always attends to something. So a **blank token** is appended whose score lies just below a partner's
+# **In one paragraph.** Take $M=12$, the hours of a clock. A 2 and a 10 are partners, since $2+10=12$; and 10 o'clock is the **mirror image** of 2 o'clock.
+# So let the token 2 ask for the point of 10: this is its query. Each token shows its own point: this is its key. The inner
+# product of the two is largest exactly for a partner ({numref}`fig-mirror`). A token that asks in vain must be able to say so, but a softmax always
+# attends to something. So a **blank token** is appended whose score lies just below a partner's
 # and above all others: where there is no partner the blank gets the weight. Two coordinates for the clock and one for the blank are enough for any $M$, and no token needs to see more than one other at a time. The neighbours of 10 o'clock come close to it when $M$ is large: to tell them apart is what the bits are for.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-mirror", "caption": "Residues modulo 12 as the hours of a clock, and the four tokens 2, 3, 8, 10. The token 2 looks for its mirror image 10, and finds it; the token 3 looks for 9, which isn't there. Right: the attention of the unit of this page on the four tokens and the blank. The blank takes what finds no partner."}, "image": {"alt": "Left: a clock's face with twelve hours; the tokens 2, 3, 8 and 10 are filled. A blue arrow leads across from 2 to 10, an orange one from 3 to the empty 9. Right: two bar charts over 2, 3, 8, 10 and the blank. The token 2 attends to 10, the token 3 to the blank."}}
@@ -60,7 +62,8 @@ plt.show()
 # * The largest $M$ of a float type, and the bits that a number needs: two for each bit of $M$, and a constant. [N] {prf:ref}`lem-match2-float`, [P~] {prf:ref}`lem-match2-bits`
 # * Integers on a parabola do as well as cosines, up to $M=5{,}793$ in float32. [N] {prf:ref}`prop-match2-parabola`
 # * Two dimensions are enough with a residual connection, and too few without one, if $M\ge5$ and the labels have a margin. [N] {prf:ref}`prop-match2-residual`, {prf:ref}`prop-match2-least`
-# * If the partner must be another token, labels are still right, but barely: no more than 0.586 for the right side. [N] {prf:ref}`prop-match2-others`
+# * If the partner must be another token, labels are still right, but barely: some right label gets a probability of no more than 0.586. [N]
+#   {prf:ref}`prop-match2-others`
 #
 # ## The statement
 #
@@ -248,12 +251,13 @@ scores.set(xlabel="$x_i+x_j$, nearest to 0", ylabel="score")
 plt.show()
 
 # %% [markdown]
-# The code takes for $c$ the next power of two, whose multiplication rounds nothing, and counts the larger $g$ that this buys. It asks for $g=4+\ln N$
+# The code takes for $c$ the next power of two, since multiplying by it rounds nothing, and counts the larger $g$ that this buys. It asks for $g=4+\ln N$
 # unless told otherwise.
 #
 # ### Every input at small sizes
 #
-# All $M^N$ sequences, for all small $N$ and $M$. We compare the labels with the definition, and the least probability of a right side with $\sigma(g)$. The other columns are the
+# All $M^N$ sequences, for all small $N$ and $M$. We compare the labels with the definition. The *right side* of a label has the output as its probability
+# where the label is 1, and 1 minus the output where it is 0; we compare the least such probability with $\sigma(g)$. The other rows of the table are the
 # variants that follow below.
 
 # %% tags=["hide-input"]
@@ -289,8 +293,10 @@ figures.table(table, {"labels": "{:,}", spare: "{:.1e}"})
 #
 # ### The largest M of a float type
 #
-# {prf:ref}`lem-match2-float` gives the largest $M$; the unit refuses a larger one when it is called. Where do floats really fail? We let the unit run beyond its limit on hard sequences: near
-# misses on either side, and a single pair among them. For $j\ne i$ every other one of them is about a token with $2x\equiv0$, beside another one like it or not.
+# {prf:ref}`lem-match2-float` gives the largest $M$; the unit refuses a larger one when it is called. Where do floats really fail? We let the unit run
+# beyond its limit on hard sequences:
+# a token among near misses on either side, in every second sequence with a single partner. For $j\ne i$ the token has $2x\equiv0$ in half of the
+# sequences, with a second one like it or without.
 
 
 # %% tags=["hide-input"]
@@ -390,7 +396,8 @@ figures.prose(
 # $c\le2(\ln N+2g)/\delta$ and $\delta=2\sin^2\frac\pi M\ge\frac8{M^2}$. $\blacksquare$
 # :::
 #
-# Against this we measure the fewest bits with which all residues are answered right when they are surrounded by nearest misses.
+# Against this we measure the fewest bits without a mistake on hard sequences, for residues spread over the circle. Each residue stands among
+# nearest misses alone, and beside a single partner among tokens that are far away.
 
 
 # %% tags=["hide-input"]
@@ -445,7 +452,8 @@ figures.prose(
 # %% [markdown]
 # ### Integers on a parabola
 #
-# Cosines aren't needed. Let $z$ and $t$ be the representatives of $x_j$ and of $-x_i$ that are nearest to 0, and put the keys on a parabola.
+# Cosines aren't needed: integers do as well. Modulo 12 a token 2 looks for $-2$, and a token 10 is a $-2$. In general let $z$ and $t$ be the representatives
+# of $x_j$ and of $-x_i$ that are nearest to 0 ($-\frac M2$ where $\frac M2$ is as near), and put the keys on a parabola.
 #
 # :::{prf:proposition} (integers, ours)
 # :label: prop-match2-parabola
@@ -501,9 +509,10 @@ figures.prose(
 # with $r_i$ by $2u$, and the subtraction from 1 by $u$. In all that is less than $(2N+16)u\le\frac\delta8$, up to terms of order $u^2$. So the computed $D_i$ is at most $\frac38$ with a partner and at least $\frac78$ without, and the threshold is $\frac12$. $\blacksquare$
 # :::
 #
-# $1-\inner{y_i}{r_i}$ is a small difference, now of sums over $N$ tokens. This is why its limit is lower, and falls with $N$; the table above shows that the truth is kinder.
+# The unit computes the small difference $1-\inner{y_i}{r_i}$ from sums over $N$ tokens. This is why its float limit is lower, and falls with $N$; the
+# table above shows that in truth it goes further.
 #
-# Without a residual, and with the values of the theorem's unit, three dimensions are needed.
+# Without a residual, and with the values of the theorem's unit, three dimensions are needed from $M=5$ on if the labels have a margin.
 #
 # :::{prf:proposition} (m = 3 is least, ours)
 # :label: prop-match2-least
@@ -569,7 +578,8 @@ figures.table(shown, {"g": "{:.2f}"}, caption, index=False)
 # %% [markdown]
 # ### Another token
 #
-# If $j\ne i$ is asked for, a token with $2x_i\equiv0$ always finds itself. The unit must tell one match from two, and softmax does so by the weight alone. Give the blank the score $c+\tfrac12\ln2$ for these queries: labels are right, but barely.
+# Now let the partner be another token, $j\ne i$. A token with $2x_i\equiv0$ still finds itself. So the unit must tell one match from two, and softmax does so by the
+# weight alone. Give the blank the score $c+\tfrac12\ln2$ for these queries: labels are right, but barely.
 #
 # :::{prf:proposition} (j ≠ i, ours)
 # :label: prop-match2-others
@@ -592,7 +602,7 @@ figures.table(shown, {"g": "{:.2f}"}, caption, index=False)
 # they are $2F+(N-2)G\le2\rho$. The right sides get $\frac1{1+\rho}$ and at most $\frac{2\rho}{1+2\rho}$. One falls and the other grows with $\rho$; they meet at $\rho=1/\sqrt2$, in {eq}`eq-match2-ceiling`. $\blacksquare$
 # :::
 #
-# So little room costs precision: a score may be off by a fraction of 1, where the unit for $j=i$ has $g$.
+# So little room costs precision: a score may be off by a fraction of 1 only, where the unit that allows $j=i$ has a margin of $g$.
 #
 # :::{prf:proposition} (floats for j ≠ i, ours)
 # :label: prop-match2-others-float
@@ -638,7 +648,8 @@ figures.table(attained, formats, caption, index=False)
 # %% [markdown]
 # ### Sabotage
 #
-# Two broken units: the *sign* of the sine is wrong; or the *blank* scores 0. A third one, whose $\delta$ is the cancelled difference, can't even be built for large $M$.
+# Two broken units: the *sign* of the sine is wrong; or the *blank* scores 0. A third one, which computes $\delta$ as the difference $1-\cos\theta$,
+# can't even be built for large $M$.
 
 # %% tags=["hide-input"]
 problem = Match2(4, 7)
@@ -748,9 +759,10 @@ claim("thm-6.sabotage", min(broken.values()), ">", 0,
 #
 # * *That $m=3$ is least in every form.* With a residual $m=2$ is enough, and we don't say what one dimension can do there. Without one {prf:ref}`prop-match2-least` asks for a margin $g$ of about a half, for values 1 and 0 and for no map behind: an arbitrary map can read any
 #   number of things from one number.
-# * *That $2\log_2M$ bits are needed.* The parabola also needs about two bits for each bit of $M$, but another encoding might do with fewer.
+# * *That $2\log_2M$ bits are needed.* The parabola also takes about two bits for each bit of $M$, but another encoding might do with fewer.
 # * *That the unit can be learned.* The scale $c$ grows like $M^2$; gradient descent has to find it. That is a matter of experiments.
-# * *That float limits are sharp.* All four are proved to be safe on this page. That of the parabola in float32 is the largest for which no entry is rounded. The table shows how much further each unit happens to go on our sequences.
+# * *That float limits are sharp.* Those of all four units are proved on this page to be safe. That of the parabola in float32 is the largest for which
+#   no entry is rounded. The table shows how much further each unit happens to go on our sequences.
 # * *Anything about triples.* The score of a pair is an inner product of two tokens. Three tokens have no such product: that is the paper's next theorem.
 #
 # ## Exercises

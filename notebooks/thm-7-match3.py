@@ -12,11 +12,17 @@
 # **The question.** Averaging a few chosen tokens is cheap for one layer of attention, and so is [finding pairs](thm-6-match2.py). What is expensive? The paper's
 # answer is *triple detection*: do any two tokens complete mine to a multiple of $M$?
 #
-# **In one paragraph.** Take $M=10$, and let the first token hold a 1. It looks for two tokens that add up to 9: a 0 and a 9, a 2 and a 7, a 3 and a 6, or a 4 and a 5. Alice holds four tokens, $0,2,6,5$, one of each of these pairs, and Bob holds a single one.
-# With a 3 the answer is yes, as she has the 6; with a 2 it is no, as she hasn't the 7. So Bob's token asks *which member of this pair does Alice hold?*, and it may ask about any pair. Her tokens can be chosen in $2^4$ ways: what reaches the first token from them must tell these apart, four bits, and
-# about $N$ bits for $N$ tokens and a larger $M$. But each head brings one weighted mean of her tokens and the total of their weights: a few numbers, however many tokens she has. If these have fewer bits than that, two of her choices leave the same numbers, and on one of them the layer is wrong.
+# **In one paragraph.** Take $M=10$, and let the first token hold a 1. It looks for two tokens that add up to 9: a 0 and a 9, a 2 and a 7, a 3 and a 6,
+# or a 4 and a 5.
+# (An 8, which would go with the 1 itself, is left out.) Alice holds four tokens, $0,2,6,5$, one of each of these pairs, and Bob holds a single one.
+# With a 3 the answer is yes, as she has the 6; with a 2 it is no, as she hasn't the 7. So Bob's token asks *which member of this pair does Alice
+# hold?*, and it may ask about any pair. Her tokens can be chosen in $2^4$ ways, and
+# what reaches the first token from them must tell these apart. That takes four bits, and about $N$ bits for $N$ tokens and a larger $M$. But each head
+# brings one weighted mean of her tokens and the total of their weights: a few numbers, however many tokens she has. If these have fewer bits than that,
+# two of her choices leave the same numbers, and on one of them the layer is wrong.
 #
-# **Three is one too many.** In a pair the token that asks knows what it looks for, its own mirror image, and its query says so. In a triple this depends on the third token, of which the query knows nothing: a score sees only two. So all must be brought that *might* be asked for.
+# **Three is one too many.** In a pair the token that asks knows what it looks for, its own mirror image, and its query says so. In a triple the token that is
+# wanted depends on the third one, of which the query knows nothing: a score sees only two. So everything must be brought that *might* be asked for.
 #
 # ```{explorer} triples
 # Left: a *pair* is found by one look, at the mirror image $-x$ of a residue $x$ modulo $M$. A *triple* has the whole table
@@ -33,7 +39,7 @@
 # * The paper's theorem: a layer that computes Match3 has $mpH=\Omega(N/\log\log N)$. [P] {prf:ref}`thm-match3`
 # * A version with constants for every $N$, for labels with a margin, with no logarithm lost if $M\ge N^2$. [N] {prf:ref}`thm-match3-bits`, {prf:ref}`cor-match3-product`
 # * How many bits Alice must send, exactly; and hardly fewer if some answers may be wrong. [N] {prf:ref}`prop-match3-rows`, {prf:ref}`prop-match3-index`
-# * Any layer run as such a conversation, its bits counted, and four layers that do compute Match3. One of them sends at most $8M$ bits. [N] {prf:ref}`lem-merge`, {prf:ref}`prop-thresholds`
+# * Any layer run as such a conversation, its bits counted, and four layers that do compute Match3. One of them sends at most $8M$ bits and has $mpH=12M$. [N] {prf:ref}`lem-merge`, {prf:ref}`prop-thresholds`
 #
 # ## The statement
 #
@@ -127,7 +133,7 @@
 #
 # **Disjointness inside Match3.** Let the first token be 1. Two residues complete it if they are *partners*, $u$ and $-1-u$.
 # The residue 1 serves as a filler: its partner $-2$ is never used. A residue with $2u\equiv-1$ would be its own partner and is left
-# out too. The other residues form $\lfloor\frac{M-2}2\rfloor$ pairs, if $M\ge4$.
+# out too. The other residues form $\lfloor\frac{M-2}2\rfloor$ pairs, if $M\ge4$. For $M=10$ these are the four pairs from above.
 #
 # :::{prf:lemma} (disjointness inside Match3, in our form)
 # :label: lem-match3-reduction
@@ -192,7 +198,7 @@
 # For $M\ge N+1$ this $n$ is at least $\lfloor\frac{N-1}2\rfloor$, and for $M\ge2N-2$ it is $N-2$. So a layer that gives the first label with margin $\eta$ on all but a share $\delta$ of these inputs has at least $(1-h(\delta))\,n$ on the
 # left of {eq}`eq-match3-bits`: the proof below is the same.
 #
-# **A softmax in two parts.** A layer is a protocol with few bits, because a softmax can be merged
+# **A softmax in two parts.** A layer is a protocol with few bits, because the softmax over all tokens can be merged from those over hers and over his
 # ({numref}`fig-merge`).
 #
 # :::{prf:lemma} (merging, as in the paper; its error, ours)
@@ -346,7 +352,7 @@ plt.show()
 # %% [markdown]
 # ### The reduction, on all strings
 #
-# For each $n$ we use the least $N=2n+1$ and the least modulus, and the next one: one of them is odd, and has a residue that is its own partner.
+# For each $n$ we use the least $N=2n+1$ and two moduli, the least and the next one. One of the two is odd, and has a residue that is its own partner.
 
 # %% tags=["hide-input"]
 reduced = []
@@ -364,7 +370,7 @@ figures.table(shown, "{:,}", "Match3's first output against DISJ, all pairs of s
 # %% [markdown]
 # ### The rows, counted
 #
-# The table lists all multisets that Alice can hold against all of Bob's residues, and counts the different rows. The order of her tokens does not matter to the first output.
+# We set all multisets that Alice can hold against all of Bob's residues, and count the different rows. The order of her tokens does not matter to the first output.
 
 # %%
 sizes = [(N, M) for N in row_tokens for M in range(4, largest_modulus + 1)]
@@ -482,13 +488,17 @@ plt.show()
 # | histogram | 1 | $M$ | $M$ | $M$ | token $j$ votes for its residue |
 # | thresholds | $2M$ | 4 | 3 | $2M$ | for each residue $h$: does $h$ occur, does $-x_i-h$ occur? with a blank token |
 #
-# Here $m$ is counted as in {prf:ref}`def-unit`: the coordinates of a query or a key. The tokens that enter the layer have $d$ coordinates and its output has $d'$; {prf:ref}`cor-match3-product` bounds neither, but asks for $r\le m$, and in
-# each head of the last three at most $m$ coordinates vary, in the first one all $N-2$ that are Alice's. Who counts $m$ as the width of everything that is stored, the largest of $d$, $m$ and $d'$, gets $2N$, $N$, $M$ and $2M$, and then the two layers of many heads
-# cost $N^2$ and $4M^2$ numbers.
+# Here $m$ is counted as in {prf:ref}`def-unit`: the coordinates of a query or a key. The tokens that enter the layer have $d$ coordinates and its
+# output has $d'$. {prf:ref}`cor-match3-product` bounds neither, but asks for $r\le m$.
+# This holds: a head's value varies in at most $m$ coordinates in the last three layers, and in the $N-2$ slots of Alice's tokens in the first. If one
+# counts as $m$ the width of everything that is stored, the largest of $d$, $m$ and $d'$,
+# it is $2N$, $N$, $M$ and $2M$, and then the two layers of many heads cost $N^2$ and $4M^2$ numbers.
 #
-# Each is a `Transformer` of one layer. Heads are summed ({prf:ref}`def-layer`), so that each writes into coordinates of its own. Definition 2 has no residual connection, and the label of token $i$
-# depends on $x_i$: in the first layer token $i$ weighs more for itself than others do, in the third all tokens with its residue weigh more, and so its own slot or residue shows; head 0 of the second reads token $i$; the fourth asks with $x_i$ in
-# its query. The margin is the same for all.
+# Each is a `Transformer` of one layer. Heads are summed ({prf:ref}`def-layer`), so that each writes into coordinates of its own. The definition has no
+# residual connection, but the label of token $i$
+# depends on $x_i$. So each layer brings $x_i$ along. In the layer of slots token $i$ gives itself more weight than others, and in the histogram it
+# gives more to all tokens with its residue: its own slot or residue stands out.
+# Head 0 of the shifts reads token $i$. The thresholds ask with $x_i$ in the query. The margin is the same for all four.
 #
 # All inputs go through each layer, and all first outputs through the channel as well, with Alice holding all tokens but the first and the last.
 
@@ -545,7 +555,8 @@ caption = f"N = {num_tokens}, M = {modulus}: all inputs, all N labels"
 figures.table(shown.set_index("layer"), "{:,}", caption)
 
 # %% [markdown]
-# For the first token 1 we list all of Alice's messages, and beside each the rows of the inputs that lead to it. No message may serve two rows. The messages are the layers' own: none was made for this.
+# For the first token 1 we collect all of Alice's messages, and for each the rows of the inputs that lead to it. No message may serve two rows. The
+# messages are those of the four layers: none was made for this.
 
 # %% tags=["hide-input"]
 shared, wrong_from_all_rows = [], 0
@@ -640,13 +651,14 @@ figures.prose(
 )
 
 # %% [markdown]
-# In all four layers each head writes into coordinates of its own, $G=1$. Slots, shifts and histogram send about $N$ numbers of $O(\log N)$ bits. The thresholds send $O(N)$ bits for $M=N+1$, so that up to a constant factor $\lceil\log_2W\rceil$ is the truth about *bits*. Whether it is
-# about $mpH$ we don't know: for all four layers $mpH$ is of order $N\log N$.
+# In all four layers each head writes into coordinates of its own, $G=1$. Slots, shifts and histogram send about $N$ numbers of $O(\log N)$ bits. The thresholds send $O(N)$ bits for $M=N+1$, so that up to a constant factor $\lceil\log_2W\rceil$ is the truth about *bits*. With the
+# $p$ of {prf:ref}`cor-match3-product`, which is 2 for them at every $N$, it is the truth about $mpH$ as well:
 #
 # :::{prf:proposition} (linear in $M$; ours)
 # :label: prop-thresholds
 #
-# Let $N\ge3$ and $M\ge2$. With $\eta=\frac38$ the layer of thresholds sends at most $8M$ bits, whatever $N$ is.
+# Let $N\ge3$ and $M\ge2$. With $\eta=\frac38$ the layer of thresholds sends at most $8M$ bits, whatever $N$ is. If $M\ge4$, {prf:ref}`cor-match3-product` applies
+# to it with $p=2$, and $mpH=12M$.
 # :::
 #
 # :::{prf:proof}
@@ -654,13 +666,19 @@ figures.prose(
 #
 # In each of the $2M$ heads all of Alice's values are 1, so that only $S_A$ is sent. Bob's part is over the token that asks, token $N$ and the blank. With the blank's score $c-g$ (Theorem 6's unit: $c$ is the largest
 # score, and $g=2$) his $S_B$ lies between $c-g$ and $c+\ln3$. One head writes into each coordinate and $D=1$, so that $\delta=\eta$ and $\Phi=\ln\frac4\eta$ are enough. After cutting off, $S_A$ has a range of at most
-# $g+\ln3+2\ln\frac4\eta<7.84$ nats, which cells of length $2\delta=\frac34$ cover with 11 cells: 4 bits. $\blacksquare$
+# $g+\ln3+2\ln\frac4\eta<7.84$ nats, which cells of length $2\delta=\frac34$ cover with 11 cells: 4 bits.
+#
+# For the corollary, $r=0\le m$, $D=1\le2^2\eta=\frac32$ and $R<7.84\le2m\,4^2=96$, with $m=3$; and $H=2M$. $\blacksquare$
 # :::
+#
+# So for $M=N+1$ the order $N$ of the corollary is right. If $p$ counts the bits in which queries and keys are *stored*, of order $\log N$ in all four layers, then $mpH$ is of order
+# $N\log N$ in each of them, and we don't know whether less would do.
 #
 # ### Too few bits
 #
-# What if Alice rounds more coarsely than the margin allows? On the inputs of {prf:ref}`prop-match3-index` we multiply $\eta$, count the bits, and count the wrong answers. The bits may not fall below $(1-h(\delta))\,n$; they stay far above it
-# while answers are right, and once they aren't, little is left: no layer trades bits for errors well.
+# What if Alice rounds more coarsely than the margin allows? On the inputs of {prf:ref}`prop-match3-index` we multiply $\eta$, count the bits, and count
+# the wrong answers. The bits cannot fall below $(1-h(\delta))\,n$. They stay far above this
+# while all answers are right; once some are wrong, so many are that the bound is close to 0. No layer trades bits for errors well.
 
 # %% tags=["hide-input"]
 N, M = 5, 8
@@ -775,6 +793,12 @@ claim("thm-7.thresholds",
     "<=", 0,
     statement="The layer of thresholds sends at most 8M bits: the largest difference, over the chart and over N = 3, "
     "50, 1000 with M = 4, 9, 17.")
+of_thresholds = large[large["layer"] == "thresholds"]
+claim("thm-7.thresholds-product",
+    int((of_thresholds["m"] * of_thresholds["p"] * of_thresholds["H"] - 12 * (of_thresholds["N"] + 1)).abs().max()),
+    "==", 0,
+    statement="The layer of thresholds has $mpH=12M$ with the least $p$ for which the corollary applies: the largest "
+    "difference, over the chart.")
 claim("thm-7.one-fewer", min(broken.values()), ">=", 1,
     statement="Each of the four layers has a wrong label when one slot, head or residue is missing: the fewest wrong "
     "labels.")

@@ -14,9 +14,10 @@
 #
 # **In one paragraph.** Put three keys on a line and ask for the middle one. Along a line scores rise or fall, so one of the two ends always scores
 # at least as much: the middle key is out of reach. In the plane ask for two keys, the ends of one of two segments that cross ({numref}`fig-tight-radon`). If both ends have the largest score,
-# so has the crossing, which lies between them; but it lies between the ends of the other segment too, and then they also have it. Such a pair of sets with a common point,
-# a *Radon partition*, exists among any $m+2$ points of $\R^m$. Its smaller set $A$ has at most $\frac m2+1$ points. If $m<2q$, that is at most $q$, and some $q$ keys
-# contain $A$ but not all of the other set $B$: no query singles them out. So $2q$ dimensions are needed, unless there are so few keys that they form a simplex.
+# so has the crossing, which lies between them. But the crossing lies between the ends of the other segment too, so these have the largest score as well.
+# Two disjoint sets of points whose convex hulls meet, like the two pairs of ends, are a *Radon partition*; there is one among any $m+2$ points of $\R^m$.
+# Its smaller set $A$ has at most $\frac m2+1$ points. If $m<2q$ these are at most $q$, and some $q$ keys include all of $A$ but not all of the other
+# set $B$: no query singles them out. So $2q$ dimensions are needed, unless there are so few keys that they form a simplex.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-tight-radon", "caption": "Subsets that no query can single out; rings mark y. The hulls of A (diamonds, in y) and of B (squares) have a point in common (the cross, or the one key of A), so that B reaches the largest score as soon as all of A does. Left: q = 1 on a line. Middle and right: q = 2 in the plane, where two segments cross or a triangle holds a key."}, "image": {"alt": "Three drawings of keys. Left: three keys on a line, the middle one ringed between the other two. Middle: six keys in the plane, two segments cross, the ends of one are ringed. Right: a triangle with a key inside; that key and one more are ringed."}}
 import matplotlib.pyplot as plt
@@ -61,9 +62,9 @@ plt.show()
 # **On this page.**
 #
 # * Exactly $\min(2q,N-1)$ key dimensions are needed and enough, and the accuracy $1/(2q^2)$ already forces them. [N] {prf:ref}`thm-tight-dimension`
-# * If values may be scaled, at least $\min(2q-1,N-q-2)$. [N] {prf:ref}`thm-any-values`
+# * If values may be scaled, at least $\min(2q-1,N-q-2)$ are still needed. [N] {prf:ref}`thm-any-values`
 # * Keys that see their value are no help while values pass unchanged. [N] {prf:ref}`prop-midpoint-keys`
-# * In one dimension no error below $\frac12$ with scaled values alone; a unit whose keys and values both see $z$ passes below it. [N] {prf:ref}`prop-tight-half`
+# * For $q=1$ in one dimension and $N\ge5$, scaled values alone reach no error below $\frac12$; a unit whose keys and values both see $z$ does. [N] {prf:ref}`prop-tight-half`
 # * With a free output map nothing is left of the bound: one dimension is enough. [N] {prf:ref}`prop-one-dimension`
 #
 # ## The statement
@@ -88,8 +89,9 @@ plt.show()
 #    ```
 # :::
 #
-# So the accuracy $\eps\le1/(2q^2)$ already forces $m\ge m^*$, even if the keys are chosen anew for each $\eps$. Where $N\le2q$ that is less than the
-# $2q$ of Theorem 3: the keys are then the corners of a simplex.
+# For $q=1$ the equation is $u(1+u)=(1-u)^2$, with the root $u=\tfrac13$: three or more keys on a line leave an error above $\eps_0(1)=\tfrac23$.
+# In general the accuracy $\eps\le1/(2q^2)$ already forces $m\ge m^*$, even if the keys are chosen anew for each $\eps$. Where $N\le2q$, $m^*=N-1$ is
+# less than the $2q$ of Theorem 3: the keys are then the corners of a simplex.
 #
 # ## The idea
 #
@@ -212,7 +214,7 @@ def integer_curve(tokens, dim):
 # %% [markdown]
 # ### Below $m^*$, and at it
 #
-# Random keys in every dimension below $m^*$: each configuration has its failing subset, checked exactly and found again by linear programming.
+# We draw random keys in every dimension below $m^*$. Each configuration has its failing subset, which is checked exactly and confirmed by linear programming.
 # At $m^*$ itself the moment curve separates every subset; in $N-1$ dimensions its $N$ points are affinely independent, so it serves there too,
 # and so does the simplex.
 
@@ -325,8 +327,8 @@ plt.show()
 # %% [markdown]
 # ### Which accuracy forces it
 #
-# The root {eq}`eq-forcing-accuracy`, bracketed in integers, beside $1/(2q^2)$. To see that nothing better than $\eps_0$ is reached, we optimise the query for failing subsets of random keys. The
-# best errors found stay far above: $\eps_0$ is what the argument proves, not the least error.
+# The table has the root of {eq}`eq-forcing-accuracy`, bracketed in integers, beside $1/(2q^2)$. To see whether anything comes close to $\eps_0$, we optimise
+# the query for failing subsets of random keys. The best errors found stay far above: $\eps_0$ is what the argument proves, not the least error.
 
 # %% tags=["hide-input"]
 root_sparsities = range(1, 65)
@@ -358,7 +360,7 @@ figures.table(best_errors, dict.fromkeys(["best error found", "ε₀", "1/(2q²)
 #
 # ### Small errors
 #
-# Some bound on $\eps$ is needed: at $N=q+1$ the zero query, $m=0$, has the error $2/(q+1)$. Between $\eps_0$ and that we know of no exact answer.
+# Some bound on $\eps$ is needed: at $N=q+1$ the zero query, $m=0$, has the error $2/(q+1)$. For errors between $\eps_0$ and this one we know of no exact answer.
 #
 # ### Values that pass unchanged
 #
@@ -387,9 +389,9 @@ figures.table(best_errors, dict.fromkeys(["best error found", "ε₀", "1/(2q²)
 # $m\ge\min(2q-1,n-q-1)$. If $n\le m+2$, then $m\ge n-2\ge n-q-1$. $\blacksquare$
 # :::
 #
-# The proof runs: `failing_cut` finds, for any keys and scales below the bound, a subset that no threshold on $\inner r{u_j}+\log g_j$ cuts off. The argument cannot give $2q$: with
-# $\log g_j=-t_j^{2q}$ the moment curve in $2q-1$ dimensions passes it for every $y$. And scaling does help at moderate errors. For $q=1$ and $m=1$ unchanged values have an
-# error above $\eps_0(1)=2/3$ as soon as $N\ge3$; scaled ones do better at $N=4$:
+# The proof runs as code: `failing_cut` finds, for any keys and scales below the bound, a subset that no threshold on $\inner r{u_j}+\log g_j$ cuts off.
+# The argument cannot give $2q$: with $\log g_j=-t_j^{2q}$ the moment curve in $2q-1$ dimensions has such a threshold for every $y$. And scaling does help at
+# moderate errors. For $q=1$ and $m=1$, where unchanged values stay above $\tfrac23$, scaled ones do better at $N=4$:
 
 # %% tags=["hide-input"]
 cuts = 0
@@ -443,7 +445,7 @@ figures.prose(
 # In each case position-only units reach arbitrarily small errors, and part 3 of {prf:ref}`thm-tight-dimension` applies. $\blacksquare$
 # :::
 #
-# Once values may be scaled as well, it makes a difference:
+# Once values may be scaled as well, keys that see them do help. Without such keys one half is a floor for $q=1$ in one dimension:
 #
 # :::{prf:proposition} (no less than one half, ours)
 # :label: prop-tight-half
@@ -509,8 +511,9 @@ figures.table(unit_table)
 # *$a=b$, $S\ne S'$.* Some $c\ne a$ lies in one of them only. Let $t_a=1$ and $t_c\to\infty$: that one tends to infinity, the other is constant. $\blacksquare$
 # :::
 #
-# For values in the unit ball, let the input map round $z$ to an $\eps$-net first. So a lower bound on $m$ at infinite precision has to restrict the output map, as {prf:ref}`thm-tight-dimension` does by having none. The price is
-# precision: `scalar_unit` lists all inputs with $z\in\{\pm1\}^N$, and proves by interval arithmetic that all rows differ; the least gap shows how many bits the output map must read.
+# For values in the unit ball, let the input map round $z$ to an $\eps$-net first. So a lower bound on $m$ at infinite precision has to restrict the output map, as
+# {prf:ref}`thm-tight-dimension` does by having none. The price of the one dimension is precision: `scalar_unit` lists all inputs with $z\in\{\pm1\}^N$, and
+# proves by interval arithmetic that all rows differ; the least gap shows how many bits the output map must read.
 
 # %% tags=["hide-input"]
 scalar_rows = []
