@@ -124,7 +124,7 @@ trials = compare_architectures(
 
 equal = trials[trials["series"] == "equal"]
 fresh, fixed = (equal[equal["num_samples"] == count] for count in (0, num_samples))
-fig, axes = plt.subplots(figsize=(7.2, 3.4))
+fig, axes = plt.subplots(figsize=(6.4, 3.4))
 for (key, name), shift in zip(NAMES.items(), (0, 3, 1, -7), strict=True):
     steps, errors = figures.learning_curves(fresh[fresh["architecture"] == key])
     figures.band(axes, steps, errors, COLOURS[key], name)
@@ -211,7 +211,7 @@ figures.prose(f"Rates tried: {'; '.join(tried)}.")
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-architecture-seconds", "caption": "The curves of the first figure against seconds of training. Dashed: uniform attention, 1 − q/N. Dotted: the least error in one direction, which binds the LSTM."}, "image": {"alt": "Four learning curves against seconds, with a logarithmic error axis. All end within ten seconds, the fully-connected network first. The LSTM's curve ends just above the dotted line, attention's far below it."}}
 in_step = float(in_step_error(problem))
 uniform = 1 - sparsity / num_tokens
-fig, axes = plt.subplots(figsize=(7.2, 3.6))
+fig, axes = plt.subplots(figsize=(6.4, 3.6))
 for key, name in NAMES.items():
     chosen = fresh[fresh["architecture"] == key]
     steps, errors = figures.learning_curves(chosen)
@@ -279,7 +279,7 @@ figures.prose(
 # batches, the test error that of new samples; where they part, the model has memorised.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-fixed-samples", "caption": "Fresh samples (grey) and fixed samples (coloured): training error over the steps, median and range of the seeds. Circles and diamonds at the end: test errors after training on fresh and on fixed samples, one a seed, moved apart sideways. A gap between the end of a coloured curve and its diamonds is memorising."}, "image": {"alt": "Four panels, one for each architecture. For attention the curves of fresh and fixed samples and all test errors nearly agree. For the LSTMs the training error on fixed samples falls below that on fresh ones, while the test errors on fixed samples lie far above it."}}
-fig, panels = plt.subplots(2, 2, figsize=(7.2, 6), sharex=True, sharey=True)
+fig, panels = plt.subplots(2, 2, figsize=(6.4, 6), sharex=True, sharey=True)
 for axes, (key, name) in zip(panels.flat, NAMES.items(), strict=True):
     for part, colour, label, marker, shift in (
         (fresh, figures.GREY, "fresh", "o", 1.03),
@@ -340,7 +340,7 @@ figures.table(
 )
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-needs", "caption": "Training error on fresh samples against seconds of training, for the models of the table: thick with all seeds' median at equal parameters, thin with one seed at other sizes, labelled with the size. Dotted: the level. The large bidirectional LSTM is dashed."}, "image": {"alt": "Learning curves over a logarithmic time axis. Attention at equal parameters crosses the level of 0.05 within a few seconds; the large bidirectional LSTM crosses it more than ten times later. Fully-connected networks stay near the top at all widths."}}
-fig, axes = plt.subplots(figsize=(7.2, 4.6))
+fig, axes = plt.subplots(figsize=(6.4, 4.6))
 for (key, size, layers, _), group in shapes:
     series = group["series"].iloc[0]
     x, errors = figures.learning_curves(group)

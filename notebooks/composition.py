@@ -23,7 +23,7 @@ from attention_limits import figures
 figures.use_style()
 inner_table, outer_table, asked = [4, 0, 5, 7, 1, 1, 6, 2], [7, 2, 6, 0, 4, 3, 1, 5], 2
 reached = inner_table[asked]
-fig, axes = plt.subplots(figsize=(7.2, 3))
+fig, axes = plt.subplots(figsize=(6.4, 3))
 centred = {"ha": "center", "va": "center"}
 rows = (2, "g", inner_table, asked, figures.ORANGE), (0, "f", outer_table, reached, figures.BLUE)
 for height, name, table, wanted, color in rows:

@@ -25,7 +25,7 @@ import numpy as np
 from attention_limits import figures
 
 figures.use_style()
-fig, panels = plt.subplots(1, 2, figsize=(7.2, 3.6), sharey=True)
+fig, panels = plt.subplots(1, 2, figsize=(6.4, 3.6), sharey=True)
 alice, bob, cut = (0, 1, 2), (4, 5, 6), 3
 titles = "one layer: 1 message", "two layers: 3 messages"
 for axes, depth, title in zip(panels, (1, 2), titles, strict=True):

@@ -96,7 +96,6 @@ import numpy as np
 import pandas as pd
 import torch
 from IPython.display import display
-from matplotlib.colors import LinearSegmentedColormap
 
 from attention_limits import figures
 from attention_limits.bounds.counting import required_bits
@@ -123,10 +122,7 @@ from attention_limits.runtime import progress
 
 figures.use_style()
 generator = torch.Generator().manual_seed(seed)
-# Colours of middle lightness, since they are names too: text and dots must be seen on any ground.
-hues = LinearSegmentedColormap.from_list("q", [figures.BLUE, figures.GREEN, figures.PINK])
-shades = hues(np.linspace(0, 1, len(sparsity_grid)))
-COLOURS = dict(zip(sparsity_grid, shades, strict=True))
+COLOURS = figures.shades(sparsity_grid)
 
 # %%
 RECURRENT = "one recurrent layer, N − 1"

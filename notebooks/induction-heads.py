@@ -21,7 +21,7 @@ from attention_limits import figures
 
 figures.use_style()
 EXAMPLE = "baebcabebdea"
-fig, axes = plt.subplots(figsize=(7.2, 3))
+fig, axes = plt.subplots(figsize=(6.4, 3))
 for place, letter in enumerate(EXAMPLE, start=1):
     color = figures.BLUE if place == 7 else figures.GREY if place == 12 else "#f0f0f0"
     axes.add_patch(plt.Rectangle((place - 0.42, -0.42), 0.84, 0.84, ec=figures.GREY, fc=color))

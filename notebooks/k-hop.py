@@ -23,7 +23,7 @@ from attention_limits import figures
 figures.use_style()
 CHAIN = "bacbdcedfegfhgihi"
 last = len(CHAIN)
-fig, axes = plt.subplots(figsize=(7.2, 3.4))
+fig, axes = plt.subplots(figsize=(6.4, 3.4))
 colors = (figures.SKY, figures.GREEN, figures.ORANGE, figures.BLUE)
 reached = {last + 1 - 2 * 2**doubled: color for doubled, color in enumerate(colors)}
 for place, letter in enumerate(CHAIN, start=1):

@@ -32,7 +32,7 @@ small, run = train_alone(toy, torch.device("cpu"), snapshot_steps=(0, 100, 250))
 example = toy.problem.sample(1, generator=torch.Generator().manual_seed(0))
 TOKEN = 4
 asked = example.pointers[0, TOKEN - 1] + 1
-fig, axes = plt.subplots(figsize=(7.2, 3))
+fig, axes = plt.subplots(figsize=(6.4, 3))
 for row, (step, state) in enumerate(run.snapshots.items()):
     small.load_state_dict(state)
     with torch.no_grad():
@@ -221,7 +221,7 @@ figures.table(
 # One test input, before, during and after training. Row $i$ shows where token $i$ looks, and the dots show where it should look.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-attention-maps", "caption": "The attention matrix of the first seed on one test input, after three numbers of steps. Dots mark the tokens that each row asks for. The colour scale ends at 1/q, the weight that the average needs."}, "image": {"alt": "Three heat maps of a 20 by 20 attention matrix. Before training the weights are low, in vertical streaks that have nothing to do with the dots. Midway and at the end the bright cells are those with dots, and everything else is dark."}}
-fig, panels = plt.subplots(1, len(run.snapshots), figsize=(7.2, 2.7), squeeze=False)
+fig, panels = plt.subplots(1, len(run.snapshots), figsize=(6.4, 2.7), squeeze=False)
 one_input = type(test_inputs)(*(part[:1] for part in test_inputs))
 for axes, (step, state) in zip(panels[0], run.snapshots.items(), strict=True):
     model.load_state_dict(state)
@@ -240,7 +240,7 @@ plt.show()
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-learning-curve", "caption": "Relative error on the training samples of each step, averaged over stretches of 2 % of the steps: median of the seeds, with their whole range shaded. Dashed: uniform attention, 1 − q/N. Markers: the error on the test samples after the last step, a marker a seed."}, "image": {"alt": "Learning curve on a logarithmic scale. The error stays near the dashed line of uniform attention at first, then falls by about three orders of magnitude, with a narrow band over the seeds. Test errors at the end lie on the curve."}}
 steps, curves = figures.learning_curves(final)
 ends = np.full(len(final), num_steps)
-fig, axes = plt.subplots(figsize=(7.2, 3.6))
+fig, axes = plt.subplots(figsize=(6.4, 3.6))
 figures.band(axes, steps, curves, figures.BLUE, "training samples")
 axes.plot(ends, final["error"], "D", color=figures.ORANGE, markersize=5, label="test samples")
 axes.axhline(1 - sparsity / num_tokens, **figures.REFERENCE, label="uniform attention")
@@ -252,7 +252,7 @@ plt.show()
 # ### Seeds side by side, and the unit that was built
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-seeds", "caption": "Every seed after the last step. Above: relative error on test samples. Below: attention mass on the tokens asked for. Dashed: the limits that this page claims for each seed."}, "image": {"alt": "Two dot plots with one dot for each seed. Above: errors, all below the dashed limit. Below: attention masses, all above the dashed limit."}}
-fig, (upper, lower) = plt.subplots(2, 1, figsize=(7.2, 4.2), sharex=True)
+fig, (upper, lower) = plt.subplots(2, 1, figsize=(6.4, 4.2), sharex=True)
 for axes, column, limit, name in (
     (upper, "error", largest_error, "at most"),
     (lower, "mass", least_mass, "at least"),

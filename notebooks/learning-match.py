@@ -35,7 +35,7 @@ figures.use_style()
 shown_tokens, count = 16, 5
 shown_modulus = Match3.balanced_modulus(shown_tokens)
 sums = torch.arange(shown_modulus) - shown_modulus // 2
-fig, panels = plt.subplots(2, 1, figsize=(7.2, 5), sharex=True, sharey=True)
+fig, panels = plt.subplots(2, 1, figsize=(6.4, 5), sharex=True, sharey=True)
 names = ("lowest frequencies", "spread frequencies")
 for axes, draws, name in zip(panels, (0, 20), names, strict=True):
     chosen = torch.tensor(seed_frequencies(shown_modulus, count, draws, 0))
@@ -274,7 +274,7 @@ figures.prose(
 # constant answer. *seconds* is the time that training one model took on one thread.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-match-accuracy", "caption": "Accuracy on new sequences against length: mean of the seeds, with their whole range as bars, and a marker a seed. Diamonds: the best pairwise model of the search below, of any setting and length of training. Dashed: the better constant answer. Dotted: the rule of pairs. Above: pairs. Below: triples."}, "image": {"alt": "Two panels of accuracy against length. Above, pairs: all architectures are close to 1. Below, triples: third order is at 1 at all lengths; the pairwise ones lie near the dotted line of the rule of pairs at the shortest length, and near the dashed line of one half at longer ones."}}
-fig, panels = plt.subplots(2, 1, figsize=(7.2, 6.8), sharex=True, sharey=True)
+fig, panels = plt.subplots(2, 1, figsize=(6.4, 6.8), sharex=True, sharey=True)
 for axes, (problem, title) in zip(panels, PROBLEMS.items(), strict=True):
     for shift, name in zip((-0.15, 0, 0.15), DETECTION_ARCHITECTURES, strict=True):
         chosen = shown.xs((problem, name), level=("problem", "architecture"))
@@ -308,7 +308,7 @@ plt.show()
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-match-curves", "caption": "Cross-entropy on the training samples, in nats a label, for each problem and length: median of the seeds, with their whole range shaded. Dashed: ln 2, what guessing costs. The vertical lines end the steps on short sequences; what comes after them is another task. Short sequences have fewer ones, so that guessing costs less there."}, "image": {"alt": "A grid of learning curves, a column for each problem and a row for each length. For pairs all curves fall to nearly 0. For triples the third-order curve falls to nearly 0 at every length, most of it before the vertical line; the pairwise ones fall slowly, and jump back to the dashed line where the sequences become long."}}
 trials = plain.groupby(["problem", "N", "architecture"])
 fig, panels = plt.subplots(
-    len(token_grid), 2, figsize=(7.2, 2 * len(token_grid) + 1), sharey=True, squeeze=False
+    len(token_grid), 2, figsize=(6.4, 2 * len(token_grid) + 1), sharey=True, squeeze=False
 )
 for column, problem in zip(panels.T, PROBLEMS, strict=True):
     for axes, tokens in zip(column, token_grid, strict=True):
@@ -380,7 +380,7 @@ figures.table(asked, "{:,.3g}", "Scale c that is enough; of random sets the medi
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-match-gap", "caption": "Third order on triples with random frequencies, a marker a draw: accuracy on new sequences against the gap of the frequencies, and above it the largest score Fc of a unit that is right, (2 ln N + 2)/gap. A draw with the gap 0, which does not tell all sums from 0, stands at the left edge. Dotted: the rule of pairs. Dashed: the better constant answer."}, "image": {"alt": "A scatter plot. At small gaps, on the left, draws lie a little above the dotted line; then they rise steeply, and beyond a certain gap all are at 1. Two frequencies lie furthest left, five furthest right."}}
 draws = series["draws"]
 edge = draws.loc[draws["gap"] > 1e-9, "gap"].min() / 2  # where a gap of 0 is drawn
-fig, axes = plt.subplots(figsize=(7.2, 4))
+fig, axes = plt.subplots(figsize=(6.4, 4))
 looks = zip(
     "o^sDvP*X", (figures.ORANGE, figures.GREEN, figures.PINK, figures.BLUE) * 2, strict=True
 )
@@ -441,7 +441,7 @@ figures.prose(
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-match-variants", "caption": "Third order on triples with one thing in the recipe changed: accuracy on new sequences, a marker a seed, and a bar at their mean. Dotted: the rule of pairs. Dashed: the better constant answer."}, "image": {"alt": "A dot plot, a row for each variant. Most rows have all their dots at 1. The lowest frequencies, a network as read-in, scores that start at 8, half the width and a third of the rate lie far to the left."}}
 variants = series["variants"]
 by_variant = variants.groupby("variant", sort=False)["accuracy"].agg(["mean", "min", "max"])
-fig, axes = plt.subplots(figsize=(7.2, 0.3 * len(VARIANTS) + 0.9))
+fig, axes = plt.subplots(figsize=(6.4, 0.3 * len(VARIANTS) + 0.9))
 for place, name in enumerate(VARIANTS):
     found = variants.loc[variants["variant"] == name, "accuracy"]
     axes.plot(found, [place] * len(found), "o", color=figures.BLUE, alpha=0.6, markersize=6)
@@ -475,7 +475,7 @@ figures.prose(
 search, longer = series["search"], series["longer"]
 columns = [(read, number) for read in READ_INS for number in search_frequencies]
 fig, panels = plt.subplots(
-    len(search_tokens), 1, figsize=(7.2, 3 * len(search_tokens) + 0.6), sharey=True, squeeze=False
+    len(search_tokens), 1, figsize=(6.4, 3 * len(search_tokens) + 0.6), sharey=True, squeeze=False
 )
 for axes, tokens in zip(panels[:, 0], search_tokens, strict=True):
     for shift, name in zip((-0.14, 0.14), PAIRWISE, strict=True):

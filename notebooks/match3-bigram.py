@@ -31,7 +31,7 @@ digits = torch.tensor([3, 1, 6, 8, 0, 2])
 digit_model = match3_bigram_transformer(Match3Bigram(6, 10)).double()
 matched = digit_model.attend(digits[None])[1][1][0, 0].argmax(dim=1).tolist()
 noted = [*((digits[:-1] + digits[1:]) % 10).tolist(), "blank"]
-fig, axes = plt.subplots(figsize=(7.2, 3))
+fig, axes = plt.subplots(figsize=(6.4, 3))
 centred = {"ha": "center", "va": "center"}
 askers = {0: figures.BLUE, 4: figures.GREY}
 for place, digit in enumerate(digits.tolist()):

@@ -34,7 +34,7 @@ averages, bell = local_unit.attend(digits)
 window_read = local_unit.window_residues(averages)[0, 8].round().long().tolist()
 slot_color = [figures.GREEN, figures.PINK, figures.SKY] + ["#f0f0f0"] * 3 + [figures.BLUE]
 slot_color += [figures.ORANGE]
-fig, axes = plt.subplots(figsize=(7.2, 3.4))
+fig, axes = plt.subplots(figsize=(6.4, 3.4))
 box, text = {"ec": figures.GREY, "linewidth": 1}, {"ha": "center", "va": "center"}
 for j, digit in enumerate(digits[0].tolist()):
     color, height = slot_color[j % 8], 13 * bell[0, 8, j].item()

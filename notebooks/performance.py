@@ -136,7 +136,7 @@ third = report.about("third-order attention")
 cases = list(dict.fromkeys((one.sizes["m"], one.sizes["d"]) for one in third))
 frame = timing_table(third)
 largest = frame[frame["N"] == frame["N"].max()]
-fig, panels = plt.subplots(len(cases), 1, figsize=(7.2, 2.6 * len(cases)), squeeze=False)
+fig, panels = plt.subplots(len(cases), 1, figsize=(6.4, 2.6 * len(cases)), squeeze=False)
 for axes, (m, d) in zip(panels.flat, cases, strict=True):
     chosen = (largest["m"] == m) & (largest["d"] == d) & (largest["passes"] == "both")
     part = largest[chosen].sort_values("ms", ascending=False)
@@ -245,7 +245,7 @@ look = {
     "streamed": (figures.BLUE, "P"),
     "streamed, same keys": ("black", "X"),
 }
-fig, grid = plt.subplots(2, len(cases), figsize=(7.2, 7), sharex=True, squeeze=False)
+fig, grid = plt.subplots(2, len(cases), figsize=(6.4, 7), sharex=True, squeeze=False)
 for axes, (passes, (m, d)) in zip(grid.flat, product(PASSES, cases), strict=True):
     rows = frame[(frame["m"] == m) & (frame["d"] == d) & (frame["passes"] == passes)]
     for way, part in rows.groupby("way", sort=False):

@@ -152,7 +152,7 @@ def whole(q):
     return value_dim + 2 * exact(q)
 
 
-fig, axes = plt.subplots(figsize=(7.2, 3.6))
+fig, axes = plt.subplots(figsize=(6.4, 3.6))
 for name, exists, color, word, place in (
     ("attention", whole, figures.ORANGE, "the whole unit", (0.03, 0.84)),
     ("address", exact, figures.BLUE, "the address alone", (0.5, 0.3)),
@@ -317,7 +317,7 @@ def phase_map(axes, name, steps):
 
 
 def both_budgets(name):
-    fig, panels = plt.subplots(2, 1, figsize=(7.2, 8), sharex=True)
+    fig, panels = plt.subplots(2, 1, figsize=(6.4, 8), sharex=True)
     for axes, steps in zip(panels, (small, large), strict=True):
         mesh = phase_map(axes, name, steps)
     panels[-1].set_xlabel("$q$")
@@ -374,7 +374,7 @@ share_table("address")
 ones = sorted({*sparsity_grid, *address_sparsity_grid})
 ticks = sorted({*embed_grid, *address_embed_grid})
 top = ticks[-1]
-fig, panels = plt.subplots(2, 1, figsize=(7.2, 8), sharex=True, sharey=True)
+fig, panels = plt.subplots(2, 1, figsize=(6.4, 8), sharex=True, sharey=True)
 for axes, name in zip(panels, ("attention", "address"), strict=True):
     for steps, color in ((large, figures.BLUE), (small, figures.ORANGE)):
         points, law = crossings(name, steps), laws[name, steps]

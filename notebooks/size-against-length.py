@@ -136,7 +136,7 @@ for architecture, own in found.groupby("architecture", sort=False):
     else:
         unfitted.append(architecture)
 
-fig, axes = plt.subplots(figsize=(7.2, 3.9))
+fig, axes = plt.subplots(figsize=(6.4, 3.9))
 names = ("attention", "fully connected", "bidirectional LSTM")
 for (architecture, color), name in zip(COLOURS.items(), names, strict=True):
     own, fit = found[found["architecture"] == architecture], fits.get(architecture)
@@ -261,7 +261,7 @@ figures.prose(
 )
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-search", "caption": "The searches at the largest N at which an architecture has a bracket, a line each seed: the sizes in the order in which they were trained. Filled: the error was reached. Hollow: it was not."}, "image": {"alt": "Three plots of size against round. Each search starts at the cap and then jumps up and down in halving steps, and closes in on one size; filled markers lie above it and hollow ones below."}}
-fig, panels = plt.subplots(3, 1, figsize=(7.2, 7), sharex=True)
+fig, panels = plt.subplots(3, 1, figsize=(6.4, 7), sharex=True)
 for axes, (architecture, color) in zip(panels, COLOURS.items(), strict=True):
     own, marker = found[found["architecture"] == architecture], MARKERS[architecture]
     usable = own[~own["censored"]] if (~own["censored"]).any() else own
@@ -287,10 +287,8 @@ plt.show()
 # slowly that the size at which it crosses the level is not a sharp one. Bisection can't see whether a size between two others would break the order.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-size-errors", "caption": "Relative error on new samples of every model that was trained, against its size; a colour each N, lines through the medians of the seeds. Dashed: the error to be reached."}, "image": {"alt": "Three plots with logarithmic axes, one above the other, one for each architecture. Errors fall with size, and curves of larger N lie further to the right or higher. For attention they fall steeply, by orders of magnitude; for the fully-connected network slowly."}}
-fig, panels = plt.subplots(3, 1, figsize=(7.2, 8.6), sharey=True)
-every_length = sorted(trials["num_tokens"].unique())
-colours = plt.get_cmap(figures.SEQUENTIAL)(np.linspace(0, 0.88, len(every_length)))
-shades = dict(zip(every_length, colours, strict=True))
+fig, panels = plt.subplots(3, 1, figsize=(6.4, 8.6), sharey=True)
+shades = figures.shades(sorted(trials["num_tokens"].unique()))
 for axes, architecture in zip(panels, SEARCHED_ARCHITECTURES, strict=True):
     own, marker = trials[trials["architecture"] == architecture], MARKERS[architecture]
     for tokens, group in own.groupby("num_tokens"):
@@ -304,8 +302,8 @@ for axes, architecture in zip(panels, SEARCHED_ARCHITECTURES, strict=True):
     axes.set(yscale="log", title=architecture, xlabel=UNITS[architecture])
     axes.set_ylabel("relative error")
 handles = [
-    plt.Line2D([], [], color=shades[n], marker="o", markersize=4, label=f"{n}")
-    for n in every_length
+    plt.Line2D([], [], color=shade, marker="o", markersize=4, label=f"{n}")
+    for n, shade in shades.items()
 ]
 fig.legend(handles=handles, title="$N$", loc="outside lower center", ncols=5, fontsize=12)
 plt.show()
@@ -345,7 +343,7 @@ THEORY = {
 }
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-size-length", "caption": "The size needed against N. Bars: brackets, one each seed, from the largest size that failed to the smallest that reached the error. Arrows upwards: censored searches, where the cap failed. Solid lines: fitted powers of N. Grey: sizes that theory names."}, "image": {"alt": "Three plots with logarithmic axes. For attention short bars lie low and nearly level. For the fully-connected network bars rise steeply and end in arrows at the cap. For the LSTM bars rise with N. Grey lines show the bounds and constructions."}}
-fig, panels = plt.subplots(3, 1, figsize=(7.2, 9))
+fig, panels = plt.subplots(3, 1, figsize=(6.4, 9))
 for axes, architecture in zip(panels, SEARCHED_ARCHITECTURES, strict=True):
     own, color = found[found["architecture"] == architecture], COLOURS[architecture]
     arrow = {"arrowstyle": "->", "color": color, "linewidth": 1.6}
@@ -353,7 +351,7 @@ for axes, architecture in zip(panels, SEARCHED_ARCHITECTURES, strict=True):
     for row in own.itertuples():
         x = row.num_tokens * 1.06 ** (row.seed - seed - (num_seeds - 1) / 2)
         if row.censored:
-            axes.annotate("", (x, row.failed * 1.6), (x, row.failed), arrowprops=arrow)
+            axes.annotate("", (x, row.failed * 3), (x, row.failed), arrowprops=arrow)
             axes.plot(x, row.failed, marker, color=color, markerfacecolor="white", markersize=5)
         else:
             ends = [max(row.failed, 0.5), row.reached]
@@ -370,8 +368,10 @@ for axes, architecture in zip(panels, SEARCHED_ARCHITECTURES, strict=True):
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter("{x:g}")
     top = max(axes.get_ylim()[1], own["failed"].max() * 2)
-    axes.set_ylim(axes.get_ylim()[0], top)
-    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=11)
+    axes.set_ylim(
+        axes.get_ylim()[0], top * 4 ** (len(THEORY[architecture]) - 1)
+    )  # room for the legend
+    axes.legend(loc="upper left", fontsize=11)
 plt.show()
 
 
@@ -419,7 +419,7 @@ style = exponents.style.format("{:.2f}", subset=["exponent", "from", "to", "fact
 display(style.hide(axis="index"))
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-exponents", "caption": "Exponents of N: fitted to the trained models with their 95 % intervals (coloured), and of the sizes that theory names (grey)."}, "image": {"alt": "Points on one axis of exponents. Attention's interval lies lowest, the LSTM's higher, and the fully-connected network's is the highest. Grey marks show the exponents of bounds and constructions."}}
-fig, axes = plt.subplots(figsize=(7.2, 0.42 * len(exponents) + 0.9))
+fig, axes = plt.subplots(figsize=(6.4, 0.42 * len(exponents) + 0.9))
 labels = []
 for place, row in enumerate(exponents.itertuples()):
     if row.size == "trained":

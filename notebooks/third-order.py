@@ -35,7 +35,7 @@ clock_unit = match3_tensor_unit(Match3(5, 12)).double()
 factors = clock_unit.queries(hours[None])[0, 0], *(clock_unit.keys(hours[None], s) for s in (1, 2))
 seen = torch.einsum("r,jr,kr->jk", factors[0], factors[1][0, :5], factors[2][0, :5])
 sums = hours[0] + hours[:, None] + hours
-fig, (clock, grid) = plt.subplots(1, 2, figsize=(7.2, 3.4))
+fig, (clock, grid) = plt.subplots(1, 2, figsize=(6.4, 3.4))
 turned = 0
 for turn, color in ((3, figures.BLUE), (1, figures.ORANGE), (8, figures.GREEN)):
     angle = np.linspace(turned + 0.12, turned + turn - 0.12, 60) * np.pi / 6

@@ -33,7 +33,7 @@ pair = find_collision(SparseAveraging(4, 2, 1), units)
 z = torch.tensor([float(row[0]) for row in pair.values])
 asked_for = list(pair.subset)
 z *= z[asked_for].mean().sign()
-fig, axes = plt.subplots(figsize=(7.2, 3.4))
+fig, axes = plt.subplots(figsize=(6.4, 3.4))
 text = {"ha": "center", "va": "center", "fontsize": 13}
 leads = {"arrowstyle": "-|>", "color": figures.GREY, "lw": 1.8}
 colors = [figures.ORANGE if j in asked_for else figures.BLUE for j in range(4)]

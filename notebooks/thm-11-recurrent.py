@@ -25,7 +25,7 @@ import matplotlib.pyplot as plt
 from attention_limits import figures
 
 figures.use_style()
-fig, axes = plt.subplots(figsize=(7.2, 3.2))
+fig, axes = plt.subplots(figsize=(6.4, 3.2))
 cut, asked_for = 5, {6: 2, 7: 5, 8: 1}
 text = {"ha": "center", "va": "center", "fontsize": 13}
 for j in range(1, 9):

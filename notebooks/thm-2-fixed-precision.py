@@ -337,7 +337,8 @@ accuracy_ratio = max(
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-errors", "caption": "Measured error against the bound. Top: the worst error over all values, largest over every subset of every size, at small N. Bottom: random inputs; full markers are the worst error over all values, hollow ones the error on the values drawn. Dashed: ε at the top; at the bottom the bound for the unit's α with exact scores."}, "image": {"alt": "Two plots of error on a logarithmic scale. Top: worst errors for all small N and q lie on or below the dashed line of ε. Bottom: for each accuracy, the worst error stays below a dashed bound for all N up to the largest, and the error on random values is smaller still."}}
 fig, (top, bottom) = plt.subplots(2, 1, figsize=(6.4, 6.8))
 inside = exhaustive[exhaustive["q"] < exhaustive["N"]]
-sns.scatterplot(inside, x="q", y="error", hue="N", palette="cividis", ax=top, s=22, linewidth=0)
+shades = figures.shades(sorted(inside["N"].unique()))
+sns.scatterplot(inside, x="q", y="error", hue="N", palette=shades, ax=top, s=22, linewidth=0)
 figures.reference_line(top, accuracy, r"$\varepsilon$")
 top.set(yscale="log", ylabel="worst error", xlabel="$q$", xticks=range(1, largest_exhaustive, 2))
 top.legend(title="$N$", loc="center left", bbox_to_anchor=(1, 0.5), fontsize=11)
@@ -393,9 +394,9 @@ asymptotic = growth[(growth["N"] >= 128) & (growth["q"] >= 2)]
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-key-dimensions", "caption": "The smallest key dimension k at which 99.9 % of random subsets have the margin 1/2. Top: against the prediction q(1 + 4z²), with the diagonal. Bottom: against q ln N, with the least-squares line through the origin."}, "image": {"alt": "Two logarithmic scatter plots of the smallest key dimension found. Top: the points follow the diagonal, measured equals predicted. Bottom: the points follow a straight line in q times the logarithm of N."}}
 fig, (top, bottom) = plt.subplots(2, 1, figsize=(6.4, 7.4))
+shades = figures.shades(sorted(growth["N"].unique()))
 for axes, x in ((top, "predicted"), (bottom, "q ln N")):
-    shades = sns.color_palette("cividis", growth["N"].nunique())
-    for color, (size, rows) in zip(shades, growth.groupby("N"), strict=True):
+    for (size, color), (_, rows) in zip(shades.items(), growth.groupby("N"), strict=True):
         axes.plot(rows[x], rows["k"], "o", color=color, markersize=6, label=f"{size}")
     axes.set(xscale="log", yscale="log", ylabel="smallest $k$")
 ends = np.array([growth["predicted"].min(), growth["predicted"].max()])

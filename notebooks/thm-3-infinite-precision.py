@@ -29,7 +29,7 @@ from attention_limits import figures
 from attention_limits.constructions.curves import trigonometric_keys, trigonometric_queries
 
 figures.use_style()
-fig, (circle, scores) = plt.subplots(1, 2, figsize=(7.2, 3.4), width_ratios=[1, 1.35])
+fig, (circle, scores) = plt.subplots(1, 2, figsize=(6.4, 3.4), width_ratios=[1, 1.35])
 curve, line = {"color": figures.GREY, "linewidth": 1}, {"color": figures.ORANGE, "linewidth": 1.8}
 key, asked = {"color": figures.BLUE, "markersize": 6}, {"color": figures.ORANGE, "markersize": 9}
 keys = trigonometric_keys(12, 1).numpy()
@@ -213,8 +213,7 @@ from attention_limits.runtime import progress, select_device
 
 device = select_device()
 generator = torch.Generator().manual_seed(seed)
-shades = plt.get_cmap(figures.SEQUENTIAL)(np.linspace(0.25, 0.85, len(sparsity_grid)))
-SHADES = dict(zip(sparsity_grid, shades, strict=True))
+SHADES = figures.shades(sparsity_grid)
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-parabola", "caption": "The moment curve for q = 1 is a parabola. Its tangent at one node has all other keys on one side; the query (arrow) points across it."}, "image": {"alt": "Eight points on a parabola with the tangent at one of them, and an arrow across it. All other points lie above the tangent."}}
 fig, parabola = plt.subplots(figsize=(5, 3.2))

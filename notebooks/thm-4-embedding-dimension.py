@@ -32,7 +32,7 @@ figures.use_style()
 pictured = DisjointnessReduction(num_bits=4, num_tokens=9)
 a_bits, b_bits = torch.tensor([[1, 0, 1, 0]]), torch.tensor([[0, 1, 1, 0]])
 asked_for, signs = pictured.pointers(a_bits.bool())[0], pictured.signs(b_bits.bool())[0]
-fig, axes = plt.subplots(figsize=(7.2, 3.3))
+fig, axes = plt.subplots(figsize=(6.4, 3.3))
 text, middle = {"ha": "center", "va": "center", "fontsize": 13}, (5.6, 2.3)
 for slot in range(8):
     element, plus = slot // 2, signs[slot] > 0

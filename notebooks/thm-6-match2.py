@@ -30,7 +30,7 @@ from attention_limits.problems.matching import Match2
 figures.use_style()
 clock_tokens, asking = [2, 3, 8, 10], {2: figures.BLUE, 3: figures.ORANGE}
 weights = match2_unit(Match2(4, 12)).attend(torch.tensor([clock_tokens])).attention[0]
-fig, panels = plt.subplot_mosaic("ca;cb", figsize=(7.2, 3.4), width_ratios=[1, 1.05])
+fig, panels = plt.subplot_mosaic("ca;cb", figsize=(6.4, 3.4), width_ratios=[1, 1.05])
 clock = panels["c"]
 clock.add_patch(plt.Circle((0, 0), 1, fill=False, color="#c8c8c8"))
 clock.plot([0, 0], [-1, 1], ":", color="#c8c8c8")

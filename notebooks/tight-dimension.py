@@ -29,7 +29,7 @@ from attention_limits.bounds.radon import failing_subset
 figures.use_style()
 segments = [[-1, -0.7], [1, -0.5], [0.8, 0.8], [-0.8, 0.6], [0.1, 1.25], [0.2, -1.25]]
 triangle = [[-1, -0.8], [1, -0.6], [0.1, 1], [0.05, -0.1], [1.2, 0.7]]
-fig, panels = plt.subplots(1, 3, figsize=(7.2, 2.9))
+fig, panels = plt.subplots(1, 3, figsize=(6.4, 2.9))
 for axes, title, points, ones in zip(
     panels,
     ("$q=1$ on a line", "$q=2$: segments", "$q=2$: a triangle"),

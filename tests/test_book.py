@@ -58,6 +58,12 @@ FIRST_PICTURE = """() => {
     return picture ? picture.getBoundingClientRect().top + scrollY : 0;
 }"""
 
+#: Figures in which letters of 11 pt, the least that pages use, are less than 9 pixels high, or that a phone cuts.
+SMALL_OR_CUT = """() => [...document.querySelectorAll(".cell_output figure img")].filter(one => {
+    const {left, right, width} = one.getBoundingClientRect();
+    return 11 / 0.75 * width / one.naturalWidth < 8.95 || left < 0 || right > innerWidth + 1;
+}).map(one => one.alt)"""
+
 #: Code that scrolls is reached by key; the theme sees to that a moment after the window has changed its width.
 REACHED = """() => [...document.querySelectorAll("article pre")]
     .every(one => one.scrollWidth <= one.clientWidth || one.tabIndex === 0)"""
@@ -191,6 +197,7 @@ class Visit:
     images_without_text: list[str] = field(default_factory=list)
     first_picture: float = 0
     too_wide: dict[int, float] = field(default_factory=dict)
+    small_or_cut_on_a_phone: list[str] = field(default_factory=list)
     cut_on_paper: list[str] = field(default_factory=list)
     findings: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
@@ -304,6 +311,7 @@ class Visitor:
         for width in (820, 390):
             page.set_viewport_size({"width": width, "height": 800})
             visit.too_wide[width] = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        visit.small_or_cut_on_a_phone = page.evaluate(SMALL_OR_CUT)
         page.emulate_media(media="print")
         page.set_viewport_size(SHEET)
         visit.cut_on_paper = page.evaluate(CUT)
@@ -377,6 +385,11 @@ def test_page_shows_every_image_and_says_in_words_what_it_shows(visit: Visit) ->
 @pytest.mark.parametrize("page", VISITED)
 def test_page_is_no_wider_than_a_phone_or_a_tablet(visit: Visit) -> None:
     assert {width: over for width, over in visit.too_wide.items() if over > 0} == {}
+
+
+@pytest.mark.parametrize("page", [page for page in VISITED if page.startswith("notebooks/")])
+def test_figures_are_seen_whole_and_can_be_read_on_a_phone(visit: Visit) -> None:
+    assert visit.small_or_cut_on_a_phone == []
 
 
 @pytest.mark.parametrize("page", VISITED)

@@ -45,6 +45,20 @@ def test_the_sequential_map_grows_lighter_all_along() -> None:
     assert all(dark < light for dark, light in itertools.pairwise(shades))
 
 
+def test_shades_of_ordered_values_are_seen_on_light_and_on_dark_ground() -> None:
+    shades = figures.shades(f"q = {count}" for count in range(12))
+    assert list(shades) == [f"q = {count}" for count in range(12)]
+    assert len(set(shades.values())) == 12
+    white, night = 1.05, luminance(to_rgb("#121212")) + 0.05
+    for shade in shades.values():
+        # In dark mode the style sheet turns lightness round: what is as dark as this becomes as light.
+        light = luminance(to_rgb(shade)) + 0.05
+        assert white / light > 2.5
+        assert light / night > 2.5
+    assert figures.shades([7]) == {7: figures.BLUE.lower()}
+    assert figures.shades([]) == {}
+
+
 def test_the_same_figure_gives_the_same_file_with_text_as_paths(axes: Axes) -> None:
     axes.plot([0, 1], [1, 0], label="a line")
     axes.legend()

@@ -1,9 +1,9 @@
 """The book's one style of figures, tables and text: colour-blind safe, and legible in light and dark mode.
 
-Figures are drawn on a white card of their own; the book's style sheet keeps the card in dark mode.
+Figures lie on the page's own ground; in dark mode the book's style sheet turns their light and dark round.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -13,6 +13,7 @@ import seaborn as sns
 from IPython.display import Markdown, display
 from jaxtyping import Float, Int
 from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap, to_hex
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 
 #: Okabe and Ito's colours, told apart with every common colour vision deficiency and in print.
@@ -33,7 +34,7 @@ def use_style() -> None:
         style="ticks",
         palette=[BLUE, ORANGE, GREEN, PINK, SKY, GREY],
         rc={
-            "figure.figsize": (7.2, 3.6),
+            "figure.figsize": (6.4, 3.6),
             "figure.dpi": 96,
             "figure.constrained_layout.use": True,
             "savefig.facecolor": "white",
@@ -48,6 +49,16 @@ def use_style() -> None:
     )
     set_matplotlib_formats("svg", facecolor="white", bbox_inches="tight")
     mpl.rcParams["svg.fonttype"] = "path"  # no font of the reader's machine enters
+
+
+def shades(values: Iterable[Any]) -> dict[Any, str]:
+    """A colour for each of a few ordered values, from blue over green to pink.
+
+    They are of middle lightness: dots and words in them are seen on a light ground and on a dark one.
+    """
+    names = list(values)
+    hues = LinearSegmentedColormap.from_list("shades", [BLUE, GREEN, PINK])
+    return dict(zip(names, map(to_hex, hues(np.linspace(0, 1, len(names)))), strict=True))
 
 
 def attention_map(

@@ -40,7 +40,7 @@ class Typesetter:
         }
         mathjax = files("sphinx-mathjax-offline") / "static" / "mathjax" / "tex-svg.js"
         self._engine = MiniRacer()
-        # Collected later, when Python has stopped its threads, it would wait for one of them without end (3.13 and 3.14).
+        # Collected later, when Python has stopped its threads, it may wait for one of them for ever (3.13 does).
         atexit.register(self._engine.close)
         self._engine.eval((files(__package__) / "document.js").read_text(encoding="utf-8"))
         self._engine.eval(f"var MathJax = {json.dumps(settings)}")
