@@ -22,7 +22,8 @@ ONE = """<p id="p">Text, <a href="two.html#p">there</a>, <a href="#it">here</a>,
 <a href="../book/api.html#f">code</a>, <a href="two.html">two</a></p><img src="../_images/a.svg" alt="">
 <div class="exercise admonition" id="ex">Why?</div><div class="solution admonition" id="s">Because.</div>
 <svg class="outlines"><defs><path id="MJX-a" d="M0 0"></path></defs></svg><button>copy</button>
-<details class="hide above-input"><summary>code</summary><pre>secret()</pre></details>
+<div class="cell"><details class="hide above-input"><summary>code</summary><pre>secret()</pre></details></div>
+<div class="cell"><details class="hide above-input"><pre>secret()</pre></details><p>output</p></div>
 <details><pre>seen</pre></details>"""
 TWO = """<p id="p" aria-labelledby="it">More.</p><div class="solution admonition" id="s">So.</div>
 <svg class="outlines"><defs><path id="MJX-a" d="M0 0"></path><path id="MJX-b" d="M1 1"></path></defs></svg>"""
@@ -93,6 +94,7 @@ def test_paper_has_no_buttons_and_nothing_folded(printed: Path) -> None:
     soup = arranged(printed)
     assert soup.select("script, button, .headerlink") == []
     assert "secret" not in soup.get_text()
+    assert [cell.get_text(strip=True) for cell in soup.select("div.cell")] == ["output"]
     assert [details.has_attr("open") for details in soup.select("details")] == [True]
     assert [path["id"] for path in soup.select("svg.outlines path")] == ["MJX-a", "MJX-b"]
 

@@ -92,6 +92,9 @@ def article(page: BeautifulSoup, name: str, known: set[str]) -> Tag:
         raise PrintError(f"{name} has no article")
     for tag in found.select(OF_SCREENS):
         tag.decompose()
+    for cell in found.select("div.cell"):
+        if not cell.find(True):  # else a title before it could stand alone at the end of a sheet
+            cell.decompose()
     for folded in found.select("details"):
         folded["open"] = ""
     for tag in found.find_all(True):
