@@ -71,9 +71,9 @@ plt.show()
 #
 # ## The statement
 #
-# The paper {cite}`sanford2023representational` conjectures, in the words of {prf:ref}`def-transformer`:
+# The paper {cite}`sanford2023representational` conjectures, as others quote it ([we have its words at second hand](depth-match3.py)) and in the terms of {prf:ref}`def-transformer`:
 #
-# :::{prf:conjecture} (the paper's; **open** for $M\ge N^{1+c}$)
+# :::{prf:conjecture} (the paper's, at second hand; **open** for $M\ge N^{1+c}$)
 # :label: con-match3
 #
 # Every transformer that computes $\operatorname{Match3}$ on $N$ tokens has a width, a depth, an embedding dimension or a bit precision that is polynomially

@@ -16,7 +16,7 @@
 # butterflies pair tokens. For *any* $M$ two layers of width about $N^{2/3}$ are enough, or five of width about $\sqrt N$, or about $N^{1/3}$ layers
 # of width about $N^{1/3}$, up to logarithms. What is left for the conjecture is the shaded wedge of {numref}`fig-depth-wedge`.
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-depth-wedge", "caption": "Exponents: M = N^μ against a size N^γ, up to logarithms. Dashed: what one layer must have (Theorem 7). Solid: what the layers of this page have. Shaded: what the conjecture is about."}, "image": {"alt": "Lines over log M / log N from 1 to 3. A dashed line at height 1: one layer. Two layers rise from 1/2 to 2/3 and stay there. Five layers lie at 1/2. Logarithmically many layers rise from 0 at M = N to 1/2. The lowest line rises from 0 to 1/3, and the area below it is shaded."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-depth-wedge", "caption": "Exponents of N: M has the exponent μ, the size of a layer γ, up to logarithms. Dashed: what one layer must have (Theorem 7). Solid: what layers of several kinds have, all of them built in this book. Shaded: what the conjecture is about."}, "image": {"alt": "Lines over log M / log N from 1 to 3. A dashed line at height 1: one layer. Two layers rise from 1/2 to 2/3 and stay there. Five layers lie at 1/2. Logarithmically many layers rise from 0 at M = N to 1/2. The lowest line rises from 0 to 1/3, and the area below it is shaded."}}
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -55,7 +55,7 @@ plt.show()
 #
 # ## The statement
 #
-# The conjecture reads, as a later paper quotes it:
+# We know the conjecture's words at second hand only. They are quoted as:
 #
 # > Every multi-layer transformer that computes Match3 must have width, depth, embedding dimension, or bit complexity at least $N^{\Omega(1)}$.
 #

@@ -61,7 +61,7 @@ plt.show()
 # **On this page.**
 #
 # * The paper's theorem: $mp$ must grow like $q$. [P] {prf:ref}`thm-embedding-dimension`
-# * It holds for every $q$, with the constant $\log_23$. [P~] {prf:ref}`cor-every-sparsity`
+# * It holds for every $q$, with the constant $\log_23$ where $m$ counts all that a token stores. [P~] {prf:ref}`cor-every-sparsity`
 # * Plain counting asks for more, $\log_2\binom Nq$ bits, and works for every accuracy. [N] {prf:ref}`thm-counting`
 # * The paper's game gives $q$ bits and can't give more: a unit with one bit a coordinate plays it. [N] {prf:ref}`prop-signs`
 # * Both parties run as code, and the channel counts every bit: between what is needed and what Theorem 2's unit sends lie
@@ -115,13 +115,14 @@ plt.show()
 # **What is counted.** If $\varphi(x_i)$, all of what a token stores, has $m$ coordinates of $p$ bits, then $B=mp$. If
 # one counts instead what the layer reads of token $i$, a query and a key of $m$ coordinates each and a value of $d'$,
 # then $B=(2m+d')\,p$, and this stands in place of $mp$ in every bound below. It is at most $3mp$ if $d'\le m$, so that
-# only the constant changes, to a third.
+# only the constant changes, to a third. With this $m$, that of {prf:ref}`def-unit`, and $d'>m$ the counting bounds $(2m+d')\,p$ and not $mp$ alone.
 #
-# :::{prf:corollary} (Theorem 4 for every q, ours)
+# :::{prf:corollary} (Theorem 4 for every q, our constant)
 # :label: cor-every-sparsity
 #
 # Let $B=mp$. For every $q\ge1$, $N\ge2q+1$ and $\eps<\tfrac1q$ we have $mp\ge\log_2\binom{2q+1}q\ge q\log_23$. So
-# {prf:ref}`thm-embedding-dimension` holds for every $q\ge1$, with $c=\log_23\approx1.58$.
+# {prf:ref}`thm-embedding-dimension` holds for every $q\ge1$, with $c=\log_23\approx1.58$ for this $m$, and with a third of it where $m$ counts the columns of $Q$, $K$ and
+# $V$ and $d'\le m$.
 # :::
 #
 # :::{prf:proof}
@@ -862,5 +863,5 @@ observed("thm-4.broken-message", broken, ">", 0,
 #
 # {prf:ref}`thm-embedding-dimension`, the reduction and the route through disjointness are from
 # {cite}`sanford2023representational`; the hardness of disjointness is from {cite}`yao1979questions`. Ours are
-# {prf:ref}`thm-counting` with {prf:ref}`cor-every-sparsity`, {prf:ref}`prop-signs`, the protocols as programs, and all
+# {prf:ref}`thm-counting` with the constant of {prf:ref}`cor-every-sparsity`, {prf:ref}`prop-signs`, the protocols as programs, and all
 # measurements.

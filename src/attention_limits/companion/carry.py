@@ -122,8 +122,8 @@ def show_figures(app: Sphinx, doctree: nodes.document, docname: str) -> None:
         text = html.escape(f"Figure {number[0]} of the page {title}: {caption}")
         place += nodes.Text(
             f'<figure class="shown"><img src="{file}/{figure_name(identifier, number[0])}.svg" alt="{text}">'
-            f'<figcaption>{html.escape(caption)} From <a href="{page}#{identifier}">{html.escape(title)}</a>.'
-            "</figcaption></figure>"
+            f'<figcaption>{html.escape(caption)} From <a href="{page}#{identifier}">{html.escape(title)}</a>'
+            f"{'' if title.endswith('?') else '.'}</figcaption></figure>"
         )
 
 
