@@ -480,8 +480,11 @@ def test_fewer_coordinates_let_outsiders_in_and_a_smaller_n_says_what_it_drops(t
         tab.get_by_label("key coordinates k").fill(str(k))
         masses.append(call(tab, "averaging", "compute", probe(tab, k))["outside"])
     assert masses == sorted(masses)
+    before = state(tab, "averaging")
     tab.get_by_label("tokens N").fill("16")
     assert "leaves" in tab.locator("#explorer-averaging .explorer-note").inner_text()
+    tab.get_by_label("tokens N").fill("64")
+    assert state(tab, "averaging") == before
 
 
 def probe(page: Page, k: int) -> dict[str, Any]:

@@ -53,7 +53,7 @@
     return product;
   }));
 
-  /* One unit on one subset: keys of k signs, y, and the query's length. */
+  /* One unit on one subset: keys of k signs, y, and the query's factor. */
   const compute = ({keys, y, alpha}) => {
     const scores = scoresOf(productsWith(keys, y, keys[0].length), y), margin = marginOf(scores, y);
     if (!scores) return {scores, margin, weights: null, outside: NaN, error: NaN, bound: NaN};
@@ -195,7 +195,7 @@
     {name: "N", label: "tokens N", min: 16, max: 512, initial: 64},
     {name: "q", label: "asked for, q", min: 1, max: LARGEST_SUBSET, initial: 4},
     {name: "k", label: "key coordinates k", min: 2, max: COORDINATES, initial: 40},
-    {name: "alpha", label: "query length α", min: 0, max: 60, initial: 12},
+    {name: "alpha", label: "query’s factor α", min: 0, max: 60, initial: 12},
     {name: "seed", label: "seed of the keys", min: 0, max: 99, initial: 1},
     {name: "token", label: "look at token", min: 0, max: 512, initial: 0, bound: state => state.N, show: value => value ? String(value) : "none"},
   ];
@@ -216,11 +216,14 @@
       return outside === undefined ? "" : `token ${outside + 1} > N = ${state.N}`;
     },
     settle: (state, before) => {
-      const kept = state.y.filter(one => one < state.N), lost = state.y.length - kept.length;
+      // A larger N brings back what a smaller one left outside.
+      const wanted = state.y === replaced.by && state.q === replaced.wanted.length && state.seed === before.seed ? replaced.wanted : state.y;
+      const kept = wanted.filter(one => one < state.N), lost = wanted.length - kept.length;
       const others = randomSubset(state.seed, state.N, state.N).sort((a, b) => draw(state.seed, 2 ** 20 + a) - draw(state.seed, 2 ** 20 + b))
         .filter(one => !kept.includes(one));
       const q = state.q, y = [...kept, ...others].slice(0, q).sort((a, b) => a - b);
       const token = Math.min(state.token, state.N);
+      replaced = {by: y, wanted};
       return [{...state, y, token}, lost ? `N = ${state.N} leaves ${lost} of the tokens asked for outside: others took their place.` : ""];
     },
     buttons: [
@@ -250,14 +253,14 @@
           ["outsiders’ mass", unit.scores ? percentage(unit.outside) : "–"],
           ["worst error ‖p − u‖₁", unit.scores ? decimal(unit.error, 4) : "–"],
           ["at most, by the margin", unit.margin > 0 ? decimal(unit.bound, 4) : "no bound"],
-          ["k that is needed", found.needed ? String(found.needed) : `over ${COORDINATES}`],
+          ["k for margin ½", found.needed ? String(found.needed) : `over ${COORDINATES}`],
         ],
       };
     },
     compute, margins, crowds, hostile, signs,
   });
 
-  let round = 0;
+  let round = 0, replaced = {};
   function toggle(state, token) {
     if (state.y.includes(token)) {
       const y = state.y.filter(one => one !== token);

@@ -25,7 +25,7 @@ MOST_COORDINATES = 256
 
 @dataclass(frozen=True)
 class Averaging:
-    """State of the explorer: N, q tokens y, k, the query's length α, and the seed of the keys."""
+    """State of the explorer: N, q tokens y, k, the query's factor α, and the seed of the keys."""
 
     num_tokens: int = 64
     sparsity: int = 4
@@ -70,7 +70,7 @@ def picture(state: Averaging, width: float) -> tuple[list[str], Numbers]:
         ("outsiders’ mass", percentage(outside)),
         ("worst error ‖p − u‖₁", decimal(error, 4)),
         ("at most, by the margin", decimal(bound, 4) if margin > 0 else "no bound"),
-        ("k that is needed", str(needed) if needed else f"over {MOST_COORDINATES}"),
+        ("k for margin ½", str(needed) if needed else f"over {MOST_COORDINATES}"),
     ]
     return panels, numbers
 
