@@ -8,6 +8,7 @@ Each page is opened once, all in one tab, which keeps what pages share; what was
 
 import functools
 import http.server
+import re
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -35,6 +36,7 @@ THEOREM_2 = "notebooks/thm-2-fixed-precision.html"
 THEOREM_4 = "notebooks/thm-4-embedding-dimension.html"
 ARCHITECTURES = "notebooks/architectures.html"
 CLAIMS = "book/claims.html"
+STATEMENTS = "book/statements.html"
 NOT_PRINTED = "the book is not printed, or not all of it: run `make book` first"
 
 DESKTOP: ViewportSize = {"width": 1300, "height": 900}
@@ -549,6 +551,36 @@ def test_claims_can_be_found_narrowed_down_and_sorted(tab: Page, site: str) -> N
     assert orders[0] == orders[1][::-1] != orders[1]
 
 
+def test_the_claims_of_a_page_are_found_by_its_title_and_others_by_their_address(tab: Page, site: str) -> None:
+    tab.goto(f"{site}/{CLAIMS}")
+    shown = tab.locator("table.claims tbody tr:visible")
+    everything = shown.count()
+    tab.get_by_label("Find").fill("Theorem 4")
+    of_theorem_4 = tab.locator("table.claims tbody tr").filter(has_text="thm-4.").count()
+    assert of_theorem_4 > 10
+    assert shown.filter(has_text="thm-4.").count() == of_theorem_4
+    elsewhere = tab.locator("section:has(> table.claims), section:has(> * table.claims)").last
+    assert not elsewhere.is_visible()
+    tab.evaluate("name => { location.hash = name }", elsewhere.get_attribute("id"))
+    expect(elsewhere).to_be_visible()
+    assert shown.count() == everything
+
+
+def test_all_statements_are_listed_by_name_in_the_order_of_the_book(tab: Page, site: str) -> None:
+    box = re.compile(r'<div class="proof (?!admonition)[^"]*" id="(?!proof-)([^"]*)"')
+    stated = {f"{page}#{label}" for page in VISITED for label in box.findall((HTML / page).read_text("utf-8"))}
+    tab.goto(f"{site}/{STATEMENTS}")
+    links = tab.locator("table.statements td a")
+    addresses = links.evaluate_all("all => all.map(one => one.href)")
+    assert len(stated) > 100
+    assert sorted(addresses) == sorted(f"{site}/{address}" for address in stated)
+    names = links.all_inner_texts()
+    assert "Theorem 4 of the paper" in names
+    counted = [int(name.split()[-1]) for name in names if re.fullmatch(r"(?!Conjecture)\w+ \d+", name)]
+    assert counted == sorted(counted)
+    assert len(set(counted)) == len(counted)
+
+
 def test_claims_are_cards_on_a_phone(tab: Page, site: str) -> None:
     tab.set_viewport_size({"width": 390, "height": 800})
     tab.goto(f"{site}/{CLAIMS}")
@@ -605,6 +637,15 @@ def test_searching_for_a_theorem_finds_its_page_first(tab: Page, site: str) -> N
         first = tab.locator("#search-results li a").first
         first.wait_for()
         assert page in (first.get_attribute("href") or "")
+
+
+def test_searching_for_a_notion_finds_pages_before_the_package_and_for_a_name_the_package(tab: Page, site: str) -> None:
+    for asked, place in (("disjointness", "notebooks/"), ("margin", "notebooks/"), ("attention_map", "book/api/")):
+        tab.goto(f"{site}/search.html?q={asked}")
+        first = tab.locator("#search-results li a").first
+        first.wait_for()
+        expect(tab.locator("#search-results .search-summary")).to_contain_text("found")
+        assert place in (tab.locator("#search-results li a").first.get_attribute("href") or ""), asked
 
 
 def test_without_scripts_a_page_shows_its_formulas(browser: BrowserContext, site: str) -> None:

@@ -26,7 +26,8 @@ addEventListener("DOMContentLoaded", () => {
     const wanted = words.value.toLowerCase().split(/\s+/).filter(Boolean);
     let shown = 0;
     rows.forEach(row => {
-      const text = row.textContent.toLowerCase(), source = row.cells[2].textContent;
+      const page = row.closest("section").querySelector("h2").textContent;
+      const text = `${page} ${row.textContent}`.toLowerCase(), source = row.cells[2].textContent;
       const fits = wanted.every(word => text.includes(word)) && source.includes(mark.value) && source.includes(kind.value);
       row.hidden = !fits;
       shown += fits;
@@ -55,6 +56,15 @@ addEventListener("DOMContentLoaded", () => {
         body.append(...[...body.rows].sort((one, two) => down ? order(two, one) : order(one, two)));
       });
     });
+  });
+
+  // An address in the page leads to its place, also if that is not among what is shown.
+  addEventListener("hashchange", () => {
+    const place = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    if (!place?.closest("[hidden]")) return;
+    bar.reset();
+    narrow();
+    place.scrollIntoView();
   });
 
   tables[0].closest("section").before(bar);

@@ -77,10 +77,12 @@ def test_no_page_of_the_book_keeps_a_solution_when_bare(name: str) -> None:
 
 def test_both_notebooks_open_and_run_again_elsewhere(finished: Project, tmp_path: Path) -> None:
     page = finished.page("beta")
-    carry.write_notebooks(page, tmp_path / "away")
+    carry.write_notebooks(page, tmp_path / "away", {"R": r"\mathbb{R}", "abs": [r"\left|#1\right|", 1]})
     for name in ("beta", "beta-bare"):
         notebook = nbformat.read(tmp_path / "away" / f"{name}.ipynb", 4)
         nbformat.validate(notebook)
+        assert "pip install" in notebook.cells[0].source
+        assert notebook.cells[0].source.endswith(r"$\newcommand{\R}{\mathbb{R}}\newcommand{\abs}[1]{\left|#1\right|}$")
         subprocess.run([sys.executable, "-c", RUN_AGAIN, tmp_path / "away" / f"{name}.ipynb"], cwd=tmp_path, check=True)
         notebook = nbformat.read(tmp_path / "away" / f"{name}.ipynb", 4)
         shown = [output for cell in notebook.cells for output in cell.get("outputs", [])]

@@ -7,7 +7,7 @@ import copy
 import html
 import re
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
@@ -27,6 +27,11 @@ FIGURES = "_downloads/figures"
 #: A solution, in the fence of colons that it stands in.
 _SOLUTION = re.compile(r"^(:{3,})\{solution\}.*?^\1$\n*", re.MULTILINE | re.DOTALL)
 _drawer = Drawer()
+OPENING = (
+    "*A page of the book Attention Limits. Its code needs the book's package: `pip install -e '.[book]'` in a checkout "
+    "of the source. Boxes fenced by colons are statements, proofs and exercises; JupyterLab draws them so with the "
+    "extension `jupyterlab-myst`.*"
+)
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 
 
@@ -41,11 +46,25 @@ def bare(page: Page) -> nbformat.NotebookNode:
     return notebook
 
 
-def write_notebooks(page: Page, folder: Path) -> None:
+def opening(macros: Mapping[str, Any]) -> nbformat.NotebookNode:
+    """A cell that says what a notebook needs where the book is not around it, and defines the formulas' ``macros``."""
+    defined = []
+    for name, meaning in macros.items():
+        text, count = (meaning, 0) if isinstance(meaning, str) else meaning
+        defined.append(rf"\newcommand{{\{name}}}{f'[{count}]' if count else ''}{{{text}}}")
+    cell = nbformat.v4.new_markdown_cell(f"{OPENING}\n\n${''.join(defined)}$" if defined else OPENING)
+    cell.id = "opening"  # the same in every copy
+    return cell
+
+
+def write_notebooks(page: Page, folder: Path, macros: Mapping[str, Any]) -> None:
     """Write the page as it was run, NAME.ipynb, and as it would be run again, NAME-bare.ipynb."""
     folder.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(gate.book_run(page).target, folder / f"{page.name}.ipynb")
-    nbformat.write(bare(page), folder / f"{page.name}-bare.ipynb")
+    run = nbformat.read(gate.book_run(page).target, 4)
+    for notebook, name in ((run, page.name), (bare(page), f"{page.name}-bare")):
+        notebook.cells.insert(0, opening(macros))
+        notebook.nbformat_minor = max(notebook.nbformat_minor, 5)  # from which on cells have names
+        nbformat.write(notebook, folder / f"{name}.ipynb")
 
 
 def archive(files: Iterable[Path], target: Path) -> None:
@@ -67,7 +86,8 @@ def carry_page(app: Sphinx, pagename: str, templatename: str, context: dict[str,
     root, out = Path(app.srcdir), Path(app.outdir)
     to = context["pathto"]
     if (page := page_at(root, pagename)) is not None:
-        write_notebooks(page, out / NOTEBOOKS)
+        macros = (app.config.mathjax3_config or {}).get("tex", {}).get("macros", {})
+        write_notebooks(page, out / NOTEBOOKS, macros)
         _add_buttons(context, f"{to(NOTEBOOKS, 1)}/{page.name}", to("_downloads", 1))
     numbers = app.env.toc_fignumbers.get(pagename, {}).get("figure", {})
     sources = {name: path for path, name in app.builder.images.items()}

@@ -13,14 +13,12 @@ from shutil import copytree
 from typing import Any
 
 import nbformat
-from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.environment import BuildEnvironment
 from sphinx.errors import ExtensionError
-from sphinx_proof.nodes import unenumerable_node
 
-from attention_limits.companion import carry, claims, explorers, formulas, gate, markup, training
+from attention_limits.companion import carry, claims, explorers, formulas, gate, markup, statements, training
 from attention_limits.companion.pages import all_pages, code_cells, page_at
 from attention_limits.dependencies import cell_statements
 
@@ -160,34 +158,6 @@ def _plain(text: str, place: int) -> str:
     return text if place % 2 else re.sub(r"([|*]|(?<=\w)_(?=\W|$))", r"\\\1", text)
 
 
-def name_statements(app: Sphinx, doctree: nodes.document) -> None:
-    """Give each proof a title to fold it by, and note the paper's number of each statement whose title has one.
-
-    sphinx-proof writes "Proof." into a proof's text and gives all proofs of a page the same id.
-    """
-    proofs = [node for node in doctree.findall(nodes.admonition) if "proof" in node["classes"]]
-    for number, proof in enumerate(proofs, 1):
-        opening = next(proof.findall(nodes.Text))
-        opening.parent.replace(opening, nodes.Text(opening.astext().removeprefix("Proof. ")))
-        proof["ids"] = [f"proof-{number}"]
-        proof.insert(0, nodes.title("", "Proof"))
-    for statement in doctree.findall(unenumerable_node):
-        if number_in_paper := re.match(r"\s*(\d+) of the paper", statement["title"]):
-            name = f"{statement['realtype'].title()} {number_in_paper[1]}"
-            app.env.proof_list[statement["label"]]["name"] = name
-
-
-def name_references(app: Sphinx, doctree: nodes.document, docname: str) -> None:
-    """Let a reference to a statement that carries the paper's number say that number: Definition 4."""
-    statements = getattr(app.env, "proof_list", {})  # a book without statements has none
-    for reference in doctree.findall(nodes.reference):
-        label = reference.get("refid") or reference.get("refuri", "").partition("#")[2]
-        known = statements.get(label, {})
-        if "name" in known and reference.astext().strip() == known["realtype"].title():
-            reference.clear()
-            reference += nodes.Text(known["name"])
-
-
 def imitate_what_is_optional(config: Config) -> None:
     """Let modules be imported, for their docstrings, where Triton is not installed."""
     if find_spec("triton") is None:
@@ -203,12 +173,11 @@ def setup(app: Sphinx) -> dict[str, bool]:
     formulas.setup(app)
     carry.setup(app)
     explorers.setup(app)
+    statements.setup(app)
     app.connect("builder-inited", refuse)
     app.connect("autodoc-process-docstring", escape_docstring, priority=400)  # before sections become markup
     app.connect("env-get-outdated", changed_documents)
     app.connect("env-updated", note_content)
-    app.connect("doctree-read", name_statements)
-    app.connect("doctree-resolved", name_references)
     app.connect("build-finished", copy_static)
     app.connect("html-page-context", drop_thebe, priority=900)
     app.connect("html-page-context", add_policy)
