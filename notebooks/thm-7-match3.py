@@ -17,7 +17,8 @@
 # (An 8, which would go with the 1 itself, is left out.) Alice holds four tokens, $0,2,6,5$, one of each of these pairs, and Bob holds a single one.
 # With a 3 the answer is yes, as she has the 6; with a 2 it is no, as she hasn't the 7. So Bob's token asks *which member of this pair does Alice
 # hold?*, and it may ask about any pair. Her tokens can be chosen in $2^4$ ways, and
-# what reaches the first token from them must tell these apart. That takes four bits, and about $N$ bits for $N$ tokens and a larger $M$. But each head
+# what reaches the first token from them must tell these apart. That takes four bits; for $N$ tokens it takes
+# the order of $N$ bits if $M$ is about $N$, and more than $(N-2)\log_2N$ from $M=N^2$ on. But each head
 # brings one weighted mean of her tokens and the total of their weights: a few numbers, however many tokens she has. If these have fewer bits than that,
 # two of her choices leave the same numbers, and on one of them the layer is wrong.
 #
@@ -27,9 +28,9 @@
 # ```{explorer} triples
 # Left: a *pair* is found by one look, at the mirror image $-x$ of a residue $x$ modulo $M$. A *triple* has the whole table
 # of $N^2$ pairs to look through. Below: Alice holds all residues but the first and the last, Bob holds the last one. With
-# one message from Alice he finds out whether the first token, 1, is in a triple; {prf:ref}`prop-match3-rows` counts the
-# bits that this takes, and {prf:ref}`thm-match3-bits` the most that a layer of $H$ heads passes on whose labels are read
-# with margin $\eta$: here $r=m$ numbers in each value, $G=H$, $D=2^p\eta$ and $R=2m\,4^p$.
+# one message from Alice he finds out whether the first token, 1, is in a triple. The bars compare the bits that this takes ({prf:ref}`prop-match3-rows`)
+# with the most that a layer passes on, if its labels are read with some margin $\eta$ ({prf:ref}`thm-match3-bits`, where these letters are explained, with
+# $r=m$, $G=H$, $D=2^p\eta$ and $R=2m\,4^p$).
 # ```
 #
 # **Prerequisites and time.** Softmax, binomial coefficients, the two parties of {prf:ref}`thm-embedding-dimension`. A quarter of a minute on one core.

@@ -18,6 +18,8 @@ from matplotlib_inline.backend_inline import set_matplotlib_formats
 
 #: Okabe and Ito's colours, told apart with every common colour vision deficiency and in print.
 BLUE, ORANGE, GREEN, PINK, SKY, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#595959"
+#: Between green and pink, where a colour is wanted for each of many values.
+OLIVE = "#9A8A00"
 #: A sequential map whose lightness runs one way.
 SEQUENTIAL = "cividis"
 #: How a line looks that others are compared with.
@@ -52,12 +54,12 @@ def use_style() -> None:
 
 
 def shades(values: Iterable[Any]) -> dict[Any, str]:
-    """A colour for each of a few ordered values, from blue over green to pink.
+    """A colour for each of a few ordered values, from blue over green and olive to pink.
 
     They are of middle lightness: dots and words in them are seen on a light ground and on a dark one.
     """
     names = list(values)
-    hues = LinearSegmentedColormap.from_list("shades", [BLUE, GREEN, PINK])
+    hues = LinearSegmentedColormap.from_list("shades", [BLUE, GREEN, OLIVE, PINK])
     return dict(zip(names, map(to_hex, hues(np.linspace(0, 1, len(names)))), strict=True))
 
 
