@@ -12,6 +12,8 @@ from pathlib import Path
 import pypdfium2
 from bs4 import BeautifulSoup, SoupStrainer, Tag
 
+from attention_limits.companion import sheets
+
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 NAME = "attention-limits.pdf"
 TITLE = "Attention Limits"
@@ -19,6 +21,8 @@ FRONT = "book/intro"
 #: Parts that are for the screen: pages of the package, to search and to follow.
 ON_SCREEN = ("The package",)
 CONTENTS, SOLUTIONS = "Contents", "Solutions"
+#: How often figures are fitted to their sheets, at most.
+FITTINGS = 2
 #: Where a line of the contents has its page's number.
 NUMBER = '<span class="book-page"></span>'
 #: What names an element of the same page: rewritten, since ids of two pages may be equal.
@@ -204,7 +208,8 @@ def first_pages(pdf: Path) -> list[int]:
 def print_book(root: Path, browser: str) -> Path:
     """Print the book that is in ``_build/html`` under ``root`` with ``browser``; the PDF.
 
-    It is printed twice: the first tells on which page each part begins.
+    It is printed several times: figures that would fit on the sheet before theirs are made smaller, which moves others;
+    then it is known on which page each part begins.
 
     Raises:
         PrintError: if the browser printed nothing, with what it said.
@@ -213,8 +218,13 @@ def print_book(root: Path, browser: str) -> Path:
     arranged, aside = folder / f"{FRONT}.print.html", target.with_name(f".{NAME}")
     try:
         book = assemble(folder)
-        arranged.write_text(book, encoding="utf-8")
-        _print(browser, arranged, aside)
+        for remaining in reversed(range(FITTINGS + 1)):
+            arranged.write_text(book, encoding="utf-8")
+            _print(browser, arranged, aside)
+            heights = sheets.smaller_figures(aside) if remaining else {}
+            if not heights:
+                break
+            book = sheets.shrink(book, heights)
         arranged.write_text(number(book, first_pages(aside)), encoding="utf-8")
         _print(browser, arranged, aside)
         aside.replace(target)
