@@ -325,3 +325,20 @@ print(triton_attention.triton_attention.__doc__)
 def test_docstrings_are_read_where_triton_is_not_installed() -> None:
     done = subprocess.run([sys.executable, "-c", WITHOUT_TRITON], capture_output=True, text=True, check=True)
     assert "softmax over pairs" in done.stdout
+
+
+def test_pages_that_the_book_no_longer_has_are_removed(tmp_path: Path) -> None:
+    files = ["index.html", "search.html", "book/claims.html", "book/gone.html", "prf-prf.html", "_static/x/page.html"]
+    for name in files:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    environment = SimpleNamespace(found_docs={"book/claims"})
+    app = SimpleNamespace(outdir=tmp_path, builder=SimpleNamespace(name="html"), env=environment)
+
+    def left() -> list[str]:
+        return sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.html"))
+
+    sphinx.drop_what_is_gone(app, RuntimeError("not printed"))  # type: ignore[arg-type]
+    assert left() == sorted(files)
+    sphinx.drop_what_is_gone(app, None)  # type: ignore[arg-type]
+    assert left() == ["_static/x/page.html", "book/claims.html", "index.html", "search.html"]

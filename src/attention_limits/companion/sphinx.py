@@ -105,6 +105,16 @@ def copy_static(app: Sphinx, exception: Exception | None) -> None:
         (static / formulas.STYLE_SHEET).write_text(formulas.typesetter().style, encoding="utf-8")
 
 
+def drop_what_is_gone(app: Sphinx, exception: Exception | None) -> None:
+    """Remove the pages that an earlier print left and that the book no longer has, which search engines still find."""
+    if exception is None and app.builder.name == "html":
+        out = Path(app.outdir)
+        known = {out / f"{name}.html" for name in (*app.env.found_docs, "index", "search")}
+        for page in out.rglob("*.html"):
+            if page not in known and out / "_static" not in page.parents:
+                page.unlink()
+
+
 def add_policy(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: object) -> None:
     """Let no page load or run anything of another host, whatever it holds."""
     policy = f'<meta http-equiv="Content-Security-Policy" content="{POLICY}" />\n'
@@ -179,6 +189,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("env-get-outdated", changed_documents)
     app.connect("env-updated", note_content)
     app.connect("build-finished", copy_static)
+    app.connect("build-finished", drop_what_is_gone)
     app.connect("html-page-context", drop_thebe, priority=900)
     app.connect("html-page-context", add_policy)
     app.connect("html-page-context", finish_body)
