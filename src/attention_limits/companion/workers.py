@@ -47,10 +47,7 @@ class Workers:
             while self._idle:
                 if (worker := self._idle.pop()).poll() is None:
                     return worker
-            command, pipe = (
-                [sys.executable, "-m", "attention_limits.companion.worker", str(self.sockets)],
-                subprocess.PIPE,
-            )
+            command, pipe = [sys.executable, "-m", PROGRAM, str(self.sockets)], subprocess.PIPE
             self._all.append(subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment))
             return self._all[-1]
 
