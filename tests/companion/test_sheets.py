@@ -14,10 +14,10 @@ from ..browser import browser_program
 DRAWING = (
     '<svg xmlns="http://www.w3.org/2000/svg" width="80mm" height="90mm"><rect width="100%" height="100%"/></svg>'
 ).replace('"', "'")
-STYLE = """@page { size: A4; margin: 16mm 15mm 18mm; @bottom-center { content: counter(page); font: 9pt sans-serif; } }
+STYLE = """@page { size: A4; margin: MARGINS; @bottom-center { content: counter(page); font: 9pt sans-serif; } }
 body { margin: 0; font: 10pt sans-serif; } h2 { break-after: avoid; margin: 10mm 0 3mm; }
 figure { break-inside: avoid; margin: 5mm 0; } img { max-height: 95mm; } figcaption { margin: 0; }
-.before { background: #888; }"""
+.before { background: #888; }""".replace("MARGINS", pdf.MARGINS)
 
 
 def book(before: float, title: str = "") -> str:

@@ -34,8 +34,9 @@ OF_SCREENS = (
     "a.headerlink, a.figure-file, a.claim-code, details.cite, script, button, nav, .prev-next-footer, "
     "details.hide.above-input"
 )
+MARGINS = f"{sheets.TOP:g}mm 15mm {sheets.HEIGHT - sheets.BOTTOM:g}mm"
 STYLE = """
-@page { size: A4; margin: 16mm 15mm 18mm; @bottom-center { content: counter(page); font: 9pt sans-serif; } }
+@page { size: A4; margin: MARGINS; @bottom-center { content: counter(page); font: 9pt sans-serif; } }
 body { background: white; }
 .bd-article-container { max-width: none !important; width: auto !important; padding: 0 !important; }
 .bd-article { padding: 0 !important; }
@@ -45,7 +46,7 @@ body { background: white; }
 .book-contents li { display: flex; justify-content: space-between; border-bottom: 1px dotted #999; line-height: 1.3; }
 .book-contents li a { color: inherit; text-decoration: none; }
 .book-contents p { margin: 0.5rem 0 0.1rem; font-weight: bold; }
-"""
+""".replace("MARGINS", MARGINS)
 
 
 class PrintError(RuntimeError):

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pypdfium2
 
-#: Where a sheet of A4 ends, and where its text begins and ends, in millimetres from the top: see the margins in `pdf`.
+#: Where a sheet of A4 ends, and where its text begins and ends, in millimetres from the top.
 HEIGHT, TOP, BOTTOM = 297.0, 16.0, 279.0
 #: Less than this share of its size is no figure made.
 LEAST_SHARE = 0.6
@@ -36,8 +36,8 @@ def end_of_text(sheet: pypdfium2.PdfPage) -> float:
 def _figure_at_top(sheet: pypdfium2.PdfPage) -> tuple[int, float, float, float] | None:
     """The number of the figure that begins a sheet; where its drawing begins, and where its caption begins and ends."""
     text = sheet.get_textpage()
-    words = text.get_text_range().replace("\r\n", "\n\n")  # of the same length
-    found = _BEGINS.match(words.replace("\n\n", " \n"))
+    words = text.get_text_range().replace("\r\n", " \n")  # as long as it was
+    found = _BEGINS.match(words)
     if found is None:
         return None
 
