@@ -18,7 +18,7 @@ from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
 
-from attention_limits.companion import gate
+from attention_limits.companion import formulas, gate
 from attention_limits.companion.pages import Page, all_pages, page_at
 from attention_limits.companion.pixels import Drawer
 
@@ -86,8 +86,7 @@ def carry_page(app: Sphinx, pagename: str, templatename: str, context: dict[str,
     root, out = Path(app.srcdir), Path(app.outdir)
     to = context["pathto"]
     if (page := page_at(root, pagename)) is not None:
-        macros = (app.config.mathjax3_config or {}).get("tex", {}).get("macros", {})
-        write_notebooks(page, out / NOTEBOOKS, macros)
+        write_notebooks(page, out / NOTEBOOKS, formulas.macros_of(app.config))
         _add_buttons(context, f"{to(NOTEBOOKS, 1)}/{page.name}", to("_downloads", 1))
     numbers = app.env.toc_fignumbers.get(pagename, {}).get("figure", {})
     sources = {name: path for path, name in app.builder.images.items()}

@@ -15,6 +15,7 @@ from typing import Any
 from docutils import nodes
 from py_mini_racer import MiniRacer
 from sphinx.application import Sphinx
+from sphinx.config import Config
 from sphinx.util import logging
 from sphinx.util.math import get_node_equation_number
 
@@ -130,9 +131,14 @@ def share_outlines(page: str) -> str:
     return _OUTLINES.sub("", page) + f'<svg class="outlines" aria-hidden="true"><defs>{paths}</defs></svg>\n'
 
 
+def macros_of(config: Config) -> dict[str, Any]:
+    """The macros in _config.yml, by name: a text, or a text and its number of arguments."""
+    return (config.mathjax3_config or {}).get("tex", {}).get("macros", {})
+
+
 def setup(app: Sphinx) -> None:
     """Let Sphinx write formulas so, with the macros of _config.yml."""
-    _macros.update((app.config.mathjax3_config or {}).get("tex", {}).get("macros", {}))
+    _macros.update(macros_of(app.config))
     app.add_html_math_renderer(NAME, (visit_inline, None), (visit_display, None))
     app.config.html_math_renderer = NAME
     app.add_css_file(STYLE_SHEET)
