@@ -106,7 +106,7 @@ def copy_static(app: Sphinx, exception: Exception | None) -> None:
 
 
 def drop_what_is_gone(app: Sphinx, exception: Exception | None) -> None:
-    """Remove the pages that an earlier print left and that the book no longer has, which search engines still find."""
+    """Remove pages that an earlier print left and that the book no longer has."""
     if exception is None and app.builder.name == "html":
         out = Path(app.outdir)
         known = {out / f"{name}.html" for name in (*app.env.found_docs, "index", "search")}

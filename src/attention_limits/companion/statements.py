@@ -72,7 +72,7 @@ def note_statements(app: Sphinx, env: BuildEnvironment) -> list[str]:
     rows = list(_rows(env).items())
     before: Any = getattr(env, "attention_limits_rows", None)
     env.attention_limits_rows = rows
-    return [] if rows == before else sorted(getattr(env, "attention_limits_lists", ()))
+    return [] if rows == before else sorted(getattr(env, "attention_limits_lists", set()) & env.found_docs)
 
 
 def list_statements(app: Sphinx, doctree: nodes.document, docname: str) -> None:
