@@ -18,7 +18,7 @@
 # never knows those to come. So at equal size attention's error falls by orders of magnitude. The fully-connected network stays at the level of the trivial
 # answers, and the recurrent ones about halve the error ({numref}`fig-architecture-curves`). Then let them grow: one of them, the bidirectional LSTM, gets there.
 
-# %% tags=["parameters", "hide-input"]
+# %% tags=["parameters"]
 num_tokens: int = 20  # N, tokens
 sparsity: int = 3  # q, tokens that each token points to
 value_dim: int = 4  # d', coordinates of a value

@@ -16,7 +16,7 @@
 # tile of pairs at a time, adds it to the sums and forgets it; and where both places of a pair, its *slots*, hold the same keys it takes each pair once instead
 # of twice. The memory of a call then no longer depends on $N$, and nearly half of the time of a forward pass goes into arithmetic that no such way can avoid ({numref}`fig-performance-cost`).
 
-# %% tags=["parameters", "hide-input"]
+# %% tags=["parameters"]
 benchmarks: str = "records/benchmarks.json"  # from `make bench`; without it a few are timed
 token_grid: list[int] = [32, 64, 128]  # N of the contests that this page runs
 seconds_each: float = 0.05  # for each contest that this page times

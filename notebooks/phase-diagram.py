@@ -17,7 +17,7 @@
 # vector does all three jobs: it holds the value, the query and the key, and must keep them apart. Weights that do so exist from $4+8+8=20$ dimensions on.
 # Training needs more, here up to over twice as much, but less when it is given more steps ({numref}`fig-phase-idea`).
 
-# %% tags=["parameters", "hide-input"]
+# %% tags=["parameters"]
 num_tokens: int = 32  # N, tokens
 value_dim: int = 4  # d', coordinates of a value
 sparsity_grid: list[int] = [1, 2, 3, 4, 6, 8, 12, 16]  # q of the first map

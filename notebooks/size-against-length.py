@@ -15,7 +15,7 @@
 # **In one paragraph.** Each of eight tokens asks for the value of one token, a single number. Attention learns that with a handful of dimensions, an LSTM with about ten units a direction, and a fully-connected network with about a thousand, although 64 are enough once the right weights are known. All pairs of tokens share attention's one rule, and
 # a few more dimensions tell many more positions apart. An LSTM has a cell to find for every value, and a fully-connected network a gate for every pair. So the needs part quickly as the sequence grows ({numref}`fig-needed-size`).
 
-# %% tags=["parameters", "hide-input"]
+# %% tags=["parameters"]
 attention_tokens: list[int] = [8, 16, 32, 64, 128]  # N for attention
 feedforward_tokens: list[int] = [4, 6, 8, 10, 12]  # N for fully-connected networks
 recurrent_tokens: list[int] = [4, 8, 16, 24, 32]  # N for bidirectional LSTMs

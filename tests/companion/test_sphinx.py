@@ -327,6 +327,15 @@ def test_docstrings_are_read_where_triton_is_not_installed() -> None:
     assert "softmax over pairs" in done.stdout
 
 
+@pytest.mark.parametrize(("section", "tags"), [("## Parameters", ["parameters"]), ("", ["parameters", "hide-input"])])
+def test_parameters_are_folded_where_they_stand_before_the_first_section(section: str, tags: list[str]) -> None:
+    text, parameters = nbformat.v4.new_markdown_cell(f"# A page\n\n{section}"), nbformat.v4.new_code_cell("n: int = 1")
+    parameters.metadata.tags = ["parameters"]
+    sphinx.fold_early_parameters(nbformat.v4.new_notebook(cells=[text, nbformat.v4.new_code_cell("1"), parameters]))
+    assert parameters.metadata.tags == tags
+    assert not text.metadata.get("tags")
+
+
 def test_pages_that_the_book_no_longer_has_are_removed(tmp_path: Path) -> None:
     files = ["index.html", "search.html", "book/claims.html", "book/gone.html", "prf-prf.html", "_static/x/page.html"]
     for name in files:

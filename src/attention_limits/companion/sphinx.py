@@ -60,8 +60,18 @@ def read(text: str) -> nbformat.NotebookNode:
                 data["text/html"] = markup.claim_line(data.pop(claims.MIME_TYPE), formulas.typesetter())
             if SVG in data:
                 data[SVG] = markup.without_ground(data[SVG])
+    fold_early_parameters(page.notebook)
     page.notebook.metadata = executed.metadata
     return page.notebook
+
+
+def fold_early_parameters(notebook: nbformat.NotebookNode) -> None:
+    """Fold a parameters cell that stands before the first section: a page's first picture is computed from it."""
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown" and re.search("^## ", cell.source, re.MULTILINE):
+            return
+        if "parameters" in cell.metadata.get("tags", ()):
+            cell.metadata.tags.append("hide-input")
 
 
 def refuse(app: Sphinx) -> None:
