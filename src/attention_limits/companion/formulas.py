@@ -41,7 +41,7 @@ class Typesetter:
         }
         mathjax = files("sphinx-mathjax-offline") / "static" / "mathjax" / "tex-svg.js"
         self._engine = MiniRacer()
-        # Collected later, when Python has stopped its threads, it may wait for one of them for ever (3.13 does).
+        # Collected later, when Python has stopped its threads, it may wait for one of them for ever.
         atexit.register(self._engine.close)
         self._engine.eval((files(__package__) / "document.js").read_text(encoding="utf-8"))
         self._engine.eval(f"var MathJax = {json.dumps(settings)}")
