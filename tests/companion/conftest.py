@@ -78,7 +78,7 @@ def page_source(
     header: str = "",
 ) -> str:
     """A page: parameters, facts if it has any, claims under "Checks", then ``cells`` one by one under "Afterwards"."""
-    parts = [f"# %% [markdown]\n# # Page {name}", f'# %% tags=["parameters"]\n{parameters}']
+    parts = [f"# %% [markdown]\n# # Page {name}\n#\n# ## Parameters", f'# %% tags=["parameters"]\n{parameters}']
     if facts:
         parts.append(f'# %% tags=["facts"]\n{facts}')
     if claims:
