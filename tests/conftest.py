@@ -2,12 +2,15 @@
 
 import os
 import signal
+from collections.abc import Callable
+from typing import Any
 
 # Before numpy is loaded: the threads of its matrix library wait busily, which costs minutes where the cores are busy.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import pytest
 import torch
+from beartype import beartype
 from hypothesis import settings
 
 # No deadline: the first call of a checked function costs far more than the next. The same examples in each run, and no
@@ -25,6 +28,15 @@ if not torch.cuda.is_available():
 
 # Shells let what they start in the background ignore Ctrl-C, which some tests send.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def checked(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of the package that checks shapes and types; pyproject.toml names this to jaxtyping.
+
+    Functions in functions stay as they are: each call of the outer one would cost milliseconds for them.
+    """
+    return function if "<locals>" in function.__qualname__ else beartype(function)
+
 
 #: Files that take longest, most of it waiting for other processes: they start first, so that none is left to the end.
 LONGEST = (

@@ -54,6 +54,21 @@ CUT = """() => [...document.querySelectorAll(".bd-article :is(pre, table, mjx-co
     })
     .map(one => `${one.tagName} ${one.textContent.slice(0, 60)}`)"""
 
+#: What a visit says of formulas and images.
+FORMULAS_AND_IMAGES = """() => {
+    const all = selector => [...document.querySelectorAll(selector)];
+    return {
+        formulas: all(".math").length,
+        typeset: all(".math mjx-container > svg").length,
+        letters_without_outline: all("mjx-container use").filter(one => !document.querySelector(one.href.baseVal))
+            .length,
+        tab_stops_in_formulas: all("mjx-container[tabindex], mjx-container :is([tabindex], a)").length,
+        broken_images: all("article img").filter(one => !one.naturalWidth).map(one => one.src),
+        images_without_text: all("article img").filter(one => !one.alt.trim() || one.src.endsWith(one.alt))
+            .map(one => one.src),
+    };
+}"""
+
 #: Where a page's first picture begins, in pixels from the top; 0 if it has none.
 FIRST_PICTURE = """() => {
     const picture = document.querySelector("article :is(figure.explorer, .cell_output figure img)");
@@ -76,10 +91,11 @@ THIN_OUT = """() => {
     document.querySelectorAll(more).forEach(one => one.remove());
     [...document.querySelectorAll("pre")].slice(3).forEach(one => one.remove());
 }"""
-#: Contrast takes milliseconds a text: of the texts whose elements, and all around these, have the same names, classes,
-#: colours and sizes in every mode, the first alone is left, and none if a page that was opened before had one.
+#: Colours take axe milliseconds a text, so of those that look alike one is enough: of the texts whose elements, and all
+#: around these, have the same names, classes, colours and sizes in every mode, the first is left, and none if a page
+#: that was opened before had one. Around a link that is the first of its kind, and stands in a text, all of it is left.
 ONE_OF_A_KIND = """([modes, known]) => {
-    const elements = document.querySelectorAll("body, body *"), seen = new Set(known), alike = [];
+    const elements = document.querySelectorAll("body, body *"), seen = new Set(known);
     const name = look => {
         let [one, two] = [1, 2];
         for (const letter of look) {
@@ -93,21 +109,31 @@ ONE_OF_A_KIND = """([modes, known]) => {
         for (const one of elements) {
             const look = getComputedStyle(one);
             one.kind = name([one.kind, one.parentElement.kind, one.tagName, one.getAttribute("class"), look.color,
-                look.backgroundColor, look.backgroundImage, look.opacity, look.fontSize, look.fontWeight].join());
+                look.backgroundColor, look.backgroundImage, look.opacity, look.fontSize, look.fontWeight,
+                look.textDecorationLine].join());
         }
     }
+    const isNew = kind => !seen.has(kind) && seen.add(kind);
+    const around = one => getComputedStyle(one).display.startsWith("inline") ? around(one.parentElement) : one;
+    const blocks = [...document.querySelectorAll("a[href]")].filter(one => one.checkVisibility())
+        .map(one => [one, around(one)])
+        .filter(([one, block]) => block.textContent.trim() !== one.textContent.trim() && isNew(`link ${one.kind}`))
+        .map(([_, block]) => block);
     const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT, text =>
         text.data.trim() && text.parentElement.checkVisibility() ? NodeFilter.FILTER_ACCEPT : NodeFilter.FILTER_SKIP);
+    const alike = [];
     while (texts.nextNode()) {
-        const kind = texts.currentNode.parentElement.kind;
-        if (seen.has(kind)) alike.push(texts.currentNode);
-        seen.add(kind);
+        const text = texts.currentNode;
+        if (!isNew(text.parentElement.kind) && !blocks.some(block => block.contains(text))) alike.push(text);
     }
     alike.forEach(text => text.remove());
+    const fields = "input, select, textarea";
+    const shows = one => one.textContent.trim() || one.matches(fields) || one.querySelector(fields);
+    document.querySelectorAll("article *").forEach(one => shows(one) || one.remove());
     return [...seen];
 }"""
 MODES = ("light", "dark")
-CONTRAST = "color-contrast"
+COLOURS = ["color-contrast", "link-in-text-block"]
 
 
 # --- the book as files -----------------------------------------------------------------------------------------------
@@ -296,19 +322,8 @@ class Visitor:
         page.set_viewport_size(DESKTOP)
         page.goto(f"{self.site}/{name}")
         visit.policy = page.locator("meta[http-equiv='Content-Security-Policy']").get_attribute("content") or ""
-        visit.formulas = page.locator(".math").count()
-        visit.typeset = page.locator(".math mjx-container > svg").count()
-        visit.letters_without_outline = page.eval_on_selector_all(
-            "mjx-container use", "all => all.filter(one => !document.querySelector(one.href.baseVal)).length"
-        )
-        visit.tab_stops_in_formulas = page.locator("mjx-container:is([tabindex], :has([tabindex], a))").count()
-        images = "article img"
-        visit.broken_images = page.eval_on_selector_all(
-            images, "all => all.filter(one => !one.naturalWidth).map(one => one.src)"
-        )
-        visit.images_without_text = page.eval_on_selector_all(
-            images, "all => all.filter(one => !one.alt.trim() || one.src.endsWith(one.alt)).map(one => one.src)"
-        )
+        for name, count in page.evaluate(FORMULAS_AND_IMAGES).items():
+            setattr(visit, name, count)
         visit.first_picture = page.evaluate(FIRST_PICTURE)
         for width in (820, 390):
             page.set_viewport_size({"width": width, "height": 800})
@@ -327,11 +342,11 @@ class Visitor:
         page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true })")
         # The two modes differ in colours only: the other rules are tried once.
         page.evaluate(Axe().axe_script)
-        others = violations(page, {"rules": {CONTRAST: {"enabled": False}}})
+        others = violations(page, {"rules": {rule: {"enabled": False} for rule in COLOURS}})
         self.kinds = page.evaluate(ONE_OF_A_KIND, [MODES, self.kinds])
         for mode in MODES:
             page.evaluate(f"Object.assign(document.documentElement.dataset, {{theme: '{mode}', mode: '{mode}'}})")
-            visit.findings[mode] = violations(page, {"runOnly": [CONTRAST]}) + (others if mode == "light" else [])
+            visit.findings[mode] = violations(page, {"runOnly": COLOURS}) + (others if mode == "light" else [])
 
 
 def violations(page: Page, options: dict[str, Any]) -> list[dict[str, Any]]:
