@@ -1,6 +1,6 @@
 # make help lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help book test check faults mutate audit bench records records-fresh serve pdf dist clean reference
+.PHONY: help book test check lint quick faults mutate audit bench records records-fresh serve pdf dist clean reference
 
 # Names of files and output may hold any character, whatever the user's locale says. What is imported is compiled then,
 # and kept: the installation compiles nothing, which would take as long as all the rest of it.
@@ -53,15 +53,20 @@ book: $(INSTALLED) ## Run the pages that are not fresh, then print the book: _bu
 	@$(BIN)/attention-limits run
 	@$(BIN)/attention-limits build
 
-check: book $(TESTABLE) ## Lint, format, types, and the book built with warnings as errors
+check: book lint ## Lint, format, types, and the book built with warnings as errors
+
+lint: $(TESTABLE)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# The pages' quick runs go ahead of the tests that look at them, two at a time and from an empty store; one that fails
-# is run and reported there.
-test: check ## make check, then all tests (the first needs the book, so it is made too)
+# From an empty store, two at a time.
+quick: $(TESTABLE)
 	@store=$$(mktemp -d) && { ATTENTION_LIMITS_STORE=$$store $(BIN)/attention-limits run --profile quick --device cpu || true; rm -rf $$store; }
+
+# The pages' quick runs go ahead of the tests that look at them; one that fails is run and reported there.
+test: book $(TESTABLE) ## make check, then all tests (the first needs the book, so it is made too)
+	@$(MAKE) --no-print-directory --jobs 2 lint quick
 	$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder --junitxml _build/tests.xml
 
 mutate: $(TESTABLE) ## Edit page or package so that each claim must fail, and list those that survive; minutes a page, goes on where it was stopped
