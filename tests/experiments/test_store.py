@@ -207,6 +207,12 @@ def test_what_killed_writers_left_is_swept_up_and_what_others_write_is_not(fille
     assert filled.get(TRIAL) == RESULT
 
 
+def test_a_file_that_another_writer_renames_meanwhile_is_no_trouble(filled: Store) -> None:
+    filled.folder.joinpath(".c.json.3.new").symlink_to("gone")  # listed, and no longer there when it is looked at
+    filled.check_writable()
+    assert filled.get(TRIAL) == RESULT
+
+
 def test_the_store_lies_where_the_environment_says_or_in_the_book(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,6 +11,7 @@ import os
 import platform
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -64,8 +65,9 @@ class Store:
             publish("", self.folder / f".writable-{os.getpid()}")
             (self.folder / f".writable-{os.getpid()}").unlink()
             for leftover in self.folder.glob(".*.new"):
-                if time.time() - leftover.stat().st_mtime > LEFTOVER_SECONDS:
-                    leftover.unlink(missing_ok=True)
+                with suppress(FileNotFoundError):  # another process has renamed it since
+                    if time.time() - leftover.stat().st_mtime > LEFTOVER_SECONDS:
+                        leftover.unlink()
         except OSError as error:
             raise StoreError(f"the store {self.folder} can't be written: {error.strerror}") from error
 
