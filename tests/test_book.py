@@ -210,7 +210,7 @@ def test_claims_page_links_to_every_claim_on_every_page() -> None:
 # --- the book in a browser -------------------------------------------------------------------------------------------
 
 
-@dataclass
+@dataclass(slots=True)
 class Visit:
     """What was seen when a page was opened."""
 

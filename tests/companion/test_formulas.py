@@ -3,10 +3,13 @@
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+import yaml
+from sphinx.config import Config
 
-from attention_limits.companion.formulas import Typesetter, share_outlines
+from attention_limits.companion.formulas import Typesetter, macros_of, share_outlines
 
 
 @pytest.fixture(scope="module")
@@ -24,6 +27,16 @@ def test_a_formula_is_a_drawing_with_mathml_for_those_who_do_not_see_it(typesett
     assert set(used) == set(drawn)
     assert len(drawn) == len(set(drawn))
     assert re.search(r"<math [^>]*><mi>x</mi><mo>&#x2208;</mo>.*&#x2264;</mo><mn>1</mn></math>", words)
+
+
+def test_macros_are_those_of_the_books_settings() -> None:
+    settings = yaml.safe_load((Path(__file__).parents[2] / "_config.yml").read_text(encoding="utf-8"))
+    config = Config({"mathjax3_config": settings["sphinx"]["config"]["mathjax3_config"]})
+    config.add("mathjax3_config", None, "html", (dict,))
+    macros = macros_of(config)
+    assert (macros["R"], macros["abs"]) == (r"\mathbb{R}", [r"\left|#1\right|", 1])
+    config.mathjax3_config = None
+    assert macros_of(config) == {}
 
 
 def test_a_display_is_one(typesetter: Typesetter) -> None:

@@ -13,7 +13,7 @@ import nbformat
 import pytest
 from sphinx.errors import ExtensionError
 
-from attention_limits.companion import claims, sphinx
+from attention_limits.companion import claims, sphinx, statements
 
 from .conftest import TIMEOUT, Project, copy_of, invoke, text_of
 
@@ -334,6 +334,19 @@ def test_parameters_are_folded_where_they_stand_before_the_first_section(section
     sphinx.fold_early_parameters(nbformat.v4.new_notebook(cells=[text, nbformat.v4.new_code_cell("1"), parameters]))
     assert parameters.metadata.tags == tags
     assert not text.metadata.get("tags")
+
+
+def test_lists_of_statements_are_printed_again_when_one_is_new_unless_their_page_is_gone() -> None:
+    lemma = {"docname": "page", "realtype": "lemma", "title": "(Rows)", "countertype": "lemma", "nonumber": False}
+    environment = SimpleNamespace(
+        collect_relations=lambda: {"page": []},
+        proof_list={"lem-rows": lemma},
+        toc_fignumbers={"page": {"lemma": {"lem-rows": (3,)}}},
+        attention_limits_lists={"gone", "list"},
+        found_docs={"list", "page"},
+    )
+    assert statements.note_statements(SimpleNamespace(), environment) == ["list"]  # type: ignore[arg-type]
+    assert statements.note_statements(SimpleNamespace(), environment) == []  # type: ignore[arg-type]
 
 
 def test_pages_that_the_book_no_longer_has_are_removed(tmp_path: Path) -> None:
