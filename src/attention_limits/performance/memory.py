@@ -1,10 +1,11 @@
 """How far one call of third-order attention raises the memory of a fresh process.
 
-``python -m attention_limits.performance.memory N m d PASSES FORM...`` prints bytes, a line for each form: the peak of
-the resident memory during the call, beyond what was resident before it. A call of `WARM_TOKENS` tokens comes first, so
-that the code it runs is loaded by then.
+``python -m attention_limits.performance.memory '[[FORM, N, m, d, PASSES], ...]'`` prints bytes, a line for each call:
+the peak of the resident memory during it, beyond what was resident before. A call of `WARM_TOKENS` tokens comes first,
+so that the code it runs is loaded by then.
 """
 
+import json
 import os
 import re
 import resource
@@ -24,8 +25,11 @@ WARM_TOKENS = 72
 #: held at a time, not also what the library kept for later, which differs by some MB from run to run.
 _ENVIRONMENT = {"OMP_NUM_THREADS": "1", "PYTHONUTF8": "1", "MALLOC_MMAP_THRESHOLD_": "131072"}
 _PROCESS = Path("/proc/self")
-#: Writing 5 to it lets the peak start anew (Linux); so one process can measure one form after the other.
+#: Writing 5 to it lets the peak start anew (Linux); so one process can measure one call after the other.
 _CLEAR = _PROCESS / "clear_refs"
+
+#: Form, N, m, d and passes, as `memory_use` takes them.
+Call = tuple[str, int, int, int, str]
 
 
 class MemoryUse(NamedTuple):
@@ -51,33 +55,34 @@ def memory_use(form: str, num_tokens: int, embed_dim: int, value_dim: int, passe
         ValueError: for an unknown form.
         RuntimeError: if the process fails, with its last line.
     """
-    return memory_uses([form], num_tokens, embed_dim, value_dim, passes)[0]
+    return memory_uses([(form, num_tokens, embed_dim, value_dim, passes)])[0]
 
 
-def memory_uses(forms: Sequence[str], num_tokens: int, embed_dim: int, value_dim: int, passes: str) -> list[MemoryUse]:
-    """The same for several forms, one after the other in one process where the system can let the peak start anew.
+def memory_uses(calls: Sequence[Call]) -> list[MemoryUse]:
+    """The same for several calls, one after the other in one process where the system can let the peak start anew.
 
-    It spares starting a process for each. Name the form that takes least first: what the C library keeps of a call's
+    It spares starting a process for each. Name the call that takes least first: what the C library keeps of a call's
     small blocks is missing in the next one's peak.
     """
-    for form in forms:
+    for form, *_ in calls:
         if form not in FORMS:
             raise ValueError(f"unknown form {form!r}: use one of {', '.join(FORMS)}")
-    sizes = (num_tokens, embed_dim, value_dim, passes)
-    together = [list(forms)] if _CLEAR.exists() else [[form] for form in forms]
-    found = [num_bytes for some in together for num_bytes in _run(some, sizes)]
-    return [MemoryUse(form, *sizes, num_bytes) for form, num_bytes in zip(forms, found, strict=True)]
+    together = [list(calls)] if _CLEAR.exists() else [[call] for call in calls]
+    found = [num_bytes for some in together for num_bytes in _run(some)]
+    return [MemoryUse(*call, num_bytes) for call, num_bytes in zip(calls, found, strict=True)]
 
 
-def _run(forms: list[str], sizes: tuple[int, int, int, str]) -> list[int]:
-    """What a process prints that measures ``forms``."""
-    command = [sys.executable, "-m", "attention_limits.performance.memory", *map(str, sizes), *forms]
+def _run(calls: list[Call]) -> list[int]:
+    """What a process prints that measures ``calls``."""
+    command = [sys.executable, "-m", "attention_limits.performance.memory", json.dumps(calls)]
     environment = {**os.environ, **_ENVIRONMENT}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, encoding="utf-8")
+    measured = [int(line) for line in done.stdout.split()]
     if done.returncode != 0:
+        form, num_tokens, *_ = calls[len(measured)]
         last = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
-        raise RuntimeError(f"measuring the memory of {', '.join(forms)} at N = {sizes[0]} failed: {last}")
-    return [int(line) for line in done.stdout.split()]
+        raise RuntimeError(f"measuring the memory of {form} at N = {num_tokens} failed: {last}")
+    return measured
 
 
 def _measure(form: str, num_tokens: int, embed_dim: int, value_dim: int, passes: str) -> int:
@@ -108,6 +113,5 @@ def _peak() -> int:
 
 
 if __name__ == "__main__":
-    _tokens, _embed, _value, _passes, *_forms = sys.argv[1:]
-    for _form in _forms:
-        print(_measure(_form, int(_tokens), int(_embed), int(_value), _passes))
+    for _call in json.loads(sys.argv[1]):
+        print(_measure(*_call), flush=True)
