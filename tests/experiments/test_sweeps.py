@@ -19,7 +19,7 @@ from attention_limits.experiments import sweeps
 from attention_limits.experiments.averaging import AveragingTrial
 from attention_limits.experiments.records import rounded
 from attention_limits.experiments.store import Store, StoreError
-from attention_limits.experiments.sweeps import Sweep, SweepError, claim_accelerator
+from attention_limits.experiments.sweeps import Sweep, SweepError
 
 from .sweep_script import TRIALS
 
@@ -316,41 +316,3 @@ def test_the_number_of_processes_follows_devices_then_threads(store: Store, monk
     on_gpus._kind = "cuda"
     monkeypatch.setattr(sweeps.torch.cuda, "device_count", lambda: 4)
     assert on_gpus._jobs() == 4
-
-
-CLAIM = """
-import sys
-from attention_limits.experiments.sweeps import claim_accelerator
-print(claim_accelerator(2), claim_accelerator(2), flush=True)
-sys.stdin.read()
-"""
-
-
-def test_processes_take_different_accelerators_and_give_them_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-
-    def claiming() -> subprocess.Popen[str]:
-        return subprocess.Popen([sys.executable, "-c", CLAIM], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-    holders = [claiming() for _ in range(2)]
-    taken = [holder.stdout.readline().split() for holder in holders if holder.stdout]
-    assert sorted(taken) == [["0", "0"], ["1", "1"]]
-    holders[0].communicate("", timeout=TIMEOUT)
-    third = claiming()
-    assert third.stdout is not None
-    assert third.stdout.readline().split() == taken[0]
-    for process in (holders[1], third):
-        process.communicate("", timeout=TIMEOUT)
-
-
-def test_more_workers_than_accelerators_share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sweeps.tempfile, "gettempdir", lambda: str(tmp_path))
-    monkeypatch.setattr(sweeps, "_claimed", [])
-    assert claim_accelerator(1) == 0
-    held = list(sweeps._claimed)
-    monkeypatch.setattr(sweeps, "_claimed", [])
-    assert claim_accelerator(1) == 0
-    assert sweeps._claimed == []
-    held[0].release()

@@ -8,18 +8,16 @@ as one (`trials.groups`); when a sweep dies, at most the groups that were being 
 import contextlib
 import os
 import signal
-import tempfile
 import threading
 import time
 import warnings
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
 
 import torch
-from filelock import FileLock, Timeout
 
+from attention_limits.experiments.accelerators import claim_accelerator
 from attention_limits.experiments.records import Records, rounded
 from attention_limits.experiments.store import Store, default_folder
 from attention_limits.experiments.trials import Result, Trial, groups, num_parameters, run_group
@@ -28,8 +26,6 @@ from attention_limits.runtime import device_name, processor_name, progress, sele
 
 #: Seconds to wait for a scheduler to answer.
 SCHEDULER_SECONDS = 10
-#: Locks on accelerators, held by worker processes until they end.
-_claimed: list[FileLock] = []
 
 
 class SweepError(RuntimeError):
@@ -222,23 +218,3 @@ def _end_with(parent: int) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
-
-
-def claim_accelerator(count: int) -> int:
-    """The accelerator of this process, of ``count`` in this machine: the first that no other worker has taken.
-
-    It is taken by a lock on a file, which the system frees when the process ends. With more workers than accelerators
-    the later ones share.
-    """
-    require_integer("count", count, 1)
-    if _claimed:
-        return int(Path(_claimed[0].lock_file).stem.rpartition("-")[2])
-    for index in range(count):
-        lock = FileLock(Path(tempfile.gettempdir()) / f"attention-limits-accelerator-{index}.lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            continue
-        _claimed.append(lock)
-        return index
-    return os.getpid() % count
