@@ -332,8 +332,8 @@ class Visitor:
         page.emulate_media(media="print")
         page.set_viewport_size(SHEET)
         visit.cut_on_paper = page.evaluate(CUT)
+        page.evaluate(THIN_OUT)  # while nothing is laid out for a screen yet
         page.emulate_media(media="screen")
-        page.evaluate(THIN_OUT)
         page.set_viewport_size(DESKTOP)
         page.wait_for_function(REACHED)
         # Unfold everything, at once: a colour halfway between two states is no colour of the book.
