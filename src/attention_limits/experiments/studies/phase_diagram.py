@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import statsmodels.api as sm
 from jaxtyping import Float
+from statsmodels.regression.linear_model import OLS, RegressionResultsWrapper  # all of statsmodels takes a second more
+from statsmodels.tools import add_constant
 
 from attention_limits.experiments.averaging import AveragingTrial
 from attention_limits.experiments.trials import TrialRunner
@@ -174,7 +175,7 @@ class PowerLaw:
     factor: float
     interval: tuple[float, float]
     num_points: int
-    model: sm.regression.linear_model.RegressionResultsWrapper | None
+    model: RegressionResultsWrapper | None
 
     def band(
         self, sparsities: Float[np.ndarray, " points"]
@@ -186,7 +187,7 @@ class PowerLaw:
         """
         if self.model is None:
             raise ValueError(f"{self.num_points} points have no band: at least {LEAST_POINTS} are needed")
-        prediction = self.model.get_prediction(sm.add_constant(np.log(sparsities), has_constant="add"))
+        prediction = self.model.get_prediction(add_constant(np.log(sparsities), has_constant="add"))
         low, high = np.exp(prediction.conf_int(alpha=0.05)).T
         return np.exp(prediction.predicted_mean), low, high
 
@@ -201,7 +202,7 @@ def power_law(sparsities: Float[np.ndarray, " points"], crossings: Float[np.ndar
     count = int(inside.sum())
     if count < LEAST_POINTS:
         return PowerLaw(math.nan, math.nan, (math.nan, math.nan), count, None)
-    model = sm.OLS(np.log(crossings[inside]), sm.add_constant(np.log(sparsities[inside]))).fit()
+    model = OLS(np.log(crossings[inside]), add_constant(np.log(sparsities[inside]))).fit()
     constant, exponent = model.params
     low, high = model.conf_int(alpha=0.05)[1]
     return PowerLaw(float(exponent), math.exp(constant), (float(low), float(high)), count, model)
