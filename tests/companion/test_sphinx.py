@@ -336,6 +336,30 @@ def test_parameters_are_folded_where_they_stand_before_the_first_section(section
     assert not text.metadata.get("tags")
 
 
+def test_all_pages_are_read_again_when_the_code_that_prints_is_another_one(tmp_path: Path) -> None:
+    (tmp_path / "inner").mkdir()
+    for name in ("a.py", "inner/b.js"):
+        (tmp_path / name).write_text("one", encoding="utf-8")
+        before = sphinx.code_version(tmp_path)
+        (tmp_path / "notes.txt").write_text(name, encoding="utf-8")
+        assert sphinx.code_version(tmp_path) == before
+        (tmp_path / name).write_text("two", encoding="utf-8")
+        assert sphinx.code_version(tmp_path) != before
+
+
+def test_the_bar_of_a_folded_cell_says_what_the_cells_tag_tells() -> None:
+    cells = [nbformat.v4.new_code_cell("1", metadata={"tags": tags}) for tags in (["parameters"], ["facts"], ["other"])]
+    cells[0].metadata.mystnb = {"remove_code_source": False}
+    sphinx.name_folded_cells(nbformat.v4.new_notebook(cells=[*cells, nbformat.v4.new_markdown_cell("text")]))
+    assert cells[0].metadata.mystnb == {
+        "remove_code_source": False,
+        "code_prompt_show": "Show parameters",
+        "code_prompt_hide": "Hide parameters",
+    }
+    assert cells[1].metadata.mystnb["code_prompt_show"] == "Show limits of parameters"
+    assert "mystnb" not in cells[2].metadata
+
+
 def test_lists_of_statements_are_printed_again_when_one_is_new_unless_their_page_is_gone() -> None:
     lemma = {"docname": "page", "realtype": "lemma", "title": "(Rows)", "countertype": "lemma", "nonumber": False}
     environment = SimpleNamespace(

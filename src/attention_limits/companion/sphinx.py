@@ -28,6 +28,8 @@ POLICY = (
     "font-src 'self' data:; object-src 'none'; base-uri 'self'; form-action 'self'"
 )
 SVG = "image/svg+xml"
+#: What a folded cell holds, by its tag.
+FOLDED = {"parameters": "parameters", "facts": "limits of parameters"}
 #: When Python looks for what nobody holds any more: nearly all that Sphinx makes lives to the end.
 RARELY = (200_000, 20, 100)
 _root = Path()
@@ -61,6 +63,7 @@ def read(text: str) -> nbformat.NotebookNode:
             if SVG in data:
                 data[SVG] = markup.without_ground(data[SVG])
     fold_early_parameters(page.notebook)
+    name_folded_cells(page.notebook)
     page.notebook.metadata = executed.metadata
     return page.notebook
 
@@ -72,6 +75,14 @@ def fold_early_parameters(notebook: nbformat.NotebookNode) -> None:
             return
         if "parameters" in cell.metadata.get("tags", ()):
             cell.metadata.tags.append("hide-input")
+
+
+def name_folded_cells(notebook: nbformat.NotebookNode) -> None:
+    """Let the bar of a folded cell say what it holds, where the cell's tag tells."""
+    for cell in notebook.cells:
+        for tag in FOLDED.keys() & set(cell.metadata.get("tags", ())):
+            said = {f"code_prompt_{verb.lower()}": f"{verb} {FOLDED[tag]}" for verb in ("Show", "Hide")}
+            cell.metadata.mystnb = {**cell.metadata.get("mystnb", {}), **said}
 
 
 def refuse(app: Sphinx) -> None:
@@ -184,7 +195,13 @@ def imitate_what_is_optional(config: Config) -> None:
         config.autodoc_mock_imports.append("triton")
 
 
-def setup(app: Sphinx) -> dict[str, bool]:
+def code_version(folder: Path = Path(__file__).parent) -> int:
+    """A number for the code that prints, all that lies in ``folder``: at another one Sphinx reads all pages again."""
+    files = sorted(path for path in folder.rglob("*") if path.suffix in (".py", ".js"))
+    return int(hashlib.sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()[:12], 16)
+
+
+def setup(app: Sphinx) -> dict[str, int]:
     """Connect all of it."""
     global _root
     _root = Path(app.srcdir)
@@ -203,4 +220,4 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("html-page-context", drop_thebe, priority=900)
     app.connect("html-page-context", add_policy)
     app.connect("html-page-context", finish_body)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}
+    return {"env_version": code_version(), "parallel_read_safe": True, "parallel_write_safe": True}
