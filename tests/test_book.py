@@ -81,6 +81,18 @@ SMALL_OR_CUT = """() => [...document.querySelectorAll(".cell_output figure img")
     return 11 / 0.75 * width / one.naturalWidth < 8.95 || left < 0 || right > innerWidth + 1;
 }).map(one => one.alt)"""
 
+#: What fades out at its end though it does not scroll, or scrolls and does not; a frame tells.
+FADES_WRONGLY = """async () => {
+    for (let frame = 0; frame < 2; frame++) await new Promise(requestAnimationFrame);
+    return [...document.querySelectorAll(".bd-article :is(pre, mjx-container[display=true])")]
+        .filter(one => one.checkVisibility())
+        .filter(one => {
+            const over = one.scrollWidth - one.clientWidth, fades = getComputedStyle(one).maskImage !== "none";
+            return fades ? over <= 0 : over > 2;  // whole pixels, of which one or two may be rounding
+        })
+        .map(one => `${one.tagName} ${one.textContent.slice(0, 60)}`);
+}"""
+
 #: Code that scrolls is reached by key; the theme sees to that a moment after the window has changed its width.
 REACHED = """() => [...document.querySelectorAll("article pre")]
     .every(one => one.scrollWidth <= one.clientWidth || one.tabIndex === 0)"""
@@ -226,6 +238,7 @@ class Visit:
     first_picture: float = 0
     too_wide: dict[int, float] = field(default_factory=dict)
     small_or_cut_on_a_phone: list[str] = field(default_factory=list)
+    fades_wrongly: list[str] = field(default_factory=list)
     cut_on_paper: list[str] = field(default_factory=list)
     findings: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
@@ -329,6 +342,7 @@ class Visitor:
             page.set_viewport_size({"width": width, "height": 800})
             visit.too_wide[width] = page.evaluate("document.documentElement.scrollWidth - innerWidth")
         visit.small_or_cut_on_a_phone = page.evaluate(SMALL_OR_CUT)
+        visit.fades_wrongly = page.evaluate(FADES_WRONGLY)
         page.emulate_media(media="print")
         page.set_viewport_size(SHEET)
         visit.cut_on_paper = page.evaluate(CUT)
@@ -407,6 +421,11 @@ def test_page_is_no_wider_than_a_phone_or_a_tablet(visit: Visit) -> None:
 @pytest.mark.parametrize("page", [page for page in VISITED if page.startswith("notebooks/")])
 def test_figures_are_seen_whole_and_can_be_read_on_a_phone(visit: Visit) -> None:
     assert visit.small_or_cut_on_a_phone == []
+
+
+@pytest.mark.parametrize("page", VISITED)
+def test_what_scrolls_on_a_phone_and_nothing_else_fades_out_at_its_end(visit: Visit) -> None:
+    assert visit.fades_wrongly == []
 
 
 @pytest.mark.parametrize("page", VISITED)
