@@ -1,6 +1,7 @@
 """The printed book: what `build` prints, refuses and leaves alone. A print takes seconds, so that they form a story."""
 
 import copy
+import pickle
 import re
 import subprocess
 import sys
@@ -345,6 +346,11 @@ def test_all_pages_are_read_again_when_the_code_that_prints_is_another_one(tmp_p
         assert sphinx.code_version(tmp_path) == before
         (tmp_path / name).write_text("two", encoding="utf-8")
         assert sphinx.code_version(tmp_path) != before
+
+
+def test_a_print_is_kept_with_the_version_of_the_code_that_made_it(story: Story) -> None:
+    kept = (story.project.root / "_build" / ".doctrees" / "environment.pickle").read_bytes()
+    assert pickle.loads(kept).version[sphinx.__name__] == sphinx.code_version()
 
 
 def test_the_bar_of_a_folded_cell_says_what_the_cells_tag_tells() -> None:
