@@ -207,6 +207,15 @@ def test_claims_equations_figures_and_proofs_have_anchors_of_their_own(page: str
     assert len(identifiers) == len(set(identifiers))
 
 
+@pytest.mark.parametrize("page", [page for page in VISITED if page.startswith("notebooks/")])
+def test_the_bars_of_folded_parameters_say_so(page: str) -> None:
+    cells = (HTML / page).read_text(encoding="utf-8").split('<div class="cell ')
+    for tag, bar in (("tag_parameters", "Show parameters"), ("tag_facts", "Show limits of parameters")):
+        folded = [cell for cell in cells if cell.startswith(tag) and "tag_hide-input" in cell[:60]]
+        assert all(f">{bar}<" in cell for cell in folded)
+    assert folded
+
+
 def test_claims_page_links_to_every_claim_on_every_page() -> None:
     offered = {
         f"../{page}#{identifier}"
