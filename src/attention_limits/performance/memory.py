@@ -79,7 +79,7 @@ def _run(calls: list[Call]) -> list[int]:
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, encoding="utf-8")
     measured = [int(line) for line in done.stdout.split()]
     if done.returncode != 0:
-        form, num_tokens, *_ = calls[len(measured)]
+        form, num_tokens, *_ = calls[min(len(measured), len(calls) - 1)]  # it may also fail when all is measured
         last = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
         raise RuntimeError(f"measuring the memory of {form} at N = {num_tokens} failed: {last}")
     return measured

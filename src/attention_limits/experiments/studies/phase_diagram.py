@@ -11,7 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
-from statsmodels.regression.linear_model import OLS, RegressionResultsWrapper  # all of statsmodels takes a second more
+from statsmodels.regression.linear_model import (
+    OLS,
+    RegressionResultsWrapper,
+)  # all of statsmodels takes half a second more
 from statsmodels.tools import add_constant
 
 from attention_limits.experiments.averaging import AveragingTrial
