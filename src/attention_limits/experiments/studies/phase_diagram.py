@@ -11,10 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
-from statsmodels.regression.linear_model import (
-    OLS,
-    RegressionResultsWrapper,
-)  # all of statsmodels takes half a second more
+from statsmodels.regression.linear_model import OLS, RegressionResultsWrapper  # its api takes half a second more
 from statsmodels.tools import add_constant
 
 from attention_limits.experiments.averaging import AveragingTrial
