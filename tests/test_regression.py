@@ -102,6 +102,15 @@ def test_values_that_vary_with_the_seed_are_held_to_a_band() -> None:
         assert str(outside) in message
 
 
+def test_what_float32_leaves_of_a_zero_may_be_another_number_elsewhere() -> None:
+    left = 2.0**-22
+    reference = summarise([[_record(measured=left, bound=1e-5, exact=False)]] * 3)["a"]
+    assert differences(_record(measured=0.9 * left, bound=1e-5), reference) == []
+    assert len(differences(_record(measured=3e-6, bound=1e-5), reference)) == 1
+    named = summarise([[_record(measured=left, bound=1e-5, exact=False, tolerance=1e-9)]] * 3)["a"]
+    assert len(differences(_record(measured=0.9 * left, bound=1e-5), named)) == 1
+
+
 def test_a_bound_or_relation_that_was_changed_is_a_difference() -> None:
     reference = summarise([[_record()]])["a"]
     assert len(differences(_record(bound=5), reference)) == 1

@@ -128,8 +128,8 @@ def test_elsewhere_rounding_may_differ(
 ) -> None:
     trials, folder = recorded
     monkeypatch.setattr(replay_module, "processor_name", lambda: "another")
-    # Trained alone, sums are in another order than in company.
-    monkeypatch.setattr(replay_module, "run_group", lambda group: [run_group([one])[0] for one in group])
+    # Rates that are off in the fifth digit give results that are off a little, on every machine.
+    monkeypatch.setattr(Schedule, "rate", lambda self, step, rate=Schedule.rate: (1 + 1e-4) * rate(self, step))
     found = replay(asked(trials, Records(folder), tmp_path))
     assert found.disagreeing == 0
     assert 0 < found.worst < 0.5
