@@ -1,16 +1,17 @@
 """What all tests share: how hypothesis searches, and the devices of this machine."""
 
+import inspect
 import os
 import signal
-from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, get_args
 
 # Before numpy is loaded: the threads of its matrix library wait busily, which costs minutes where the cores are busy.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+import jaxtyping
 import pytest
 import torch
-from beartype import beartype
 from hypothesis import settings
 
 # No deadline: the first call of a checked function costs far more than the next. The same examples in each run, and no
@@ -30,13 +31,28 @@ if not torch.cuda.is_available():
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def checked(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A function of the package that checks shapes and types; pyproject.toml names this to jaxtyping.
+def names_shapes(annotation: Any) -> bool:
+    """Whether it speaks of arrays; one that is not read yet may."""
+    shaped = isinstance(annotation, type) and issubclass(annotation, jaxtyping.AbstractArray)
+    return shaped or isinstance(annotation, str) or any(map(names_shapes, get_args(annotation)))
+
+
+def checked(function: Any = None, *, typechecker: Any, jaxtyped: Any = jaxtyping.jaxtyped) -> Any:
+    """jaxtyping's decorator where shapes are named; elsewhere the type checker alone, which costs a call a twentieth.
 
     Functions in functions stay as they are: each call of the outer one would cost milliseconds for them.
     """
-    return function if "<locals>" in function.__qualname__ else beartype(function)
+    if function is None:
+        return partial(checked, typechecker=typechecker)
+    if inspect.isfunction(function) and "<locals>" in function.__qualname__:
+        return function
+    if inspect.isfunction(function) and not any(map(names_shapes, function.__annotations__.values())):
+        return typechecker(function)
+    return jaxtyped(function, typechecker=typechecker)
 
+
+# jaxtyping puts this name on all functions of the package, which is not loaded yet.
+jaxtyping.jaxtyped = checked
 
 #: Files that take longest, most of it waiting for other processes: they start first, so that none is left to the end.
 LONGEST = (
@@ -51,8 +67,8 @@ LONGEST = (
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """More than there are cores: nearly half of the time tests wait for browsers and pages."""
-    return min((os.cpu_count() or 1) + 2, 8)
+    """One more than there are cores: a quarter of the time tests wait for browsers and pages."""
+    return min((os.cpu_count() or 1) + 1, 8)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

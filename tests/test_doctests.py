@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from beartype.roar import BeartypeCallHintViolation
 from jaxtyping import TypeCheckError
 
 import attention_limits
+from attention_limits.bounds.radon import tight_dimension
 from attention_limits.problems.sparse_averaging import worst_case_error
 
 #: What cannot be imported here: Triton is optional, and published for Linux only.
@@ -64,3 +66,9 @@ def test_a_call_of_wrong_shape_or_kind_is_refused_under_the_tests(
 ) -> None:
     with pytest.raises(TypeCheckError):
         worst_case_error(attention, pointers)
+
+
+def test_a_function_of_numbers_alone_is_held_to_its_types_too() -> None:
+    with pytest.raises(BeartypeCallHintViolation):
+        tight_dimension(4.0, 2)  # type: ignore[arg-type]
+    assert tight_dimension(4, 2) >= 2
