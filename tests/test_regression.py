@@ -111,6 +111,12 @@ def test_what_float32_leaves_of_a_zero_may_be_another_number_elsewhere() -> None
     assert len(differences(_record(measured=0.9 * left, bound=1e-5), named)) == 1
 
 
+def test_the_last_digits_of_a_large_float_may_be_others_elsewhere() -> None:
+    reference = summarise([[_record(measured=4000.0, exact=False)]] * 3)["a"]
+    assert differences(_record(measured=4000.001), reference) == []
+    assert len(differences(_record(measured=4000.01), reference)) == 1
+
+
 def test_a_bound_or_relation_that_was_changed_is_a_difference() -> None:
     reference = summarise([[_record()]])["a"]
     assert len(differences(_record(bound=5), reference)) == 1
