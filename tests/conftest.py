@@ -1,4 +1,4 @@
-"""What all tests share: how hypothesis searches, and the devices of this machine."""
+"""What all tests share: how hypothesis searches, how shapes are checked, and the devices of this machine."""
 
 import inspect
 import os
@@ -67,7 +67,7 @@ LONGEST = (
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are cores: a quarter of the time tests wait for browsers and pages."""
+    """One more than there are cores: some tests wait for browsers and pages."""
     return min((os.cpu_count() or 1) + 1, 8)
 
 

@@ -71,4 +71,4 @@ def test_a_call_of_wrong_shape_or_kind_is_refused_under_the_tests(
 def test_a_function_of_numbers_alone_is_held_to_its_types_too() -> None:
     with pytest.raises(BeartypeCallHintViolation):
         tight_dimension(4.0, 2)  # type: ignore[arg-type]
-    assert tight_dimension(4, 2) >= 2
+    assert tight_dimension(4, 2) == 3
