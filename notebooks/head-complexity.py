@@ -586,7 +586,8 @@ claim("heads.float64", int(wrong_by_poles[SPREAD]), "==", 0,
     statement=f"With spread poles a float64 layer gives all labels right: no exception among {all_labels:,}.")
 if largest_parity >= 10:
     observed("heads.float64-fails", bool(wrong_by_poles[FAR]), "==", True,
-        statement="With far poles a float64 layer gives wrong labels, though the same heads are right as fractions.")
+        statement=f"With far poles a float64 layer gives wrong labels, though the same heads are right as fractions: "
+        f"here {wrong_by_poles[FAR]:,} of {all_labels:,}, elsewhere others, as rounding has it.")
 claim("heads.one-head-and-a-map", different, "==", 2**class_bits,
     statement=f"One head has $2^{{{class_bits}}}$ different outputs on {class_bits} bits, so that a map behind it "
     "could compute anything.")
